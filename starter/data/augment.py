@@ -1,0 +1,259 @@
+"""How training images vary: one by one on the CPU (albumentations), and mixed on the device.
+
+Shapes: B batch, C channels, H W pixels.
+"""
+
+import difflib
+import inspect
+import logging
+import math
+import random
+import threading
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+
+from starter.recipe import UserError
+from starter.recipe.schema.data import AugmentStep
+
+log = logging.getLogger(__name__)
+
+TRIALS = 4  # images that every step is tried on before training starts
+CHILDREN = ("transforms", "first", "second")  # arguments of OneOf and the like: steps themselves
+
+
+class Augment:
+    """A pipeline of albumentations transforms whose randomness the caller names.
+
+    All transforms draw, one after the other, from one numpy and one Python generator, reseeded
+    for every image. `Compose(seed=)` and `set_random_seed` of albumentations 2.0.8 instead give
+    each transform its own generator with the *same* seed, so that two flips always fire together.
+
+    Picklable (the transforms are built anew). One image at a time: threads wait for each other.
+    """
+
+    def __init__(self, steps: Sequence[AugmentStep], image_size: int, channels: int = 3):
+        self.steps = tuple(steps)
+        self.image_size, self.channels = image_size, channels
+        self._transforms = [_transform(step, _place(i, step)) for i, step in enumerate(self.steps)]
+        self._bits = np.random.Philox(key=0)
+        self._state = self._bits.state
+        self._python = random.Random(0)
+        self._lock = threading.Lock()  # else two threads would share one image's random numbers
+        generator = np.random.Generator(self._bits)
+        for transform in self._transforms:  # reaches the transforms inside OneOf and the like
+            transform.set_random_state(generator, self._python)
+
+    def __reduce__(self):
+        return Augment, (self.steps, self.image_size, self.channels)
+
+    def __call__(self, image_HWC: np.ndarray, seed: tuple[int, int, int]) -> np.ndarray:
+        """A varied image, (H,W,C) uint8 and contiguous; `image_HWC` may be overwritten.
+
+        seed: three numbers in [0, 2**64), here (seed, epoch, position in the epoch); the same
+        three give the same image. Raises UserError naming the step that cannot take the image or
+        does not keep its size and type.
+        """
+        with self._lock:
+            self._reseed(seed)
+            for i in range(len(self.steps)):
+                image_HWC = self._apply(i, image_HWC)
+        return np.ascontiguousarray(image_HWC)
+
+    def try_out(self) -> None:
+        """Applies each step, whatever its p, to a few images of noise; raises UserError."""
+        shape = (TRIALS, self.image_size, self.image_size, self.channels)
+        noise_NHWC = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        for i in range(len(self.steps)):
+            for trial, image_HWC in enumerate(noise_NHWC):
+                self._reseed((0, 0, trial))
+                self._apply(i, image_HWC.copy(), force_apply=True)
+
+    def _reseed(self, seed: tuple[int, int, int]) -> None:
+        # Philox is counter-based: a key and the high word of the counter select a stream of
+        # 2**192 draws, for 1 us; a SeedSequence for each image would cost 10 us.
+        self._state["state"]["key"][:] = seed[:2]
+        self._state["state"]["counter"][:] = 0, 0, 0, seed[2]
+        self._bits.state = self._state
+        self._python.seed(self._bits.random_raw())
+
+    def _apply(self, i: int, image_HWC: np.ndarray, **options: Any) -> np.ndarray:
+        try:
+            new_HWC = self._transforms[i](image=image_HWC, **options)["image"]
+        except Exception as error:  # whatever a transform of somebody else's raises
+            shape = "x".join(map(str, image_HWC.shape))
+            raise UserError(
+                f"{_place(i, self.steps[i])}: cannot be applied to an image of {shape}: "
+                f"{_one_line(error)}"
+            ) from error
+        if new_HWC.shape != image_HWC.shape or new_HWC.dtype != np.uint8:
+            raise UserError(_changed(_place(i, self.steps[i]), image_HWC, new_HWC))
+        return new_HWC
+
+
+def build_augment(
+    steps: Sequence[AugmentStep], image_size: int, channels: int = 3
+) -> Augment | None:
+    """The pipeline of a recipe's `augment:` list, tried out; None for an empty list.
+
+    image_size, channels: of the images it will get. Raises UserError naming the step: an unknown
+    transform, an argument that its signature lacks, a bad value, a transform that changes an
+    image's size or type or cannot take it.
+    """
+    if not steps:
+        return None
+    augment = Augment(steps, image_size, channels)
+    augment.try_out()
+    return augment
+
+
+def _place(i: int | str, step: AugmentStep) -> str:
+    return f"augment.{i} ({step.kind})"
+
+
+def _transform(step: AugmentStep, place: str):
+    """The albumentations object of one step, with the steps inside it."""
+    kind = _class(step.kind, place)
+    arguments = step.arguments
+    _check_names(kind, arguments, place)
+    for name in set(CHILDREN) & set(arguments):
+        arguments[name] = _children(arguments[name], f"{place}.{name}")
+    # In strict mode albumentations raises for values that it else replaces by defaults with a
+    # warning. Classes whose __init__ its metaclass did not wrap lack that argument.
+    strict = {"strict": True} if hasattr(kind.__init__, "__signature__") else {}
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            transform = kind(**{k: _tuples(v) for k, v in arguments.items()}, **strict)
+    except Exception as error:  # whatever a transform of somebody else's raises
+        raise UserError(f"{place}: {_one_line(error)}") from error
+    for warning in caught:
+        log.warning("%s: %s", place, warning.message)
+    return transform
+
+
+def _class(kind: str, place: str) -> Any:
+    import albumentations as A
+
+    found = getattr(A, kind, None)
+    if isinstance(found, type) and issubclass(found, A.BasicTransform | A.BaseCompose):
+        return found
+    names = [name for name in dir(A) if name[0].isupper()]
+    raise UserError(f"{place}: albumentations has no transform {kind!r}{_near(kind, names)}")
+
+
+def _check_names(kind: Any, arguments: dict[str, Any], place: str) -> None:
+    """albumentations only warns about an argument that does not exist, and ignores it."""
+    known = [name for name in inspect.signature(kind).parameters if name != "strict"]
+    for name in arguments:
+        if name not in known:
+            raise UserError(
+                f"{place}: no argument {name!r}{_near(name, known)}; it has {', '.join(known)}"
+            )
+
+
+def _near(name: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _children(value: Any, place: str):
+    if isinstance(value, list | tuple):
+        return [_child(child, f"{place}.{i}") for i, child in enumerate(value)]
+    return _child(value, place)
+
+
+def _child(value: Any, place: str):
+    try:
+        step = AugmentStep.model_validate(value)
+    except ValidationError as error:
+        raise UserError(f"{place}: not a step such as {{kind: HorizontalFlip, p: 0.5}}") from error
+    return _transform(step, f"{place} ({step.kind})")
+
+
+def _tuples(value: Any) -> Any:
+    """YAML has lists; albumentations wants tuples, but lists of transforms."""
+    if isinstance(value, list | tuple) and not any(hasattr(item, "apply") for item in value):
+        return tuple(_tuples(item) for item in value)
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    return value
+
+
+def _one_line(error: Exception) -> str:
+    cause = error.__cause__
+    if isinstance(cause, ValidationError):
+        return "; ".join(
+            ": ".join([*(str(part) for part in e["loc"]), f"{e['msg']} (got {e['input']!r})"])
+            for e in cause.errors()
+        )
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _changed(place: str, old_HWC: np.ndarray, new_HWC: np.ndarray) -> str:
+    if new_HWC.dtype != np.uint8:
+        return (
+            f"{place}: makes {new_HWC.dtype} of uint8; leave it out: images are normalised with "
+            "data.mean and data.std on the device"
+        )
+    old, new = ("x".join(map(str, image.shape)) for image in (old_HWC, new_HWC))
+    return (
+        f"{place}: makes {new} of {old}; a step must keep the size: give it the image size, or "
+        "wrap it with the step that restores the size in {kind: Sequential, p: 1, transforms: []}"
+    )
+
+
+def mix_batch(
+    image_BCHW: torch.Tensor,
+    *,
+    mixup: float,
+    cutmix: float,
+    probability: float = 1.0,
+    generator: torch.Generator,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Mixes a batch with itself, in another order: mixup (arXiv 1710.09412) or cutmix (1905.04899).
+
+    image_BCHW: floating point, on any device; not changed. mixup, cutmix: alphas of
+    Beta(alpha, alpha), 0 for off; where both are on, each is taken half the time. probability:
+    share of batches that are mixed at all. generator: on the CPU; one draw is taken from it.
+
+    Returns:
+        image_BCHW; permutation_B int64, the other image that went into each; weight_B float32,
+        the share of the image's own label, 1 where nothing was mixed. All on the images' device.
+    """
+    assert image_BCHW.is_floating_point()
+    # numpy's beta is exact for small alphas too, and torch's takes no generator.
+    rng = np.random.default_rng(int(torch.randint(2**63 - 1, (), generator=generator)))
+    size, device = len(image_BCHW), image_BCHW.device
+    if rng.random() >= probability or not (mixup or cutmix):
+        unmixed_B = torch.arange(size, device=device)
+        return image_BCHW, unmixed_B, torch.ones(size, device=device)
+    use_cutmix = cutmix > 0 and (mixup == 0 or rng.random() < 0.5)
+    alpha = cutmix if use_cutmix else mixup
+    share = float(rng.beta(alpha, alpha))
+    permutation_B = torch.from_numpy(rng.permutation(size)).to(device, non_blocking=True)
+    if use_cutmix:
+        height, width = image_BCHW.shape[2:]
+        rows, columns = _box(height, width, share, rng)
+        mixed_BCHW = image_BCHW.clone()
+        mixed_BCHW[:, :, rows, columns] = image_BCHW[:, :, rows, columns][permutation_B]
+        covered = (rows.stop - rows.start) * (columns.stop - columns.start)
+        share = 1 - covered / (height * width)  # the box may have been cut off at an edge
+    else:
+        mixed_BCHW = torch.lerp(image_BCHW[permutation_B], image_BCHW, share)
+    return mixed_BCHW, permutation_B, torch.full((size,), share, device=device)
+
+
+def _box(height: int, width: int, share: float, rng: np.random.Generator) -> tuple[slice, slice]:
+    """Rows and columns of a box of 1 - share of the area, its centre anywhere, cut at the edges."""
+    side = math.sqrt(1 - share)
+    slices = []
+    for length in (height, width):
+        size = round(length * side)
+        start = int(rng.integers(length)) - size // 2
+        slices.append(slice(max(start, 0), min(start + size, length)))
+    return slices[0], slices[1]

@@ -1,0 +1,134 @@
+"""The one in-memory form of a competition.
+
+Shapes: N items (images), M items of one split, P pairs, H W image.
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from starter.recipe import UserError
+
+SPLITS = ("train", "dev", "test", "verify")  # verify: images only used in pairs
+TRAIN, DEV, TEST, VERIFY = range(len(SPLITS))
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Pairs of a catalog's items to compare.
+
+    a_P, b_P: int64 item indices. same_P: bool, or None where nobody knows.
+    """
+
+    a_P: np.ndarray
+    b_P: np.ndarray
+    same_P: np.ndarray | None
+
+
+@dataclass(frozen=True, eq=False)
+class Catalog:
+    """Every image of a competition, what is known about it, and the pairs to compare.
+
+    Attributes:
+        root: folder the names are relative to; None where the images are an array.
+        names: N paths with forward slashes, or "train/12" for a row of an array.
+        label_N: int64, index into `classes`; -1 unknown, or no class (held-out identities).
+        split_N: uint8, index into SPLITS.
+        classes: names in the order the competition expects; label k is classes[k].
+        pairs: "val" (labelled) and "test"; absent where there are none.
+        array_N: the images themselves, uint8 (N,H,W) or (N,H,W,3), or None for files.
+        identity_N: int64 identity of every item, held-out identities too, -1 unknown; None
+            where the identities of labelled pairs are not known.
+    """
+
+    root: Path | None
+    names: Sequence[str]
+    label_N: np.ndarray
+    split_N: np.ndarray
+    classes: tuple[str, ...]
+    pairs: dict[str, Pairs]
+    array_N: np.ndarray | None = None
+    identity_N: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def path(self, i: int) -> Path:
+        """The file of item i; only where the catalog holds files."""
+        assert self.root is not None, "an array's rows have no files"
+        return self.root / self.names[i]
+
+    def image(self, i: int) -> np.ndarray:
+        """Item i as uint8 (H,W,3) RGB, its EXIF rotation applied, grey as three equal channels.
+
+        Raises:
+            UserError: naming the path: absent, empty, truncated or undecodable.
+        """
+        if self.array_N is None:
+            from starter.data.decode import read_image
+
+            return read_image(self.path(i))
+        image = self.array_N[i]
+        return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
+
+    def index(self, split: str) -> np.ndarray:
+        """int64 items of a split, in catalog order."""
+        return np.flatnonzero(self.split_N == SPLITS.index(split))
+
+    def fingerprint(self) -> str:
+        """sha256 hex of names, sizes, labels, splits, pairs and classes.
+
+        It identifies the data wherever it lies and whenever it was copied: neither the root nor
+        times count. UserError when a file has gone.
+        """
+        digest = hashlib.sha256("\0".join([*self.names, "", *self.classes]).encode())
+        digest.update(self._size_time_N2[:, 0].astype("<i8").tobytes())
+        digest.update(self._array_digest.encode())
+        for known_N in (self.label_N, self.split_N):
+            digest.update(known_N.astype("<i8").tobytes())
+        for name, pairs in sorted(self.pairs.items()):
+            digest.update(name.encode())
+            for side in (pairs.a_P, pairs.b_P, pairs.same_P):
+                digest.update(b"?" if side is None else side.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+    def place(self) -> str:
+        """sha256 hex of which images these are and where: names a pack."""
+        where = self._array_digest if self.root is None else self.root.resolve().as_posix()
+        return hashlib.sha256("\0".join([where, *self.names]).encode()).hexdigest()
+
+    def sources(self) -> str:
+        """sha256 hex of every file's size and modification time, or of the array's content."""
+        times = self._size_time_N2.astype("<i8").tobytes()
+        return hashlib.sha256(times + self._array_digest.encode()).hexdigest()
+
+    def submission_name(self, i: int) -> str:
+        """The file's bare name, "test_000000.jpg", as sample submissions give it."""
+        return self.names[i].rsplit("/", 1)[-1]
+
+    @cached_property
+    def _size_time_N2(self) -> np.ndarray:
+        """Bytes and modification time in ns of every file; nothing for an array."""
+        if self.root is None:
+            return np.zeros((0, 2), np.int64)
+        prefix = f"{self.root.as_posix()}/"
+        found = np.empty((len(self), 2), np.int64)
+        for i, name in enumerate(self.names):
+            try:
+                status = os.stat(prefix + name)
+            except OSError as error:
+                raise UserError(f"{prefix}{name}: {error.strerror}") from error
+            found[i] = status.st_size, status.st_mtime_ns
+        return found
+
+    @cached_property
+    def _array_digest(self) -> str:
+        if self.array_N is None:
+            return ""
+        shape = repr(self.array_N.shape).encode()
+        return hashlib.sha256(shape + np.ascontiguousarray(self.array_N).tobytes()).hexdigest()

@@ -1,0 +1,123 @@
+"""Image files -> uint8 RGB arrays: opencv first, PIL for what opencv cannot read.
+
+Shapes: H W image, C channels (3 RGB, 1 grey).
+"""
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from starter.recipe import UserError
+
+JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+START_OF_SCAN = 0xDA
+PNG_START = b"\x89PNG\r\n\x1a\n"
+
+
+def read_image(path: Path) -> np.ndarray:
+    """A file as uint8 (H,W,3) RGB, as torchvision's folder reader would show it.
+
+    EXIF rotation is applied, grey, palette and CMYK become RGB, alpha is dropped, 16 bits become
+    8 by their high byte.
+
+    Raises:
+        UserError: naming the path: absent, empty, truncated, or no image.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    fault = _fault(data)
+    if fault is not None:
+        raise UserError(f"{path}: {fault}")
+    image = _decode_opencv(data)
+    if image is None:
+        image = _decode_pil(data)
+    if image is None:
+        raise UserError(f"{path}: cannot be decoded as an image (damaged, or of another kind)")
+    return image
+
+
+def fit(image_HWC: np.ndarray, image_size: int, channels: int) -> np.ndarray:
+    """An RGB image as uint8 (image_size, image_size, channels); its aspect ratio is not kept.
+
+    A side that shrinks is averaged over areas, one that grows is interpolated linearly.
+    """
+    import cv2
+
+    height, width = image_HWC.shape[:2]
+    smaller = (min(width, image_size), min(height, image_size))
+    if smaller != (width, height):
+        image_HWC = cv2.resize(image_HWC, smaller, interpolation=cv2.INTER_AREA)
+    if smaller != (image_size, image_size):
+        image_HWC = cv2.resize(image_HWC, (image_size, image_size), interpolation=cv2.INTER_LINEAR)
+    if channels == 1:
+        return cv2.cvtColor(image_HWC, cv2.COLOR_RGB2GRAY)[..., None]
+    return image_HWC
+
+
+@contextmanager
+def opencv_in_threads() -> Iterator[None]:
+    """One thread per opencv call, and no messages of its own; both as before afterwards.
+
+    Many small images are decoded by threads of ours: opencv's own would only get in their way.
+    Whatever it cannot decode is raised with its path, so its messages would say it twice.
+    """
+    import cv2
+
+    threads, level = cv2.getNumThreads(), cv2.utils.logging.getLogLevel()
+    cv2.setNumThreads(1)
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
+        cv2.utils.logging.setLogLevel(level)
+
+
+def _fault(data: bytes) -> str | None:
+    """What can be told without decoding: some opencv versions fill a cut image up with grey."""
+    if not data:
+        return "empty file (0 bytes)"
+    if data.startswith(JPEG_START) and not _jpeg_is_whole(data):
+        return "truncated JPEG (no end marker); fetch it again"
+    if data.startswith(PNG_START) and b"IEND" not in data[-4096:] and b"IEND" not in data:
+        return "truncated PNG (no end chunk); fetch it again"
+    return None
+
+
+def _jpeg_is_whole(data: bytes) -> bool:
+    """Whether an end marker follows the first scan: an EXIF thumbnail before it has its own."""
+    at = 2
+    while at + 4 <= len(data):
+        if data[at] != 0xFF:
+            break  # no marker where one should be: only a decoder can tell
+        marker = data[at + 1]
+        if marker == START_OF_SCAN:
+            break
+        # 0xFF before a marker is padding; every other segment here states its length.
+        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return data.find(JPEG_END, at) >= 0
+
+
+def _decode_opencv(data: bytes) -> np.ndarray | None:
+    import cv2
+
+    try:
+        image_HWC = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        return None
+    return None if image_HWC is None else cv2.cvtColor(image_HWC, cv2.COLOR_BGR2RGB)
+
+
+def _decode_pil(data: bytes) -> np.ndarray | None:
+    from PIL import Image, ImageOps
+
+    try:
+        image = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+        return np.asarray(image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None

@@ -1,0 +1,49 @@
+"""Draw the built-in competition.
+
+    python -m starter.data.demo --root data/demo
+    python -m starter.data.demo --root data/big --identities 1000 --image_size 112
+"""
+
+import argparse
+import sys
+
+from pydantic import ValidationError
+
+from starter.data.demo import answers_of, ensure_demo
+from starter.recipe import UserError
+from starter.recipe.schema.data import DemoSection
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m starter.data.demo",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--root", required=True, help="the folder to make")
+    for name, field in DemoSection.model_fields.items():
+        parser.add_argument(
+            f"--{name}", f"--{name.replace('_', '-')}", type=int, default=field.default,
+            metavar="N", help=f"{field.description} (default {field.default})",
+        )  # fmt: skip
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = vars(parse(arguments))
+    root = options.pop("root")
+    try:
+        place = ensure_demo(DemoSection(**options), root)
+    except ValidationError as error:
+        first = error.errors()[0]
+        print(f"error: --{first['loc'][0]}: {first['msg']}", file=sys.stderr)
+        return 2
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(f"competition: {place}\nanswers:     {answers_of(place)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,229 @@
+"""Writes the built-in competition to disk: the HW2P2 layout of F26, its answers beside it.
+
+Shapes: N images, M images of one split, P pairs.
+"""
+
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from starter.data.demo.drawing import render
+from starter.data.demo.traits import Face, draw_face, draw_view
+from starter.data.pairs import make_pairs
+from starter.recipe import UserError
+from starter.recipe.schema.data import DemoSection
+
+log = logging.getLogger(__name__)
+
+MANIFEST = "demo.json"
+DRAWING = 1  # raised whenever the same section would draw other pictures
+# Colour is not halved as JPEG usually does: at 32 pixels that would lose the eyes' colour.
+JPEG = [cv2.IMWRITE_JPEG_QUALITY, 92, cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]  # fmt: skip
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+# Who: streams of random numbers; train, dev and test show the same people, val and test pairs not.
+CLASSIFY, VAL, TEST = "classify", "val", "test"
+STREAMS = {"train": 1, "dev": 2, "test": 3, VAL: 4, TEST: 5, "face": 6, "order": 7, "pairs": 8,
+           "names": 9, CLASSIFY: 10}  # fmt: skip
+
+
+def answers_of(root: Path) -> Path:
+    """Where the answers lie: beside the competition, so that nothing trains on them."""
+    return root.with_name(f"{root.name}-answers")
+
+
+def make_demo(root: str | Path, **parameters: int) -> Path:
+    """Draws a competition at `root` and its answers at `<root>-answers`, unless they are there.
+
+    The same parameters give the same bytes (with the same opencv). Both folders are drawn beside
+    root and renamed when complete, so that what is there is whole.
+
+    Args:
+        parameters: those of DemoSection, whose defaults hold.
+    Returns:
+        root, absolute.
+    Raises:
+        UserError: root is something else, or a competition of other parameters.
+    """
+    return ensure_demo(DemoSection(**parameters), root)
+
+
+def ensure_demo(section: DemoSection, root: str | Path) -> Path:
+    """`make_demo` with the parameters of a recipe's data.demo; ~ and $NAME in root are expanded."""
+    root = Path(os.path.expandvars(root)).expanduser().absolute()
+    if _is_there(section, root):
+        return root
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{root.name}-") as scratch:
+        drawn = Path(scratch) / "competition"
+        _draw(section, drawn)
+        for folder in (drawn, answers_of(drawn)):
+            _write(folder / MANIFEST, json.dumps(_manifest(section), indent=1) + "\n")
+        # The answers first: a root means that all is there.
+        _move(section, answers_of(drawn), answers_of(root))
+        _move(section, drawn, root)
+    log.info("drawn: a competition of %d people at %s, its answers at %s", section.identities,
+             root, answers_of(root))  # fmt: skip
+    return root
+
+
+def _manifest(section: DemoSection) -> dict[str, int]:
+    return {"drawing": DRAWING, **section.model_dump()}
+
+
+def _is_there(section: DemoSection, root: Path) -> bool:
+    """Whether both folders stand, of these parameters; UserError where anything else does."""
+    wanted = _manifest(section)
+    for folder in (root, answers_of(root)):
+        if not folder.exists():
+            continue
+        found = _read_manifest(folder)
+        if found is None:
+            raise UserError(
+                f"{folder} is there and is not a built-in competition (no {MANIFEST}); "
+                "choose another data.root, or leave data.demo out to use what is there"
+            )
+        other = [f"{key} {found.get(key)} there, {value} asked for"
+                 for key, value in wanted.items() if found.get(key) != value]  # fmt: skip
+        if other:
+            raise UserError(
+                f"{folder} was drawn with other parameters ({'; '.join(other)}); "
+                "remove it and its answers, or choose another data.root"
+            )
+    return root.exists() and answers_of(root).exists()
+
+
+def _read_manifest(folder: Path) -> dict | None:
+    try:
+        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _move(section: DemoSection, drawn: Path, place: Path) -> None:
+    """Renames a finished folder into place, unless another process was faster."""
+    try:
+        os.rename(drawn, place)
+    except OSError:
+        if _read_manifest(place) != _manifest(section):
+            raise
+
+
+def _draw(section: DemoSection, root: Path) -> None:
+    answers = answers_of(root)
+    answers.mkdir(parents=True)
+    test_names, test_labels = _draw_classification(section, root)
+    _write_rows(answers / "test_labels.txt", zip(test_names, test_labels, strict=True))
+    test_pairs = _draw_verification(section, root)
+    _write_rows(answers / "test_pairs.txt", test_pairs)
+    keys = [f"{a} {b}" for a, b, _ in test_pairs]
+    images, pairs = [f"{name},0" for name in test_names], [f"{key},0.0" for key in keys]
+    rows = [f"{i},0.0" for i in range(len(keys))]
+    for kind, header, lines in (
+        ("classification", "id,label", images),
+        ("verification", "ID,Label", rows),
+        ("combined", "ID,Label", images + pairs),
+    ):
+        _write(root / f"sample_submission_{kind}.csv", "\n".join([header, *lines]) + "\n")
+
+
+def _draw_classification(section: DemoSection, root: Path) -> tuple[list[str], np.ndarray]:
+    """cls_data of train, dev and test; returns the names and labels of test."""
+    faces = _people(section, CLASSIFY, section.identities)
+    few = max(2, section.images_per_identity // 5)
+    for split, each in (("train", section.images_per_identity), ("dev", few), ("test", few)):
+        folder = root / "cls_data" / split
+        (folder / "images").mkdir(parents=True)
+        # Shuffled: a file's number must not tell its label.
+        order_M = _random(section, "order", STREAMS[split]).permutation(len(faces) * each)
+        names = [f"{split}_{i:06d}.jpg" for i in range(len(order_M))]
+        for name, i in zip(names, order_M, strict=True):
+            image = _picture(section, split, faces, *divmod(int(i), each))
+            _write_image(folder / "images" / name, image)
+        label_M = order_M // each
+        if split != "test":
+            _write_rows(folder / "labels.txt", zip(names, label_M, strict=True))
+    return names, label_M
+
+
+def _draw_verification(section: DemoSection, root: Path) -> list[tuple[str, str, int]]:
+    """ver_data and both pair files; returns the test pairs with their answers."""
+    folder = root / "ver_data"
+    folder.mkdir()
+    halves = {VAL: section.verify_identities // 2}
+    halves[TEST] = section.verify_identities - halves[VAL]
+    each = _images_each(halves[VAL], section.pairs)
+    names = iter(_random_names(_random(section, "names"), section.verify_identities * each))
+    for split, people in halves.items():
+        faces = _people(section, split, people)
+        identity_M = np.repeat(np.arange(people), each)
+        name_M = [next(names) for _ in identity_M]
+        for i, name in enumerate(name_M):
+            image = _picture(section, split, faces, *divmod(i, each))
+            _write_image(folder / name, image)
+        made = make_pairs(
+            identity_M,
+            np.arange(len(identity_M)),
+            section.pairs,
+            int(_random(section, "pairs", STREAMS[split]).integers(2**31)),
+        )
+        assert made.same_P is not None
+        rows = [(name_M[a], name_M[b], int(same))
+                for a, b, same in zip(made.a_P, made.b_P, made.same_P, strict=True)]  # fmt: skip
+        _write_rows(root / f"{split}_pairs.txt", rows if split == VAL else [r[:2] for r in rows])
+    return rows
+
+
+def _images_each(people: int, pairs: int) -> int:
+    """The fewest images of each person, at least 4, that make enough pairs of both kinds."""
+    each = 4
+    while people * each * (each - 1) < pairs or people * (people - 1) * each**2 < pairs:
+        each += 1
+    return each
+
+
+def _random(section: DemoSection, stream: str, *numbers: int) -> np.random.Generator:
+    return np.random.default_rng([section.seed, STREAMS[stream], *numbers])
+
+
+def _people(section: DemoSection, group: str, count: int) -> list[Face]:
+    """The same first people of a group, however many there are."""
+    return [draw_face(_random(section, "face", STREAMS[group], i)) for i in range(count)]
+
+
+def _picture(
+    section: DemoSection, split: str, faces: Sequence[Face], person: int, i: int
+) -> np.ndarray:
+    view = draw_view(_random(section, split, person, i))
+    return render(faces[person], view, section.image_size)
+
+
+def _random_names(rng: np.random.Generator, count: int) -> list[str]:
+    """Names like the real set's, "q6HIqRrx.jpg"; distinct on file systems that ignore case too."""
+    names: dict[str, str] = {}
+    while len(names) < count:
+        name = "".join(LETTERS[i] for i in rng.integers(len(LETTERS), size=8)) + ".jpg"
+        names.setdefault(name.lower(), name)
+    return list(names.values())
+
+
+def _write_image(path: Path, image_HW3: np.ndarray) -> None:
+    # imencode and write, as imwrite cannot open every path on Windows.
+    encoded, data = cv2.imencode(".jpg", image_HW3[..., ::-1], JPEG)
+    assert encoded
+    path.write_bytes(data.tobytes())
+
+
+def _write_rows(path: Path, rows: Iterable) -> None:
+    _write(path, "".join(" ".join(map(str, row)) + "\n" for row in rows))
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")

@@ -1,0 +1,179 @@
+"""Who a drawn face is, and how it is seen: every number that a drawing is made from.
+
+Units: a head is 2 high; x to the right, y down, z to the viewer, (0, 0, 0) the middle of the head.
+Angles in radians. Colours are RGB in 0..255.
+"""
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+
+
+def between(least: float, most: float) -> Any:
+    """A field of Face that is drawn evenly between two ends."""
+    return field(metadata={"between": (least, most)})
+
+
+@dataclass(frozen=True)
+class Face:
+    """An identity: geometry and colour, the same in all its images."""
+
+    marks: int  # seed of where the freckles are
+    head_width: float = between(0.68, 0.84)  # half of it, as all widths and sizes here
+    jaw: float = between(1.9, 3.6)  # pointed to square
+    jaw_depth: float = between(0.42, 0.62)
+    skin: float = between(0.0, 1.0)  # light to dark
+    skin_hue: float = between(-1.0, 1.0)  # rosy to olive
+    ear_size: float = between(0.14, 0.24)
+    eye_y: float = between(-0.10, 0.06)
+    eye_spacing: float = between(0.29, 0.40)
+    eye_width: float = between(0.115, 0.175)
+    eye_height: float = between(0.055, 0.105)
+    eye_tilt: float = between(-0.22, 0.22)
+    eye_colour: float = between(0.0, 1.0)
+    lash: float = between(0.02, 0.05)
+    brow_rise: float = between(0.13, 0.22)
+    brow_width: float = between(0.14, 0.21)
+    brow_thick: float = between(0.022, 0.06)
+    brow_tilt: float = between(-0.20, 0.20)
+    brow_arch: float = between(0.0, 0.07)
+    nose_length: float = between(0.28, 0.46)
+    nose_width: float = between(0.08, 0.17)
+    nose_bulb: float = between(0.02, 0.07)
+    mouth_y: float = between(0.46, 0.60)
+    mouth_width: float = between(0.17, 0.31)
+    lip: float = between(0.03, 0.075)
+    lip_colour: float = between(0.0, 1.0)
+    hair: float = between(0.0, 1.0)  # colour: black, brown, ginger, blond, grey
+    hairline: float = between(-0.68, -0.42)
+    hair_top: float = between(0.07, 0.28)
+    hair_side: float = between(0.02, 0.22)
+    hair_length: float = between(-1.0, 1.3)  # where it ends, in y; above 0.25 it does not hang down
+    parting: float = between(-0.6, 0.6)
+    sweep: float = between(0.0, 0.26)
+    curl: float = between(-0.08, 0.08)  # waves of the outline; none below 0
+    bun: float = between(-0.5, 0.32)
+    recede: float = between(-0.45, 0.22)
+    beard: float = between(-1.2, 1.0)
+    moustache: float = between(-1.2, 1.0)
+    freckles: float = between(-1.2, 1.0)
+    mole: float = between(-1.0, 1.0)
+    mole_x: float = between(-0.45, 0.45)
+    mole_y: float = between(0.20, 0.68)
+    glasses: float = between(-1.0, 0.5)  # none below 0
+    glasses_size: float = between(0.19, 0.25)
+    glasses_square: float = between(2.0, 5.0)  # exponent of the rim: round to square
+    glasses_colour: float = between(0.0, 1.0)
+
+
+OCCLUDERS = ("none", "bar", "scarf", "cap", "shades", "mask")
+OCCLUDER_SHARES = (0.60, 0.12, 0.07, 0.08, 0.06, 0.07)
+
+
+@dataclass(frozen=True)
+class View:
+    """How one image shows a face: all of it nuisance, drawn anew for every image."""
+
+    yaw: float
+    pitch: float
+    roll: float
+    scale: float
+    shift: tuple[float, float]  # of the image's side
+    light: tuple[float, float]  # direction it comes from, x and y
+    contrast: float  # of shading
+    gain: float
+    warmth: float
+    smile: float
+    mouth_open: float
+    brow_raise: float
+    eye_open: float
+    gaze: tuple[float, float]
+    backdrop: tuple[tuple[float, float, float], ...]  # two colours and one of clothes
+    occluder: str
+    occluder_place: tuple[float, float, float]  # x, y, angle
+    occluder_colour: tuple[float, float, float]
+    blur: float  # standard deviation, of the image's side
+    noise: float  # standard deviation, of 255
+    noise_seed: int
+
+
+def draw_face(rng: np.random.Generator) -> Face:
+    """A person nobody has seen."""
+    traits = [trait for trait in fields(Face) if trait.metadata]
+    values = {trait.name: float(rng.uniform(*trait.metadata["between"])) for trait in traits}
+    return Face(**values, marks=int(rng.integers(2**31)))
+
+
+def draw_view(rng: np.random.Generator) -> View:
+    """An occasion to see anybody."""
+
+    def normal(spread: float, most: float) -> float:
+        return float(np.clip(rng.normal(0, spread), -most, most))
+
+    angle = rng.uniform(0, 2 * np.pi)
+    return View(
+        yaw=normal(0.30, 0.65),
+        pitch=normal(0.16, 0.35),
+        roll=normal(0.13, 0.35),
+        scale=float(np.exp(normal(0.08, 0.18))),
+        shift=(normal(0.025, 0.06), normal(0.025, 0.06)),
+        light=(float(np.cos(angle)), float(np.sin(angle)) - 0.5),
+        contrast=float(rng.uniform(0.1, 0.75)),
+        gain=float(np.exp(normal(0.26, 0.55))),
+        warmth=normal(0.14, 0.32),
+        smile=normal(0.5, 1.0),
+        mouth_open=max(0.0, normal(0.6, 1.0)),
+        brow_raise=normal(0.4, 1.0),
+        eye_open=float(rng.uniform(0.35, 1.1)),
+        gaze=(normal(0.4, 0.8), normal(0.25, 0.5)),
+        backdrop=tuple(_any_colour(rng) for _ in range(3)),
+        occluder=str(rng.choice(OCCLUDERS, p=OCCLUDER_SHARES)),
+        occluder_place=(
+            float(rng.uniform(-0.9, 0.9)), float(rng.uniform(-0.7, 0.9)), normal(0.6, 1.5)
+        ),
+        occluder_colour=_any_colour(rng),
+        blur=max(0.0, normal(0.011, 0.03)),
+        noise=float(rng.uniform(1, 9)),
+        noise_seed=int(rng.integers(2**31)),
+    )  # fmt: skip
+
+
+def _any_colour(rng: np.random.Generator) -> tuple[float, float, float]:
+    """A colour of walls and clothes: any hue, seldom garish."""
+    grey = rng.uniform(60, 225)
+    red, green, blue = np.clip(grey + rng.normal(0, 32, 3), 15, 245)
+    return float(red), float(green), float(blue)
+
+
+Colour = np.ndarray  # RGB float (3,)
+
+SKINS = ((250, 221, 200), (240, 200, 172), (222, 174, 138), (190, 138, 100), (146, 98, 68),
+         (98, 64, 46))  # fmt: skip
+HAIRS = ((28, 24, 26), (62, 42, 32), (104, 66, 40), (158, 82, 38), (196, 146, 78), (226, 202, 150),
+         (178, 176, 178))  # fmt: skip
+IRISES = ((62, 38, 24), (110, 70, 36), (124, 116, 58), (78, 128, 88), (74, 122, 168),
+          (138, 152, 166))  # fmt: skip
+LIPS = ((206, 120, 112), (190, 84, 88), (164, 66, 74), (150, 90, 78))
+RIMS = ((34, 32, 36), (120, 70, 40), (170, 40, 48), (60, 76, 130), (184, 160, 100))
+
+
+def blend(a, b, share: float) -> Colour:
+    """Colour a moved towards b by `share` in 0..1."""
+    return np.asarray(a, float) * (1 - share) + np.asarray(b, float) * share
+
+
+def along(colours, place: float) -> Colour:
+    """The colour at `place` in 0..1 of a row of evenly spaced ones."""
+    at = place * (len(colours) - 1)
+    i = min(int(at), len(colours) - 2)
+    return blend(colours[i], colours[i + 1], at - i)
+
+
+def skin_colour(face: Face) -> Colour:
+    return along(SKINS, face.skin) + face.skin_hue * np.array([4.0, -6.0, -10.0])
+
+
+def hair_colour(face: Face) -> Colour:
+    """Dark skin goes with darker hair, as it mostly does."""
+    return along(HAIRS, face.hair * (1 - 0.55 * face.skin))

@@ -1,0 +1,66 @@
+"""What the three doors share: logging, and turning an error into a line and an exit code."""
+
+import errno
+import logging
+import sys
+from collections.abc import Callable
+
+from starter.recipe import UserError
+
+OK, USER_ERROR, STOPPED_EARLY, INTERRUPTED = 0, 2, 3, 130
+EXIT_CODES = "exit codes: 0 done, 2 something to fix (said in a line), 3 stopped early, run again"
+# What a disk or a folder refuses; any other OSError is a fault of ours and keeps its traceback.
+REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR,
+           errno.EISDIR, errno.EEXIST, errno.ENOENT, errno.ENAMETOOLONG}  # fmt: skip
+
+
+class _Lines(logging.StreamHandler):
+    """Log lines on standard error, above a progress bar where one is drawn."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        bars = sys.modules.get("tqdm")  # imported where a bar is drawn, and only there
+        if bars is None:
+            super().emit(record)
+        else:
+            bars.tqdm.write(self.format(record), file=self.stream)
+
+
+def set_up_logging(quiet: bool = False) -> None:
+    """Log lines with the time, on standard error."""
+    logging.basicConfig(
+        level=logging.WARNING if quiet else logging.INFO,
+        format="%(asctime)s  %(message)s",
+        datefmt="%H:%M:%S",
+        handlers=[_Lines()],
+    )
+
+
+def run(work: Callable[[], None]) -> int:
+    """Runs a door's work; a user's mistake becomes its message and exit code 2."""
+    try:
+        work()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USER_ERROR
+    except BrokenPipeError:
+        return OK
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"error: {place}{error.strerror}; what was written before is whole", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        print("interrupted; run the same command to continue", file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:
+        if type(error).__name__ != "Interrupted":  # its class lives beside torch
+            raise
+        print(f"{error}; run the same command to continue", file=sys.stderr)
+        return STOPPED_EARLY
+    return OK
+
+
+def percent(fraction: float | None) -> str:
+    """A fraction as a person reads it, a dash where it was not measured."""
+    return "-" if fraction is None else f"{100 * fraction:.2f} %"

@@ -1,0 +1,90 @@
+"""Losses over the pairs of a batch.
+
+Shapes: B batch, D embedding. Rows are anchors; float32 (float64 if the embeddings are) whatever
+the caller's autocast says.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from starter.losses import margins
+from starter.losses.heads import Target
+
+
+def distances(emb_BD: Tensor) -> Tensor:
+    """Euclidean distances dist_BB between unit embeddings, 1e-4..2.
+
+    |a - b|^2 = 2 - 2 a.b, plus 1e-8 inside the root, whose slope is infinite at 0 (torch 2.15 stops
+    that at the clamp, earlier ones pass NaN on).
+    """
+    z_BD = margins.unit(emb_BD)
+    return ((2 - 2 * z_BD @ z_BD.T).clamp_min(0) + 1e-8).sqrt()
+
+
+class Triplet(nn.Module):
+    """Triplet loss on unit embeddings: max(0, d_ap - d_an + margin), or softplus(d_ap - d_an).
+
+    mining "batch_hard" (Hermans et al. 2017): one triplet per anchor, its farthest positive and
+    nearest negative. "semi_hard" (Schroff et al. 2015): one per anchor and positive, the nearest
+    negative with d_ap < d_an < d_ap + margin (no upper end for "soft"), or the nearest of all
+    when there is none. The loss is the mean over triplets, those at 0 included, so that its scale
+    does not depend on how many are still active. Anchors without a positive or a negative are
+    skipped; a batch without any triplet has loss 0.
+    """
+
+    def __init__(self, *, mining: str, margin: float | str):
+        super().__init__()
+        self.mining = mining
+        self.margin = margin
+
+    def forward(self, emb_BD: Tensor, label_B: Target, progress: float = 1.0) -> Tensor:
+        """The mean loss, a scalar. emb_BD: any lengths. label_B: int64. `progress` is not used."""
+        assert isinstance(label_B, Tensor), "pairs have no meaning between two labels"
+        with margins.full_precision(emb_BD):
+            dist_BB = distances(margins.wide(emb_BD))
+            same_BB = label_B[:, None] == label_B
+            mine = batch_hard if self.mining == "batch_hard" else semi_hard
+            reach = float("inf") if isinstance(self.margin, str) else self.margin
+            d_ap, d_an, valid = mine(dist_BB, same_BB, reach)
+            if isinstance(self.margin, str):
+                loss = F.softplus(d_ap - d_an)  # log(1 + exp(x)) would overflow
+            else:
+                loss = F.relu(d_ap - d_an + self.margin)
+            return (loss * valid).sum() / valid.sum().clamp_min(1)
+
+
+def _others(same_BB: Tensor) -> Tensor:
+    """positive_BB: the same identity, and not the anchor itself."""
+    return same_BB & ~torch.eye(len(same_BB), dtype=torch.bool, device=same_BB.device)
+
+
+def batch_hard(dist_BB: Tensor, same_BB: Tensor, reach: float) -> tuple[Tensor, Tensor, Tensor]:
+    """(d_ap_B, d_an_B, valid_B): each anchor's farthest positive and nearest negative.
+
+    `reach` is not used. Where valid_B is False the distances are meaningless but finite.
+    """
+    positive_BB = _others(same_BB)
+    fixed_BB = dist_BB.detach()
+    farthest_B = fixed_BB.masked_fill(~positive_BB, -1).argmax(dim=1)
+    nearest_B = fixed_BB.masked_fill(same_BB, float("inf")).argmin(dim=1)
+    valid_B = positive_BB.any(dim=1) & ~same_BB.all(dim=1)
+    d_ap_B = margins.target_of(dist_BB, farthest_B)
+    return d_ap_B, margins.target_of(dist_BB, nearest_B), valid_B
+
+
+def semi_hard(dist_BB: Tensor, same_BB: Tensor, reach: float) -> tuple[Tensor, Tensor, Tensor]:
+    """(d_ap_BB, d_an_BB, valid_BB): for each anchor and positive the semi-hard negative.
+
+    The nearest negative with d_ap < d_an < d_ap + reach, else the nearest of all. Found by
+    sorting each anchor's negatives, O(B^2 log B), so that no (B, B, B) mask is built.
+    """
+    # Non-negatives sort last, as infinitely far.
+    sorted_BB, order_BB = dist_BB.detach().masked_fill(same_BB, float("inf")).sort(dim=1)
+    fixed_BB = dist_BB.detach()
+    place_BB = torch.searchsorted(sorted_BB, fixed_BB, right=True).clamp_max(len(dist_BB) - 1)
+    found_BB = sorted_BB.gather(1, place_BB)
+    semi_BB = (found_BB > fixed_BB) & (found_BB < fixed_BB + reach) & found_BB.isfinite()
+    negative_BB = order_BB.gather(1, place_BB.where(semi_BB, 0))
+    valid_BB = _others(same_BB) & ~same_BB.all(dim=1, keepdim=True)
+    return dist_BB, dist_BB.gather(1, negative_BB), valid_BB

@@ -1,0 +1,144 @@
+"""The schema for editors, and the page that explains every key: both written from the schema."""
+
+import json
+import typing
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from starter.recipe.explore import options
+from starter.recipe.schema import Recipe, data, losses, model, train, verify
+
+PAGES: list[tuple[str, type[BaseModel]]] = [
+    ("top level", Recipe),
+    ("data", data.DataSection),
+    ("data.splits", data.SplitsSection),
+    ("data.pairs", data.PairsSection),
+    ("data.demo", data.DemoSection),
+    ("augment[]", data.AugmentStep),
+    ("model", model.ModelSection),
+    ("rules", model.RulesSection),
+    ("train, and each of stages", train.TrainSection),
+    ("stages.NAME, besides", train.StageSection),
+    ("mix", data.MixSection),
+    ("sampler: kind shuffle", data.ShuffleSampler),
+    ("sampler: kind pk", data.PKSampler),
+    ("optimizer: kind sgd", train.SGD),
+    ("optimizer: kind adamw", train.AdamW),
+    ("optimizer.lr_scale", train.LearningRateScale),
+    ("schedule", train.Schedule),
+    ("freeze", train.FreezeSection),
+    *((f"loss[]: kind {kind}", section) for kind, section in losses.LOSSES.items()),
+    ("verify", verify.VerifySection),
+    ("submission", verify.SubmissionSection),
+]
+
+
+def json_schema_text() -> str:
+    """JSON Schema of a recipe file or overlay: any section may be partial, as a file under it may
+    hold the rest; the items of a list may not, as a list replaces the one under it."""
+    schema = Recipe.model_json_schema()
+    _allow_partial(schema, _items(schema))
+    schema["properties"]["base"] = {
+        "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
+        "description": "recipes to lie under this one, relative to it",
+    }
+    return json.dumps(schema, indent=1, sort_keys=True) + "\n"
+
+
+def _items(node: Any) -> set[str]:
+    """The names of the definitions that are items of lists."""
+    if isinstance(node, list):
+        return set().union(*map(_items, node))
+    if not isinstance(node, dict):
+        return set()
+    found = set().union(*(_items(child) for child in node.values()))
+    items = node.get("items")
+    if isinstance(items, dict):
+        references = [items, *items.get("oneOf", [])]
+        found |= {r["$ref"].rpartition("/")[2] for r in references if "$ref" in r}
+    return found
+
+
+def _allow_partial(schema: dict, items: set[str]) -> None:
+    schema.pop("required")
+    for name, section in schema["$defs"].items():
+        if name not in items:
+            section.pop("required", None)
+    _any_of(schema)
+
+
+def _any_of(node: Any) -> None:
+    """A section without its `kind` fits several kinds: `oneOf` would refuse it."""
+    if isinstance(node, dict):
+        if "oneOf" in node:
+            node["anyOf"] = node.pop("oneOf")
+            node.pop("discriminator", None)  # requires `kind`
+        for child in node.values():
+            _any_of(child)
+    elif isinstance(node, list):
+        for child in node:
+            _any_of(child)
+
+
+def key_tables() -> str:
+    """docs/recipe.md: a table a section."""
+    lines = [
+        "# Every key of a recipe",
+        "",
+        "Written by `python -m starter.recipe` from `starter/recipe/schema`; do not edit.",
+    ]
+    for title, section in PAGES:
+        lines += ["", f"## {title}", "", (section.__doc__ or "").strip(), ""]
+        rows = [row for name, row in _rows(section) if title != "stages.NAME, besides"
+                or name not in train.TrainSection.model_fields]  # fmt: skip
+        lines += ["| key | type | default | meaning |", "|---|---|---|---|", *rows]
+    return "\n".join(lines) + "\n"
+
+
+def _rows(section: type[BaseModel]) -> typing.Iterator[tuple[str, str]]:
+    for name, field in section.model_fields.items():
+        meaning = field.description or ""
+        limits = _limits(field)
+        meaning = f"{meaning} ({limits})" if limits else meaning
+        row = f"| `{name}` | {_type(field.annotation)} | {_default(field)} | {meaning.strip()} |"
+        yield name, row
+
+
+def _type(annotation: Any) -> str:
+    words = []
+    for option in options(annotation):
+        origin = typing.get_origin(option)
+        if isinstance(option, type) and issubclass(option, BaseModel):
+            words.append("section")
+        elif origin in (tuple, dict):
+            words.append("list" if origin is tuple else "sections by name")
+        elif option is type(None):
+            words.append("null")
+        elif isinstance(option, str):
+            words.append(f"`{option}`")
+        else:
+            words.append(getattr(option, "__name__", str(option)))
+    return ", ".join(dict.fromkeys(words))
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.default
+    if value is PydanticUndefined or isinstance(value, BaseModel):
+        return "its defaults"
+    return f"`{json.dumps(value)}`"
+
+
+def _limits(field: FieldInfo) -> str:
+    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+    found = [
+        f"{sign} {getattr(item, name):,}"
+        for item in field.metadata
+        for name, sign in signs.items()
+        if getattr(item, name, None) is not None
+    ]
+    return ", ".join(found)

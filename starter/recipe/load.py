@@ -1,0 +1,146 @@
+"""A recipe file, overlays and overrides -> Recipe, and back."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from starter.recipe.errors import UserError
+from starter.recipe.merge import apply_override, lay_over, read_with_bases, stages_over_train
+from starter.recipe.names import check_names
+from starter.recipe.problems import Problem, from_pydantic, place_of, unique
+from starter.recipe.reader import SCALARS, Document
+from starter.recipe.schema import Recipe
+from starter.recipe.schema.recipe import stage_order
+
+
+def load(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
+    """Reads a recipe with everything laid over it.
+
+    Args:
+        path: a YAML file; its `base:` files lie under it.
+        changes: overlays (paths of YAML files) and `key.path=value`, laid over it in order.
+    Returns:
+        The resolved recipe, `train:` merged into every stage.
+    Raises:
+        UserError: every mistake at once, each with file:line:column, the line and a hint. A file
+            that is not there or not YAML is told alone, in one line.
+    """
+    document = read_with_bases(Path(path))
+    refused = []
+    for change in changes:
+        if _is_overlay(change):
+            lay_over(document, read_with_bases(Path(change)))
+            continue
+        try:
+            apply_override(document, change)
+        except UserError as error:
+            refused.append(str(error))
+    recipe, problems = _validate(stages_over_train(document), _check_stages(document))
+    texts = [*map(str, unique(problems)), *refused]
+    if recipe is None or texts:
+        raise UserError("\n".join(texts))
+    return recipe
+
+
+def _is_overlay(change: str) -> bool:
+    if os.path.isfile(change):  # unlike Path.is_file, no error for a list too long for a name
+        return True
+    return "=" not in change and Path(change).suffix.lower() in (".yaml", ".yml")
+
+
+def _validate(document: Document, found: list[Problem]) -> tuple[Recipe | None, list[Problem]]:
+    problems = [*check_names(document), *found]
+    try:
+        recipe = Recipe.model_validate(document.value)
+    except ValidationError as error:
+        return None, from_pydantic(error.errors(), document, Recipe) + problems
+    return recipe, problems
+
+
+def _check_stages(document: Document) -> list[Problem]:
+    """What the schema says of the stages as a whole, also where a key elsewhere is wrong."""
+    stages, verify = document.value.get("stages"), document.value.get("verify")
+    if not isinstance(stages, dict):
+        return []
+    inits = {n: stage.get("init") if isinstance(stage, dict) else None for n, stage in
+             stages.items()}  # fmt: skip
+    found = stage_order(inits, verify.get("stage") if isinstance(verify, dict) else None)
+    return [
+        Problem(place_of(path, document, key=path[:-1] == ("stages",)), path, message)
+        for path, message in found
+    ]
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that the reader's YAML 1.2 or others' YAML 1.1 would take for a number."""
+
+
+for _tag, _pattern, _first in SCALARS:
+    _Dumper.add_implicit_resolver(_tag, _pattern, list(_first))
+
+
+def to_yaml(recipe: Recipe) -> str:
+    """The resolved recipe as YAML that `load` reads back to an equal one."""
+    value = _kind_first(recipe.model_dump(mode="json"))
+    return yaml.dump(
+        value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100,
+        default_flow_style=None,
+    )  # fmt: skip
+
+
+def _kind_first(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_kind_first(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    order = sorted(value, key=lambda key: key != "kind")
+    return {key: _kind_first(value[key]) for key in order}
+
+
+def differences(old: Recipe | dict, new: Recipe | dict) -> list[str]:
+    """What changed, a line a key: `stages.classify.optimizer.lr: 0.1 -> 0.2`.
+
+    Args:
+        old, new: recipes, or nested mappings of plain values (as read from JSON).
+    """
+    plain = [r.model_dump(mode="json") if isinstance(r, Recipe) else r for r in (old, new)]
+    return _differences(plain[0], plain[1], "")
+
+
+_ABSENT = object()
+
+
+def _differences(old: Any, new: Any, path: str) -> list[str]:
+    old, new = (list(v) if isinstance(v, tuple) else v for v in (old, new))
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [*old, *(key for key in new if key not in old)]
+        pairs = [(key, old.get(key, _ABSENT), new.get(key, _ABSENT)) for key in keys]
+    elif _sections(old) and _sections(new) and len(old) == len(new):
+        pairs = [(i, a, b) for i, (a, b) in enumerate(zip(old, new, strict=True))]
+    else:
+        # As JSON, since 1 and 1.0 make different stage hashes.
+        same = _json(old) == _json(new)
+        return [] if same else [f"{path}: {_written(old)} -> {_written(new)}"]
+    return [line for key, a, b in pairs for line in
+            _differences(a, b, f"{path}.{key}" if path else str(key))]  # fmt: skip
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
+
+
+def _sections(value: Any) -> bool:
+    return isinstance(value, list) and any(isinstance(item, dict) for item in value)
+
+
+def _written(value: Any) -> str:
+    """A value as the recipe writes it, on one line."""
+    if value is _ABSENT:
+        return "absent"
+    text = yaml.dump(value, Dumper=_Dumper, default_flow_style=True, width=10**6, sort_keys=False)
+    return text.removesuffix("\n").removesuffix("\n...")

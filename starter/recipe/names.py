@@ -1,0 +1,154 @@
+"""Names that other packages know, from a generated table: asking them would import torch.
+
+`python -m starter.workflow.names` writes the table; a test holds it current. Where another version
+is installed than the table's, that one is asked for what the table lacks.
+"""
+
+import difflib
+import json
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from starter.recipe.errors import did_you_mean
+from starter.recipe.problems import Problem, place_of
+from starter.recipe.reader import Document, KeyPath
+
+TABLE = Path(__file__).with_name("names.json")
+CHILDREN = ("transforms", "first", "second")  # arguments of OneOf and the like: steps themselves
+BASES = {"BaseCompose", "BasicTransform", "DualTransform", "ImageOnlyTransform", "Transform3D"}
+OUTER = {"Compose", "ReplayCompose"}  # the kit's own pipeline stands in their place
+
+
+@cache
+def table() -> dict:
+    """versions; backbones (the kit's own); timm (name without timm/ -> tags of its weights);
+    transforms (name -> arguments)."""
+    return json.loads(TABLE.read_text(encoding="utf-8"))
+
+
+def check_names(document: Document) -> list[Problem]:
+    """Unknown backbones, transforms and transform arguments, with did-you-mean."""
+    value = document.value
+    problems = _backbone(document)
+    paths: list[KeyPath] = [("augment",), ("train", "augment")]
+    if isinstance(value.get("stages"), dict):
+        paths += [("stages", name, "augment") for name in value["stages"]]
+    for path in paths:
+        section = value
+        for part in path:
+            section = section.get(part) if isinstance(section, dict) else None
+        problems += _steps(document, path, section)
+    return problems
+
+
+def _backbone(document: Document) -> list[Problem]:
+    model = document.value.get("model")
+    name = model.get("backbone") if isinstance(model, dict) else None
+    if not isinstance(name, str) or _is_backbone(name):
+        return []
+    path: KeyPath = ("model", "backbone")
+    known = table()["backbones"] + [f"timm/{n}" for n in table()["timm"]]
+    own, pretrained = _split(name)
+    close = difflib.get_close_matches(own, known, n=3)
+    if own in known:
+        message = f"timm {table()['versions']['timm']} has no weights {pretrained!r} of {own}"
+    elif close:
+        message = f"no such backbone; did you mean {' or '.join(map(repr, close))}?"
+    else:
+        message = f"no such backbone; there are {', '.join(table()['backbones'])} and timm/NAME"
+    return [Problem(place_of(path, document), path, f"{message} (got {name!r})")]
+
+
+def _split(name: str) -> tuple[str, str]:
+    """timm/resnet50.a1_in1k -> the architecture, the tag of its weights."""
+    own, _, tag = name.partition(".")
+    return own, tag
+
+
+def _is_backbone(name: str) -> bool:
+    if not name.startswith("timm/"):
+        return name in table()["backbones"]
+    bare = name.removeprefix("timm/")
+    return _is_timm(bare, table()["timm"]) or (
+        _other_version("timm") and _is_timm(bare, installed_backbones())
+    )
+
+
+def _is_timm(name: str, known: dict[str, list[str]]) -> bool:
+    architecture, tag = _split(name)
+    return architecture in known and (not tag or tag in known[architecture])
+
+
+def _steps(document: Document, path: KeyPath, steps: Any) -> list[Problem]:
+    if isinstance(steps, dict):  # `first:` and `second:` of OneOrOther are one step each
+        return _step(document, path, steps)
+    if not isinstance(steps, list):
+        return []
+    return [problem for i, step in enumerate(steps) for problem in
+            _step(document, (*path, i), step)]  # fmt: skip
+
+
+def _step(document: Document, path: KeyPath, step: Any) -> list[Problem]:
+    """The step's kind, its arguments, and the steps inside it."""
+    if not isinstance(step, dict) or not isinstance(step.get("kind"), str):
+        return []
+    kind = step["kind"]
+    arguments = _arguments(kind, [name for name in step if name != "kind"])
+    if arguments is None:
+        hint = did_you_mean(kind, table()["transforms"])
+        message = f"albumentations has no such transform{hint} (got {kind!r})"
+        return [Problem(place_of((*path, "kind"), document), (*path, "kind"), message)]
+    problems = []
+    for name in step:
+        here = (*path, name)
+        if name in CHILDREN and name in arguments:
+            problems += _steps(document, here, step[name])
+        elif name != "kind" and name not in arguments:
+            hint = did_you_mean(name, arguments) or f"; it has {', '.join(arguments)}"
+            message = f"{kind} has no such argument{hint} (got {step[name]!r:.60})"
+            problems.append(Problem(place_of(here, document, key=True), here, message))
+    return problems
+
+
+def _arguments(kind: str, given: list[str]) -> list[str] | None:
+    """A transform's arguments, None for no transform. Another installed version than the table's
+    is asked when the table lacks the transform or one of the arguments given."""
+    known = table()["transforms"].get(kind)
+    if known is not None and set(given) <= set(known):
+        return known
+    return installed_transforms().get(kind) if _other_version("albumentations") else known
+
+
+def _other_version(package: str) -> bool:
+    try:
+        return metadata.version(package) != table()["versions"][package]
+    except metadata.PackageNotFoundError:
+        return False
+
+
+def installed_backbones() -> dict[str, list[str]]:
+    """The installed timm's architectures, each with the tags of its pretrained weights."""
+    import timm
+
+    found: dict[str, list[str]] = {name: [] for name in sorted(timm.list_models())}
+    for name in sorted(timm.list_pretrained()):
+        architecture, tag = _split(name)
+        if tag:
+            found[architecture].append(tag)
+    return found
+
+
+def installed_transforms() -> dict[str, list[str]]:
+    """Every transform of the installed albumentations and its constructor's arguments."""
+    import inspect
+
+    import albumentations as A
+
+    found = {}
+    for name, kind in sorted(vars(A).items()):
+        is_class = inspect.isclass(kind) and issubclass(kind, A.BasicTransform | A.BaseCompose)
+        if is_class and name not in BASES | OUTER and not inspect.isabstract(kind):
+            found[name] = [a for a in inspect.signature(kind).parameters if a != "strict"]
+    return found

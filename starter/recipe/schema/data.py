@@ -1,0 +1,138 @@
+"""`data:` what there is to see, and `augment:` how training images vary."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from starter.recipe.schema.base import Misfit, Positive, Section
+
+Statistics = Annotated[tuple[float, ...], Field(strict=False, min_length=1, max_length=3)]
+
+
+class DemoSection(Section):
+    """The built-in competition, drawn at `data.root` when nothing is there yet."""
+
+    identities: Annotated[int, Field(ge=4, description="people to classify")] = 48
+    verify_identities: Annotated[int, Field(ge=4, description="other people, to verify")] = 48
+    images_per_identity: Annotated[int, Field(ge=4, description="training images of each")] = 40
+    image_size: Annotated[int, Field(ge=16, le=512, description="pixels a side")] = 32
+    pairs: Annotated[int, Field(ge=20, description="verification pairs, each of val and test")] = (
+        2000
+    )
+    seed: Annotated[int, Field(ge=0, description="which competition is drawn")] = 0
+
+
+class PairsSection(Section):
+    """Validation pairs for a data set that ships none: identities held out of training."""
+
+    count: Annotated[int, Field(ge=2, description="pairs, half of them genuine")] = 10_000
+    hold_out: Annotated[
+        Positive,
+        Field(
+            description="classes kept out of training (a fraction below 1, or how many), "
+            "where there is no verify split"
+        ),
+    ] = 0.1
+    seed: Annotated[int, Field(ge=0, description="which classes and pairs are drawn")] = 0
+
+
+class SplitsSection(Section):
+    """Sub-folders (or built-in parts) of each split, where the names are not the usual ones."""
+
+    train: Annotated[str | None, Field(description="folder of training images")] = None
+    dev: Annotated[str | None, Field(description="folder of labelled validation images")] = None
+    test: Annotated[str | None, Field(description="folder of images to classify")] = None
+    verify: Annotated[
+        str | None, Field(description="folder of other identities, for validation pairs")
+    ] = None
+
+
+class DataSection(Section):
+    """What there is to see and where it lies."""
+
+    layout: Annotated[
+        Literal["hw2p2", "folders", "mnist", "cifar10"],
+        Field(description="how the set lies on disk"),
+    ] = "hw2p2"
+    root: Annotated[str, Field(min_length=1, description="the folder; ~ and $NAME are expanded")]
+    image_size: Annotated[
+        int, Field(ge=8, le=1024, description="pixels a side; images are resized to a square")
+    ] = 112
+    channels: Annotated[Literal[1, 3], Field(description="3 for RGB, 1 for grey")] = 3
+    mean: Annotated[Statistics, Field(description="subtracted, on the 0..1 scale")] = (0.5,)
+    std: Annotated[Statistics, Field(description="divided by, on the 0..1 scale")] = (0.5,)
+    splits: Annotated[SplitsSection, Field(description="where each split lies")] = SplitsSection()
+    dev_fraction: Annotated[
+        float,
+        Field(gt=0, lt=1, description="of each class's images, where the set has no dev split"),
+    ] = 0.1
+    pairs: Annotated[
+        PairsSection | None,
+        Field(description="make validation pairs, where the set ships none"),
+    ] = None
+    demo: Annotated[
+        DemoSection | None, Field(description="draw the built-in competition at root")
+    ] = None
+    cache: Annotated[str, Field(description="folder for the packed images")] = "cache"
+    workers: Annotated[
+        Annotated[int, Field(ge=0)] | Literal["auto"],
+        Field(description="processes that augment; 0 for a thread"),
+    ] = "auto"
+
+    @model_validator(mode="after")
+    def _statistics_fit(self) -> "DataSection":
+        counts = "1 value" if self.channels == 1 else f"1 or {self.channels} values"
+        mistakes = [
+            ((key,), f"should have {counts}: one for each channel (got {list(values)})")
+            for key, values in (("mean", self.mean), ("std", self.std))
+            if len(values) not in (1, self.channels)
+        ]
+        if self.std and min(self.std) <= 0:
+            mistakes.append((("std",), f"should be greater than 0 (got {list(self.std)})"))
+        if mistakes:
+            raise Misfit(mistakes)
+        return self
+
+
+class AugmentStep(BaseModel):
+    """One albumentations transform (`kind`) with its own arguments."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    kind: Annotated[str, Field(min_length=1, description="an albumentations class name")]
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The transform's arguments, as written."""
+        return dict(self.model_extra or {})
+
+
+class MixSection(Section):
+    """Mixed images: lambda is drawn from Beta(alpha, alpha) once a batch."""
+
+    mixup: Annotated[float, Field(ge=0, description="alpha of mixup; 0 is off")] = 0.0
+    cutmix: Annotated[float, Field(ge=0, description="alpha of cutmix; 0 is off")] = 0.0
+    probability: Annotated[
+        float, Field(ge=0, le=1, description="share of batches that are mixed")
+    ] = 1.0
+
+    @property
+    def on(self) -> bool:
+        """Whether any batch is mixed."""
+        return self.probability > 0 and (self.mixup > 0 or self.cutmix > 0)
+
+
+class ShuffleSampler(Section):
+    """Every image once an epoch, in an order drawn from (seed, epoch)."""
+
+    kind: Annotated[Literal["shuffle"], Field(description="this sampler")] = "shuffle"
+
+
+class PKSampler(Section):
+    """Batches of P identities with K images each, for pair and triplet losses."""
+
+    kind: Annotated[Literal["pk"], Field(description="this sampler")]
+    images: Annotated[int, Field(ge=2, description="K: images of each identity")] = 4
+
+
+Sampler = Annotated[ShuffleSampler | PKSampler, Field(discriminator="kind")]

@@ -1,0 +1,200 @@
+"""`train:` and `stages:` how an embedder is trained, one stage after another."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from starter.recipe.schema.base import Count, Fraction, Misfit, Positive, Rate, Section
+from starter.recipe.schema.data import AugmentStep, MixSection, Sampler, ShuffleSampler
+from starter.recipe.schema.losses import MARGIN_KINDS, PAIR_KINDS, LossTerm
+
+
+class LearningRateScale(Section):
+    """Factors on the learning rate of each part."""
+
+    backbone: Annotated[float, Field(ge=0, description="of the backbone")] = 1.0
+    neck: Annotated[float, Field(ge=0, description="of the neck")] = 1.0
+    head: Annotated[float, Field(ge=0, description="of the loss terms' own parameters")] = 1.0
+
+
+class SGD(Section):
+    """Stochastic gradient descent with momentum."""
+
+    kind: Annotated[Literal["sgd"], Field(description="this optimizer")]
+    lr: Annotated[Positive, Field(description="the highest learning rate")] = 0.1
+    momentum: Annotated[float, Field(ge=0, lt=1, description="share of the last update")] = 0.9
+    nesterov: Annotated[bool, Field(description="look ahead by the momentum")] = True
+    weight_decay: Annotated[float, Field(ge=0, description="of tensors with 2 dims or more")] = 5e-4
+    lr_scale: Annotated[LearningRateScale, Field(description="factors on lr, of each part")] = (
+        LearningRateScale()
+    )
+
+
+class AdamW(Section):
+    """Adam with decoupled weight decay."""
+
+    kind: Annotated[Literal["adamw"], Field(description="this optimizer")]
+    lr: Annotated[Positive, Field(description="the highest learning rate")] = 1e-3
+    betas: Annotated[
+        tuple[Rate, Rate],
+        Field(strict=False, description="decay of the running mean and of the mean square"),
+    ] = (0.9, 0.999)
+    weight_decay: Annotated[float, Field(ge=0, description="of tensors with 2 dims or more")] = 0.05
+    lr_scale: Annotated[LearningRateScale, Field(description="factors on lr, of each part")] = (
+        LearningRateScale()
+    )
+
+
+class Schedule(Section):
+    """torch's schedule of this name, stepped every update, after a linear warm-up."""
+
+    kind: Annotated[
+        Literal["CosineAnnealingLR", "constant"], Field(description="the shape after warm-up")
+    ] = "CosineAnnealingLR"
+    warmup_epochs: Annotated[float, Field(ge=0, description="linear, from a low rate")] = 0.0
+    final: Annotated[Fraction, Field(description="last rate as a share of the highest")] = 0.0
+
+
+class FreezeSection(Section):
+    """What stays as it was at the start of a stage."""
+
+    backbone: Annotated[float, Field(ge=0, description="epochs the backbone is frozen")] = 0.0
+    batchnorm: Annotated[bool, Field(description="keep BatchNorm statistics all stage")] = False
+
+
+Monitor = Literal["combined", "accuracy", "eer", "auc"]
+Optimizer = Annotated[SGD | AdamW, Field(discriminator="kind")]
+DEFAULT_OPTIMIZER: Literal["sgd"] = "sgd"  # the kind where none is stated
+
+
+class TrainSection(Section):
+    """Defaults for every stage; a stage may override any of them."""
+
+    epochs: Annotated[Count, Field(description="length of the stage")] = 10
+    batch_size: Annotated[int, Field(ge=2, description="images an update")] = 128
+    micro_batch: Annotated[
+        int | None, Field(ge=2, description="images on the device at once; gradients accumulate")
+    ] = None  # BatchNorm needs two
+    loss: Annotated[
+        Annotated[tuple[LossTerm, ...], Field(strict=False, min_length=1)] | None,
+        Field(description="weighted terms; every stage needs one, here or its own"),
+    ] = None
+    mix: Annotated[MixSection, Field(description="mixing of images in a batch")] = MixSection()
+    sampler: Annotated[Sampler, Field(description="which images make a batch")] = ShuffleSampler()
+    optimizer: Annotated[Optimizer, Field(description="how weights are updated")] = SGD(
+        kind=DEFAULT_OPTIMIZER
+    )
+    schedule: Annotated[Schedule, Field(description="of the learning rate")] = Schedule()
+    ema: Annotated[float | None, Field(gt=0, lt=1, description="decay of the averaged weights")] = (
+        None
+    )
+    clip_grad: Annotated[
+        Positive | None, Field(description="largest gradient norm, backbone and heads together")
+    ] = None
+    freeze: Annotated[FreezeSection, Field(description="what stays as it was at the start")] = (
+        FreezeSection()
+    )
+    augment: Annotated[
+        Annotated[tuple[AugmentStep, ...], Field(strict=False)] | None,
+        Field(description="in place of the recipe's augment"),
+    ] = None
+    image_size: Annotated[
+        int | None, Field(ge=8, le=1024, description="in place of data.image_size")
+    ] = None
+    precision: Annotated[
+        Literal["auto", "bf16", "fp16", "fp32"],
+        Field(description="of the backbone; auto: bf16 where the hardware has it"),
+    ] = "auto"
+    channels_last: Annotated[bool, Field(description="memory format of the backbone")] = True
+    compile: Annotated[bool, Field(description="torch.compile the embedder")] = False
+    monitor: Annotated[Monitor, Field(description="what best means")] = "combined"
+    evaluate_every: Annotated[Count, Field(description="epochs between evaluations")] = 1
+    gate: Annotated[
+        bool, Field(description="a stage worse than its parent does not become the run's best")
+    ] = True
+    checkpoint_steps: Annotated[
+        Count | None, Field(description="checkpoint every N updates, besides every epoch")
+    ] = None
+    max_hours: Annotated[
+        Positive | None,
+        Field(description="since the command began: then checkpoint and exit with code 3"),
+    ] = None
+
+    @field_validator("optimizer", mode="before")
+    @classmethod
+    def _default_kind(cls, value: Any) -> Any:
+        """`optimizer: {lr: 0.05}` states only what differs from the default."""
+        if isinstance(value, dict) and "kind" not in value:
+            return {"kind": DEFAULT_OPTIMIZER, **value}
+        return value
+
+
+class StageSection(TrainSection):
+    """One stage: `train:` with this stage's own keys over it."""
+
+    init: Annotated[
+        str | None,
+        Field(description="an earlier stage's name, or the path of another run's stage"),
+    ] = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "StageSection":
+        mistakes = [*_without_loss(self), *_mixed_margins(self), *_batches(self)]
+        if mistakes:
+            raise Misfit(mistakes)
+        return self
+
+
+Mistake = tuple[tuple[str, ...], str]
+
+
+def _at(key: str, message: str) -> Mistake:
+    return (key,), message
+
+
+def _kinds(stage: StageSection, among: frozenset[str]) -> list[str]:
+    return sorted({term.kind for term in stage.loss or ()} & among)
+
+
+def _without_loss(stage: StageSection) -> Iterator[Mistake]:
+    if not stage.loss:
+        yield (), "a stage needs a loss: list, for example [{kind: softmax}]"
+
+
+def _mixed_margins(stage: StageSection) -> Iterator[Mistake]:
+    if not stage.mix.on:
+        return
+    for kind in _kinds(stage, MARGIN_KINDS):
+        yield _at(
+            "mix",
+            f"mix with {kind}: a margin is measured to one class, a mixed image has two; "
+            "set mix: {mixup: 0, cutmix: 0} or use softmax or normface",
+        )
+    for kind in _kinds(stage, PAIR_KINDS):
+        yield _at(
+            "mix",
+            f"mix with {kind}: a mixed image has no identity to pair by; "
+            "set mix: {mixup: 0, cutmix: 0}",
+        )
+
+
+def _batches(stage: StageSection) -> Iterator[Mistake]:
+    size, sampler, micro = stage.batch_size, stage.sampler, stage.micro_batch
+    pairs = _kinds(stage, PAIR_KINDS)
+    if pairs and sampler.kind != "pk":
+        yield _at(
+            "sampler",
+            f"{pairs[0]} needs several images of each identity in a batch; "
+            "set sampler: {kind: pk, images: 4}",
+        )
+    if sampler.kind == "pk" and size % sampler.images:
+        yield _at("batch_size", f"{size} is not a multiple of sampler.images {sampler.images}")
+    if micro and size % micro:
+        yield _at("batch_size", f"{size} is not a multiple of micro_batch {micro}")
+    if pairs and micro and micro != size:
+        yield _at(
+            "micro_batch",
+            f"{pairs[0]} mines inside a batch, so micro_batch would change what is mined; "
+            "leave micro_batch out",
+        )

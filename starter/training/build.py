@@ -1,0 +1,157 @@
+"""What a stage needs, built from its recipe: the learner, the batches, the optimizer."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from starter import models
+from starter.data import Catalog
+from starter.data.augment import build_augment
+from starter.data.batches import TrainBatches, resolve_workers
+from starter.losses.objective import build_objective
+from starter.recipe import UserError
+from starter.recipe.schema import Recipe, StageSection
+from starter.training import checkpoint, initialise, optim, precision
+from starter.training.checkpoint import Checkpoint
+from starter.training.embed import EmbedOptions
+from starter.training.learner import Learner
+from starter.training.step import Setup, stage_seed
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class StageJob:
+    """What a stage is given. `stop` is asked after every update and gives a reason or None."""
+
+    name: str
+    folder: Path
+    recipe: Recipe
+    catalog: Catalog
+    cache: Path
+    parent: Checkpoint | None
+    device: torch.device
+    stop: Callable[[], str | None] = lambda: None
+
+    @property
+    def section(self) -> StageSection:
+        """The stage's own settings, `train:` merged in."""
+        return self.recipe.stages[self.name]
+
+    @property
+    def image_size(self) -> int:
+        """Pixels a side in this stage."""
+        return self.section.image_size or self.recipe.data.image_size
+
+
+def build_learner(recipe: Recipe, stage: str, classes: int, image_size: int) -> Learner:
+    """A new learner for the stage, its first weights drawn from (seed, stage)."""
+    torch.manual_seed(stage_seed(recipe.seed, stage))
+    data, model = recipe.data, recipe.model
+    contract = models.Preprocessing(
+        image_size=image_size,
+        channels=data.channels,
+        mean=_per_channel(data.mean, data.channels),
+        std=_per_channel(data.std, data.channels),
+        colour="RGB" if data.channels == 3 else "grey",
+    )
+    options = model.model_dump(exclude={"backbone", "embedding"})
+    if model.stem == "auto" and model.backbone in models.backbone_names():
+        # The run's stem, not the stage's: a stage of another size takes its parent's weights.
+        options["stem"] = models.choose_stem(data.image_size)
+    embedder = models.build(
+        model.backbone,
+        in_channels=data.channels,
+        image_size=image_size,
+        embedding=model.embedding,
+        preprocessing=contract,
+        **options,
+    )
+    if not recipe.stages[stage].channels_last:
+        embedder.set_memory_format(torch.contiguous_format)
+    terms = recipe.stages[stage].loss
+    assert terms is not None
+    objective = build_objective(terms, embedding=model.embedding, classes=classes)
+    return Learner(embedder, objective)
+
+
+def _per_channel(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    if len(values) not in (1, channels):
+        raise UserError(f"data.mean and data.std: give 1 or {channels} values, not {len(values)}")
+    return values if len(values) == channels else values * channels
+
+
+def build_batches(job: StageJob, image_NHWC: np.ndarray) -> TrainBatches:
+    section, data = job.section, job.recipe.data
+    steps = job.recipe.augment if section.augment is None else section.augment
+    augment = build_augment(steps, job.image_size, data.channels)
+    return TrainBatches(
+        image_NHWC,
+        job.catalog.label_N,
+        job.catalog.index("train"),
+        batch_size=section.batch_size,
+        sampler=section.sampler,
+        augment=augment,
+        seed=stage_seed(job.recipe.seed, job.name),
+        workers=resolve_workers(
+            data.workers, augmented=augment is not None, device_type=job.device.type
+        ),
+        pin_memory=job.device.type == "cuda",
+    )
+
+
+def build_setup(job: StageJob, image_NHWC: np.ndarray, batches: TrainBatches) -> Setup:
+    section = job.section
+    learner = build_learner(job.recipe, job.name, len(job.catalog.classes), job.image_size)
+    log.info(
+        "%s",
+        models.check_rules(learner.embedder, list(learner.objective.terms.values()),
+                           job.recipe.rules),
+    )  # fmt: skip
+    resuming = checkpoint.find(job.folder, "last") is not None
+    new = initialise.start_from(learner, job.parent, job.catalog.classes) if (
+        job.parent and not resuming
+    ) else []  # fmt: skip
+    learner.to(job.device)
+    chosen = _choose_precision(job, learner, image_NHWC)
+    if job.parent:
+        options = EmbedOptions(job.recipe.verify.batch_size, job.device, chosen)
+        initialise.initialise_heads(
+            learner.objective, new, learner.embedder, job.catalog, image_NHWC, options
+        )
+    steps = section.epochs * batches.batches_per_epoch
+    optimizer = optim.build_optimizer(learner, section.optimizer, job.device)
+    factor = optim.learning_rate_factor(section.schedule, batches.batches_per_epoch, steps)
+    return Setup(
+        learner=learner,
+        forward=torch.compile(learner.embedder) if section.compile else learner.embedder,
+        optimizer=optimizer,
+        factor=factor,
+        scaler=chosen.scaler(),
+        average=optim.AveragedWeights(learner, section.ema) if section.ema else None,
+        precision=chosen,
+        device=job.device,
+        section=section,
+        seed=stage_seed(job.recipe.seed, job.name),
+        steps=steps,
+    )
+
+
+def _choose_precision(job: StageJob, learner: Learner, image_NHWC) -> precision.Precision:
+    """The stage's number format: measured once, then read back, so that a resume repeats it."""
+    path = job.folder / "choices.json"
+    if path.is_file():
+        name = checkpoint.read_json(path)["precision"]
+        return precision.Precision(name, job.device.type)
+    few_M = job.catalog.index("train")[: min(job.section.batch_size, 64)]
+    images = torch.from_numpy(np.ascontiguousarray(image_NHWC[few_M])).to(job.device)
+    learner.embedder.eval()  # measured without touching BatchNorm statistics
+    name = precision.choose(
+        job.section.precision, job.device, learner.embedder, learner.embedder.prepare(images)
+    )
+    checkpoint.write_json(path, {"precision": name})
+    return precision.Precision(name, job.device.type)

@@ -1,0 +1,131 @@
+"""Starting a stage from an earlier one: what is loaded, what is left, what is new.
+
+Shapes: K classes, D embedding.
+"""
+
+import logging
+
+import numpy as np
+import torch
+from torch import nn
+
+from starter.data import Catalog
+from starter.losses import ClassHead, Objective
+from starter.models import Embedder, Preprocessing, choose_stem
+from starter.models.resnet import ResNet
+from starter.recipe import UserError
+from starter.training.checkpoint import Checkpoint
+from starter.training.embed import EmbedOptions, class_means, embed, few_per_class
+from starter.training.learner import Learner
+
+log = logging.getLogger(__name__)
+
+MEAN_IMAGES = 50  # per class, for the first weights of a new head
+
+
+def start_from(learner: Learner, parent: Checkpoint, classes: tuple[str, ...]) -> list[str]:
+    """Loads the parent's embedder, and each head that fits; returns the terms that stay new.
+
+    A head fits when it is of the same kind for the same classes, or when both compare cosines
+    with class weights of one shape.
+
+    Raises:
+        UserError: the parent is another network, or was trained on other colours or statistics.
+    """
+    weights = load_embedder(learner.embedder, parent)
+    same_classes = tuple(parent.meta["classes"]) == classes
+    left = {name for name in weights if name.startswith("objective.")}
+    new = []
+    for name, term in learner.objective.terms.items():
+        source = _fitting(name, term, parent.meta["terms"], weights) if same_classes else None
+        if source is None:
+            if any(True for _ in term.parameters()):
+                new.append(name)
+            continue
+        prefix = f"objective.terms.{source}."
+        state = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+        own = term.state_dict()
+        term.load_state_dict({k: state.get(k, own[k]) for k in own})
+        left -= {prefix + key for key in own}
+        log.info("%s: weights carried over from %s of %s", name, source, parent.meta["stage"])
+    log.info(
+        "init from %s (step %d): embedder loaded; left behind: %s; new: %s",
+        parent.meta["stage"],
+        parent.step,
+        ", ".join(sorted(left)) or "nothing",
+        ", ".join(new) or "nothing",
+    )
+    return new
+
+
+def initialise_heads(
+    objective: Objective,
+    names: list[str],
+    embedder: Embedder,
+    catalog: Catalog,
+    image_NHWC: np.ndarray,
+    options: EmbedOptions,
+) -> None:
+    """Sets each named head's class weights to the mean embeddings of its classes."""
+    named = {name: objective.terms[name] for name in names}
+    heads = {name: term for name, term in named.items() if isinstance(term, ClassHead)}
+    if not heads:
+        return
+    train_M = catalog.index("train")
+    few_M = few_per_class(train_M, catalog.label_N[train_M], MEAN_IMAGES)
+    emb_MD = embed(embedder, image_NHWC, few_M, options)
+    mean_KD = class_means(emb_MD, catalog.label_N[few_M], len(catalog.classes))
+    for name, head in heads.items():
+        head.init_from_means(torch.from_numpy(mean_KD))
+        log.info("%s: class weights set to the means of %d embeddings", name, len(few_M))
+
+
+def _fitting(name: str, term: nn.Module, parent_terms: dict, weights: dict) -> str | None:
+    """The parent's term whose weights `term` can take, by name first."""
+    if not isinstance(term, ClassHead):
+        return None
+    order = sorted(parent_terms, key=lambda other: other != name)
+    for other in order:
+        key = f"objective.terms.{other}.weight"
+        if key not in weights or weights[key].shape != term.weight.shape:
+            continue
+        same_kind = other.split("_")[0] == name.split("_")[0]
+        if same_kind or (term.cosine and parent_terms[other]["cosine"]):
+            return other
+    return None
+
+
+def _require_same_contract(own: Preprocessing, parent: Checkpoint) -> None:
+    theirs = Preprocessing.from_dict(parent.meta["preprocessing"])
+    for key in ("channels", "colour", "mean", "std"):
+        a, b = getattr(own, key), getattr(theirs, key)
+        if not np.array_equal(a, b):
+            raise UserError(
+                f"{parent.folder}: its network was trained with {key} {b}, this recipe says {a}; "
+                f"set data.{key} to match"
+            )
+
+
+def load_embedder(embedder: Embedder, parent: Checkpoint) -> dict[str, torch.Tensor]:
+    """Loads the parent's embedder and returns all of its weights; errors as `start_from`."""
+    _require_same_contract(embedder.preprocessing, parent)
+    weights = parent.weights()
+    prefix = "embedder."
+    state = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+    own = embedder.state_dict()
+    unlike = [k for k in own if k not in state or state[k].shape != own[k].shape]
+    unlike += [k for k in state if k not in own]
+    theirs = parent.meta["recipe"]["model"]
+    stem = theirs["stem"]
+    if stem == "auto":
+        stem = choose_stem(parent.meta["recipe"]["data"]["image_size"])
+    if isinstance(embedder.backbone, ResNet) and embedder.backbone.stem != stem:
+        unlike.append("model.stem")  # two of the three have weights of one shape
+    if unlike:
+        raise UserError(
+            f"{parent.folder}: a checkpoint of another network (backbone {theirs['backbone']}, "
+            f"embedding {theirs['embedding']}, stem {stem}, neck {theirs['neck']}); "
+            f"first difference: {unlike[0]}; make `model:` the same, or name another init"
+        )
+    embedder.load_state_dict(state)
+    return weights

@@ -1,0 +1,100 @@
+"""Where a stage stands, and how that is saved and found again."""
+
+import logging
+from dataclasses import dataclass, field
+
+import torch
+
+from starter.losses import ClassHead
+from starter.training import checkpoint
+from starter.training.build import StageJob
+from starter.training.progress import LossMeter, MetricsFile
+from starter.training.step import Setup
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Position:
+    """Where a stage stands: `step` updates done, the best epoch so far, time spent."""
+
+    step: int = 0
+    best_step: int = 0
+    best_value: float | None = None
+    seconds: float = 0.0
+    images: int = 0
+    meter: LossMeter = field(default_factory=LossMeter)
+
+
+def resume(job: StageJob, setup: Setup) -> Position:
+    """Puts everything back as it was at the last checkpoint; a new position where there is none."""
+    metrics = MetricsFile(job.folder / "metrics.jsonl")
+    last = checkpoint.find(job.folder, "last")
+    if last is None:
+        metrics.cut(-1)
+        return Position()
+    state = last.resume()
+    setup.learner.load_state_dict(state["learner"])
+    setup.optimizer.load_state_dict(state["optimizer"])
+    setup.scaler.load_state_dict(state["scaler"])
+    if setup.average:
+        setup.average.module.load_state_dict(last.weights())
+    if state["threads"] != torch.get_num_threads():
+        log.warning(
+            "resumed with %d threads, begun with %d: sums round differently, so the result will "
+            "differ in the last digits; OMP_NUM_THREADS=%d makes it exact",
+            torch.get_num_threads(), state["threads"], state["threads"],
+        )  # fmt: skip
+    metrics.cut(last.step)
+    checkpoint.point_best(job.folder, state["best_step"] or last.step)
+    checkpoint.remove_unnamed(job.folder / "checkpoints")
+    log.info("%s: continued after update %d of %d", job.name, last.step, setup.steps)
+    return Position(
+        step=last.step,
+        best_step=state["best_step"],
+        best_value=state["best_value"],
+        seconds=state["seconds"],
+        images=state["images"],
+        meter=LossMeter.from_state(state["meter"]),
+    )
+
+
+def save(job: StageJob, setup: Setup, position: Position, metrics: dict) -> None:
+    """Writes a checkpoint of this position; `metrics` are those measured at it, or none."""
+    position.meter.flush()
+    evaluated = setup.evaluated
+    terms = {
+        name: {"cosine": isinstance(term, ClassHead) and term.cosine,
+               "classes": isinstance(term, ClassHead)}
+        for name, term in evaluated.objective.terms.items()
+    }  # fmt: skip
+    meta = {
+        "stage": job.name,
+        "step": position.step,
+        "metrics": metrics,
+        "recipe": job.recipe.model_dump(mode="json"),
+        "classes": list(job.catalog.classes),
+        "preprocessing": evaluated.embedder.preprocessing.to_dict(),
+        "precision": setup.precision.name,
+        "terms": terms,
+        "parent": job.parent and {"stage": job.parent.meta["stage"],
+                                  "weights": job.parent.weights_hash},
+    }  # fmt: skip
+    resume = {
+        "learner": setup.learner.state_dict(),
+        "optimizer": setup.optimizer.state_dict(),
+        "scaler": setup.scaler.state_dict(),
+        "threads": torch.get_num_threads(),
+        "best_step": position.best_step,
+        "best_value": position.best_value,
+        "seconds": position.seconds,
+        "images": position.images,
+        "meter": position.meter.state(),
+    }
+    checkpoint.save(
+        job.folder,
+        evaluated.state_dict(),
+        meta,
+        resume,
+        best_step=position.best_step or position.step,
+    )

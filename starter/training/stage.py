@@ -1,0 +1,180 @@
+"""One stage, start to end: build or resume, train, evaluate, checkpoint."""
+
+import logging
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from starter.data import load_pack
+from starter.data.batches import Batch, TrainBatches
+from starter.training import checkpoint
+from starter.training.build import StageJob, build_batches, build_setup
+from starter.training.embed import EmbedOptions
+from starter.training.evaluate import Evaluation, better, evaluate, monitored
+from starter.training.position import Position, resume, save
+from starter.training.progress import LOG_EVERY, MetricsFile, Progress
+from starter.training.step import Setup, train_step
+
+log = logging.getLogger(__name__)
+
+
+class Interrupted(Exception):
+    """The stage stopped early, its checkpoint written; the same command continues it."""
+
+
+def run_stage(job: StageJob) -> Evaluation:
+    """Trains the stage to its end, from its last checkpoint where there is one.
+
+    Returns:
+        The evaluation of the best checkpoint, also saved in `<stage>/predictions`.
+    Raises:
+        Interrupted: `job.stop` gave a reason; a checkpoint was written.
+        UserError: the data, the recipe or the run cannot go on; nothing is lost.
+    """
+    image_NHWC = load_pack(job.catalog, job.image_size, job.recipe.data.channels, job.cache)
+    batches = build_batches(job, image_NHWC)
+    try:
+        setup = build_setup(job, image_NHWC, batches)
+        position = resume(job, setup)
+        _train(job, setup, batches, image_NHWC, position)
+    finally:
+        batches.close()
+    best = checkpoint.find(job.folder, "best")
+    assert best is not None
+    setup.evaluated.load_state_dict(best.weights())
+    found = _evaluate(job, setup, image_NHWC)
+    _save_predictions(job, found)
+    return found
+
+
+def _train(
+    job: StageJob, setup: Setup, batches: TrainBatches, image_NHWC, position: Position
+) -> None:
+    section, per_epoch = job.section, batches.batches_per_epoch
+    metrics = MetricsFile(job.folder / "metrics.jsonl")
+    progress = Progress(job.name, setup.steps, position.step)
+    frozen_steps = round(section.freeze.backbone * per_epoch)
+    try:
+        while position.step < setup.steps:
+            epoch, start = divmod(position.step, per_epoch)
+            clock = _Clock(position)
+            for batch in clock.waiting(batches.epoch(epoch, start)):
+                setup.learner.set_training(
+                    backbone_frozen=position.step < frozen_steps,
+                    batchnorm_frozen=section.freeze.batchnorm,
+                )
+                rate = setup.rate(position.step)
+                losses = train_step(setup, batch.image_BHWC, batch.label_B, position.step)
+                position.meter.add(position.step, rate, losses)
+                position.step += 1
+                position.images += len(batch.label_B)
+                if position.step % LOG_EVERY == 0 or position.step % per_epoch == 0:
+                    shown = position.meter.end_interval()
+                    progress.update(position.step, shown, rate)
+                    row = {"kind": "interval", "step": position.step, "lr": rate, **shown}
+                    metrics.write(row)
+                if position.step % per_epoch == 0:
+                    break
+                _pause(job, setup, position, clock)
+            clock.stop()
+            _end_epoch(job, setup, image_NHWC, metrics, position, clock, epoch)
+            _pause(job, setup, position, None)
+    finally:
+        progress.close()
+
+
+class _Clock:
+    """Seconds of training and of waiting for data, evaluation and checkpoints apart."""
+
+    def __init__(self, position: Position):
+        self.position = position
+        self.waited = 0.0
+        self.images = position.images
+        self._start = time.perf_counter()
+        self.seconds = 0.0
+
+    def waiting(self, iterator: Iterator[Batch]) -> Iterator[Batch]:
+        """Passes the batches on, timing how long each takes to come."""
+        while True:
+            start = time.perf_counter()
+            batch = next(iterator, None)
+            self.waited += time.perf_counter() - start
+            if batch is None:
+                return
+            yield batch
+
+    def stop(self) -> None:
+        """Adds the time since the start to the position."""
+        self.seconds += time.perf_counter() - self._start
+        self.position.seconds += time.perf_counter() - self._start
+        self._start = time.perf_counter()
+
+    def measured(self) -> dict[str, float]:
+        """Images a second and the share of the time spent waiting, since the clock began."""
+        seconds = max(self.seconds, 1e-9)
+        return {
+            "images_per_second": (self.position.images - self.images) / seconds,
+            "data_wait": self.waited / seconds,
+        }
+
+
+def _pause(job: StageJob, setup: Setup, position: Position, clock: _Clock | None) -> None:
+    """Checkpoints inside an epoch when it is time to, and stops when asked to."""
+    reason = job.stop()
+    every = job.section.checkpoint_steps
+    if clock is not None and (reason or (every and position.step % every == 0)):
+        clock.stop()
+        save(job, setup, position, {})
+        clock._start = time.perf_counter()
+    if reason and position.step < setup.steps:
+        raise Interrupted(f"{reason}: stopped after update {position.step} of {setup.steps}")
+
+
+def _end_epoch(
+    job: StageJob, setup: Setup, image_NHWC, metrics: MetricsFile, position: Position,
+    clock: _Clock, epoch: int,
+) -> None:  # fmt: skip
+    last = epoch + 1 == job.section.epochs
+    due = last or (epoch + 1) % job.section.evaluate_every == 0
+    row: dict[str, Any] = {"kind": "epoch", "step": position.step, "epoch": epoch + 1}
+    row |= position.meter.end_epoch()
+    measured: dict[str, float | None] = {}
+    if due:
+        measured = _evaluate(job, setup, image_NHWC).metrics
+        name, value = monitored(measured, job.section.monitor)
+        if better(value, position.best_value, name):
+            position.best_step, position.best_value = position.step, value
+    if position.best_value is None:  # nothing to measure by, or not yet: the latest is the best
+        position.best_step = position.step
+    row |= measured | clock.measured()
+    metrics.write(row)
+    log.info("%s", _line(job.name, epoch + 1, job.section.epochs, row))
+    save(job, setup, position, measured)
+
+
+def _line(stage: str, epoch: int, epochs: int, row: dict) -> str:
+    parts = [f"{stage} epoch {epoch:>{len(str(epochs))}}/{epochs}", f"loss {row['loss']:.3f}"]
+    parts += [
+        f"{label} {100 * row[key]:.2f} %"
+        for key, label in (("accuracy", "accuracy"), ("eer", "EER"), ("auc", "AUC"))
+        if row.get(key) is not None
+    ]
+    parts.append(f"{row['images_per_second']:.0f} images/s")
+    parts.append(f"waiting for data {100 * row['data_wait']:.0f} %")
+    return "  ".join(parts)
+
+
+def _evaluate(job: StageJob, setup: Setup, image_NHWC: np.ndarray) -> Evaluation:
+    options = EmbedOptions(job.recipe.verify.batch_size, job.device, setup.precision)
+    return evaluate(setup.evaluated, job.catalog, image_NHWC, options)
+
+
+def _save_predictions(job: StageJob, found: Evaluation) -> None:
+    folder = job.folder / "predictions"
+    folder.mkdir(exist_ok=True)
+    named = {"correct_M": found.correct_M, "predicted_M": found.predicted_M,
+             "score_P": found.score_P}  # fmt: skip
+    arrays: dict[str, Any] = {k: v for k, v in named.items() if v is not None}
+    np.savez(folder / "best.npz", **arrays)

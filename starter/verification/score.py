@@ -1,0 +1,36 @@
+"""Similarity of pairs of embeddings.
+
+Shapes: N embeddings, D dimensions, P pairs.
+"""
+
+import numpy as np
+
+# Pairs at once: 1 M pairs of 512 take 0.54 s on 2 cores; 65,536 take 2-3x that (page faults).
+CHUNK = 8192
+
+
+def cosine(emb_ND: np.ndarray, a_P: np.ndarray, b_P: np.ndarray, eps: float = 1e-8) -> np.ndarray:
+    """Cosine similarity of pairs of rows, as torch.nn.CosineSimilarity defines it.
+
+    x.y / (max(|x|, eps) * max(|y|, eps)): an all-zero embedding scores 0 with everything.
+
+    Args:
+        emb_ND: float embeddings, not normalised; used as float32.
+        a_P, b_P: integer rows of emb_ND.
+        eps: lower bound of a norm (the course's value).
+    Returns:
+        score_P float32, in [-1, 1] up to rounding.
+    """
+    assert emb_ND.ndim == 2 and a_P.shape == b_P.shape, (emb_ND.shape, a_P.shape, b_P.shape)
+    emb_ND = np.asarray(emb_ND, dtype=np.float32)
+    score_P = np.empty(len(a_P), np.float32)
+    if not len(a_P):
+        return score_P
+    # numpy would take a row of -1 from the end
+    assert min(a_P.min(), b_P.min()) >= 0, "a pair of an image that was not embedded"
+    norm_N = np.sqrt(np.einsum("nd,nd->n", emb_ND, emb_ND, dtype=np.float64))
+    unit_ND = emb_ND / np.maximum(norm_N, eps).astype(np.float32)[:, None]
+    for start in range(0, len(a_P), CHUNK):
+        part = slice(start, start + CHUNK)
+        score_P[part] = np.einsum("nd,nd->n", unit_ND[a_P[part]], unit_ND[b_P[part]])
+    return score_P

@@ -1,0 +1,112 @@
+"""A run folder: what is in runs/<name>/ and how it is read back."""
+
+import dataclasses
+import json
+import logging
+import platform
+import shutil
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+from starter.recipe import UserError
+
+log = logging.getLogger(__name__)
+
+ROOT = Path(__file__).resolve().parent.parent.parent  # git's paths are relative to where it runs
+PACKAGES = ("torch", "torchvision", "timm", "albumentations", "opencv-python-headless", "numpy",
+            "scikit-learn")  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFolder:
+    """runs/<name>/."""
+
+    path: Path
+
+    @classmethod
+    def existing(cls, path: str | Path) -> "RunFolder":
+        """The run folder at `path`. UserError when it is none, naming those that are near."""
+        folder = Path(path)
+        if (folder / "recipe.yaml").is_file():
+            return cls(folder)
+        near = sorted(p.parent.as_posix() for p in folder.parent.glob("*/recipe.yaml"))
+        hint = f"; run folders there: {', '.join(near)}" if near else ""
+        raise UserError(f"{folder} is no run folder (it has no recipe.yaml){hint}")
+
+    @property
+    def submission(self) -> Path:
+        """The file to hand in."""
+        return self.path / "submission.csv"
+
+    @property
+    def verify(self) -> Path:
+        """Embeddings, scores and thresholds of verify.py."""
+        return self.path / "verify"
+
+    def stage(self, name: str) -> Path:
+        """The folder of a stage."""
+        return self.path / name
+
+    def read_stage(self, name: str) -> dict | None:
+        """stage.json of a stage, None where it has not begun."""
+        return _read(self.stage(name) / "stage.json")
+
+    def read_best(self) -> str | None:
+        """The stage that the gates left as the run's best."""
+        found = _read(self.path / "best.json")
+        return None if found is None else found["stage"]
+
+    def read_summary(self) -> dict:
+        """summary.json, or an empty one."""
+        return _read(self.path / "summary.json") or {"stages": {}}
+
+    def discard(self, stages: list[str]) -> None:
+        """Removes stages, and what was made of them."""
+        for name in stages:
+            if self.stage(name).exists():
+                shutil.rmtree(self.stage(name))
+                log.info("%s: discarded", self.stage(name))
+
+
+def _read(path: Path) -> dict | None:
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is damaged: {error}; remove it and run train.py again") from None
+
+
+def environment(device_name: str, threads: int) -> dict:
+    """What the run ran on: commit, versions, device."""
+    return {
+        "commit": _git("rev-parse", "HEAD"),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "device": device_name,
+        "threads": threads,
+        "packages": {name: _version(name) for name in PACKAGES},
+    }
+
+
+def code_difference() -> str | None:
+    """What the code differs by from its commit; None outside a git checkout."""
+    return _git("diff", "HEAD", "--", "*.py", "*.yaml")
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=20
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

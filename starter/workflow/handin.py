@@ -1,0 +1,150 @@
+"""The file to hand in: written from scores and classes, checked, sent."""
+
+import logging
+import os
+from pathlib import Path
+
+import numpy as np
+
+from starter.recipe import UserError, load
+from starter.recipe.schema import Recipe
+from starter.submission import check, fill, write
+from starter.workflow.folder import RunFolder
+
+log = logging.getLogger(__name__)
+
+
+def write_submission(
+    folder: RunFolder, recipe: Recipe, catalog, score_P: np.ndarray | None, classes
+) -> dict:
+    """Writes submission.csv as the sample asks, or the default of `submission.format`.
+
+    Raises:
+        UserError: the sample asks for what this data does not have; nothing is written.
+    """
+    test_M = catalog.index("test")
+    pairs = catalog.pairs.get("test")
+    if not len(test_M) and pairs is None:
+        log.info("nothing to submit: the data has no test images and no test pairs")
+        return {"submission": None}
+    sample = sample_path(recipe)
+    names = [catalog.submission_name(i) for i in test_M]
+    class_names = [catalog.classes[k] for k in classes.of(test_M)] if len(test_M) else None
+    pair_names = []
+    if pairs is not None:
+        pair_names = [
+            (catalog.submission_name(a), catalog.submission_name(b))
+            for a, b in zip(pairs.a_P, pairs.b_P, strict=True)
+        ]
+    table = fill(
+        sample,
+        recipe.submission.format,
+        test_names=names,
+        class_of_test=class_names,
+        pair_names=pair_names,
+        score_P=score_P,
+        classes=catalog.classes,
+    )
+    if table.note:
+        log.info("submission: %s", table.note)
+    part = folder.submission.with_name(".submission.csv")
+    try:  # checked beside: a file that fails does not replace one that did not
+        write(table, part)
+        raise_errors(part, sample)
+        os.replace(part, folder.submission)
+    finally:
+        part.unlink(missing_ok=True)
+    return {
+        "submission": folder.submission.as_posix(),
+        "rows": len(table.rows),
+        "sample": sample and sample.as_posix(),
+        "note": table.note,
+    }
+
+
+def sample_path(recipe: Recipe) -> Path | None:
+    """The sample submission: as given, or under data.root. UserError when it is nowhere."""
+    given = recipe.submission.sample
+    if given is None:
+        return None
+    from starter.data import resolve_root
+
+    plain = Path(given).expanduser()
+    places = [plain] if plain.is_absolute() else [resolve_root(recipe.data) / plain, plain]
+    for place in places:
+        if place.is_file():
+            return place
+    looked = " or ".join(place.as_posix() for place in places)
+    raise UserError(f"submission.sample: no file {looked}")
+
+
+def answer_demo(folder: RunFolder, recipe: Recipe) -> dict:
+    """The score on the held-back answers of the built-in competition; nothing for other data."""
+    if recipe.data.demo is None or not folder.submission.is_file():
+        return {}
+    from starter.data.demo import score
+    from starter.verification import evaluate
+
+    found = score(folder.submission, Path(recipe.data.root))
+    answer: dict[str, float] = {}
+    if found.predicted_M is not None:
+        answer["accuracy"] = float((found.predicted_M == found.label_M).mean())
+    if found.score_P is not None and found.same_P is not None:
+        answer["eer"] = evaluate(found.score_P, found.same_P)["eer"]
+    return {"answers": answer}
+
+
+def raise_errors(csv: Path, sample: Path | None) -> list:
+    """Checks a file (against its sample); returns warnings. UserError listing every error."""
+    problems = check(csv, sample)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors:
+        raise UserError("\n".join(f"{csv}: {problem}" for problem in errors))
+    return problems
+
+
+def submit(
+    target: str | Path,
+    *,
+    dry_run: bool = False,
+    competition: str | None = None,
+    sample: str | Path | None = None,
+    message: str | None = None,
+) -> dict:
+    """Checks a run's submission (or any csv) and sends it with the kaggle client.
+
+    Args:
+        target: a run folder, or a csv file.
+        dry_run: stop after the check.
+        competition, sample, message: over what the run's recipe says; needed for a bare csv.
+    Returns:
+        csv, sample, warnings, and (unless dry_run) Kaggle's reference.
+    Raises:
+        UserError: the file is wrong in any way, or Kaggle did not take it.
+    """
+    csv, recipe = _target(Path(target))
+    sample_file = Path(sample) if sample else (sample_path(recipe) if recipe else None)
+    result: dict = {"csv": csv.as_posix(), "sample": sample_file and sample_file.as_posix()}
+    result["warnings"] = [str(problem) for problem in raise_errors(csv, sample_file)]
+    if sample_file is None:
+        result["warnings"].append("no sample submission to check against: give --sample FILE")
+    if dry_run:
+        return result
+    slug = competition or (recipe and recipe.submission.competition)
+    if not slug:
+        raise UserError("no competition: set submission.competition or give --competition SLUG")
+    from starter.kaggle.client import submit as send
+
+    sent = send(csv, slug, message or (recipe.name if recipe else csv.stem))
+    return result | {"competition": slug, "reference": sent.ref, "message": sent.message}
+
+
+def _target(target: Path) -> tuple[Path, Recipe | None]:
+    if target.is_dir():
+        folder = RunFolder.existing(target)
+        if not folder.submission.is_file():
+            raise UserError(f"{folder.submission} is not there; run: python verify.py {target}")
+        return folder.submission, load(folder.path / "recipe.yaml", [])
+    if not target.is_file():
+        raise UserError(f"{target} is neither a run folder nor a file")
+    return target, None

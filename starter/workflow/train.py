@@ -1,0 +1,287 @@
+"""train(recipe): all stages in order, continued where they stand."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from starter.recipe import UserError, differences, to_yaml
+from starter.recipe.schema import Recipe
+from starter.workflow.folder import RunFolder, code_difference, environment
+from starter.workflow.stop import Stopper
+
+if TYPE_CHECKING:  # these import torch
+    import torch
+
+    from starter.data import Catalog
+    from starter.training.checkpoint import Checkpoint
+    from starter.training.evaluate import Evaluation
+
+log = logging.getLogger(__name__)
+
+
+def train(recipe: Recipe, *, stage: str | None = None, fresh: str | None = None) -> dict:
+    """Runs every stage of the recipe (or `stage` alone) that is not finished.
+
+    Args:
+        recipe: the resolved recipe.
+        stage: run only this stage; the one it starts from must be finished.
+        fresh: discard this stage and its descendants first.
+    Returns:
+        The summary, also in runs/<name>/summary.json.
+    Raises:
+        UserError: bad data or recipe, or a stage that was trained with other settings.
+        starter.training.Interrupted: a signal or `max_hours`; the same call continues.
+    """
+    from starter.data import load_catalog
+    from starter.training.precision import pick_device
+    from starter.training.stage import Interrupted
+
+    for name in filter(None, (stage, fresh)):
+        if name not in recipe.stages:
+            raise UserError(f"no stage {name!r} in the recipe; it has {', '.join(recipe.stages)}")
+    folder = RunFolder(Path(recipe.runs) / recipe.name)
+    names = [stage] if stage else list(recipe.stages)
+    discarded = [fresh, *descendants(recipe, fresh)] if fresh else []
+    with Stopper() as stopper:
+        _draw_demo(recipe)
+        catalog = load_catalog(recipe.data)
+        _log_catalog(catalog)
+        _preflight(folder, recipe, names, catalog)
+        _refuse_changed(folder, recipe, catalog, discarded)
+        _discard(folder, recipe, catalog, discarded)
+        device = pick_device()
+        _describe(folder, recipe, device)
+        try:
+            for name in names:
+                _run(folder, recipe, name, catalog, device, stopper)
+        except Interrupted as error:
+            if fresh:
+                raise Interrupted(f"{error}; leave out --fresh {fresh} from now on") from None
+            raise
+    return folder.read_summary()
+
+
+def descendants(recipe: Recipe, stage: str) -> list[str]:
+    """Stages that start from `stage`, directly or not, in order."""
+    found: list[str] = []
+    for name, section in recipe.stages.items():
+        if section.init == stage or section.init in found:
+            found.append(name)
+    return found
+
+
+def _draw_demo(recipe: Recipe) -> None:
+    if recipe.data.demo is not None:
+        from starter.data.demo import ensure_demo
+
+        ensure_demo(recipe.data.demo, Path(recipe.data.root))
+
+
+def _log_catalog(catalog: "Catalog") -> None:
+    from starter.data import SPLITS
+
+    counts = np.bincount(catalog.split_N, minlength=len(SPLITS))
+    parts = [f"{count} {name}" for name, count in zip(SPLITS, counts, strict=True) if count]
+    parts += [
+        f"{len(pairs.a_P)} {'labelled' if pairs.same_P is not None else 'unlabelled'} {name} pairs"
+        for name, pairs in catalog.pairs.items()
+    ]
+    log.info("data: %d classes; images: %s", len(catalog.classes), ", ".join(parts))
+
+
+def _preflight(folder: RunFolder, recipe: Recipe, names: list[str], catalog: "Catalog") -> None:
+    """Finds in seconds what would otherwise stop a later stage after hours."""
+    from starter.data.augment import build_augment
+    from starter.data.samplers import epoch_order
+    from starter.models import check_rules
+    from starter.training.build import build_learner
+    from starter.training.initialise import load_embedder
+
+    for name in names:
+        section = recipe.stages[name]
+        size = section.image_size or recipe.data.image_size
+        steps = recipe.augment if section.augment is None else section.augment
+        build_augment(steps, size, recipe.data.channels)
+        epoch_order(
+            section.sampler, catalog.label_N, catalog.index("train"),
+            batch_size=section.batch_size, seed=0, epoch=0,
+        )  # fmt: skip
+        learner = build_learner(recipe, name, len(catalog.classes), size)
+        terms = list(learner.objective.terms.values())
+        log.info("%s: %s", name, check_rules(learner.embedder, terms, recipe.rules))
+        if section.init is not None and section.init not in recipe.stages:
+            parent = _parent(folder, recipe, name)
+            assert parent is not None
+            load_embedder(learner.embedder, parent)
+
+
+def _refuse_changed(
+    folder: RunFolder, recipe: Recipe, catalog: "Catalog", discarded: list[str]
+) -> None:
+    """Refuses a recipe that says otherwise of a stage that was begun, before anything is written.
+
+    The parents' weights are compared when a stage's turn comes: they may not be trained yet.
+    """
+    from starter.training.identity import identity, identity_hash
+
+    for name in recipe.stages:
+        record = folder.read_stage(name)
+        if record is None or name in discarded:
+            continue
+        own = identity(recipe, name, catalog.fingerprint(), record["identity"]["parent"])
+        if record["hash"] != identity_hash(own):
+            raise UserError(
+                f"{folder.stage(name)} was trained with other settings:\n  "
+                + "\n  ".join(differences(record["identity"], own))
+                + f"\nkeep it by choosing another name=..., or discard it with --fresh {name}"
+            )
+
+
+def _discard(folder: RunFolder, recipe: Recipe, catalog: "Catalog", stages: list[str]) -> None:
+    """Removes stages; the run's best becomes what the gates of the others leave."""
+    from starter.training.checkpoint import write_json
+    from starter.workflow.gate import best_without
+
+    there = [name for name in stages if folder.stage(name).exists()]
+    if not there:
+        return
+    # First, so that a kill in between leaves no best that is gone.
+    best = best_without(folder, recipe, there, catalog)
+    write_json(folder.path / "best.json", {"stage": best})
+    summary = folder.read_summary()
+    kept = {name: value for name, value in summary["stages"].items() if name not in there}
+    write_json(folder.path / "summary.json", summary | {"stages": kept, "best": best})
+    folder.discard(there)
+
+
+def _describe(folder: RunFolder, recipe: Recipe, device: "torch.device") -> None:
+    import torch
+
+    from starter.training.checkpoint import write_json
+
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
+    folder.path.mkdir(parents=True, exist_ok=True)
+    (folder.path / "recipe.yaml").write_text(to_yaml(recipe), encoding="utf-8")
+    write_json(folder.path / "environment.json", environment(name, torch.get_num_threads()))
+    difference = code_difference()
+    if difference is not None:
+        (folder.path / "code.diff").write_text(difference + "\n", encoding="utf-8")
+
+
+def _run(
+    folder: RunFolder, recipe: Recipe, name: str, catalog: "Catalog", device: "torch.device",
+    stopper: Stopper,
+) -> None:  # fmt: skip
+    """Runs one stage unless it is finished, then lets the gate decide."""
+    from starter.training.build import StageJob
+    from starter.training.checkpoint import write_json
+    from starter.training.identity import identity, identity_hash
+    from starter.training.stage import Interrupted, run_stage
+
+    section = recipe.stages[name]
+    parent = _parent(folder, recipe, name)
+    parent_hash = None if parent is None else parent.weights_hash
+    own = identity(recipe, name, catalog.fingerprint(), parent_hash)
+    record = folder.read_stage(name)
+    if record is not None and record["hash"] != identity_hash(own):
+        raise UserError(
+            f"{folder.stage(name)} was trained from other weights than {section.init} has now: "
+            f"keep it by choosing another name=..., or discard it with --fresh {name}"
+        )
+    if record is not None and record["finished"]:
+        log.info("%s: finished before, not run again", name)
+        return
+    reason = stopper.reason(section.max_hours)
+    if reason:
+        raise Interrupted(f"{reason}: stopped before stage {name}")
+    folder.stage(name).mkdir(parents=True, exist_ok=True)
+    record = {"hash": identity_hash(own), "identity": own, "finished": False}
+    write_json(folder.stage(name) / "stage.json", record)
+    job = StageJob(
+        name=name,
+        folder=folder.stage(name),
+        recipe=recipe,
+        catalog=catalog,
+        cache=Path(recipe.data.cache),
+        parent=parent,
+        device=device,
+        stop=lambda: stopper.reason(section.max_hours),
+    )
+    found = run_stage(job)
+    _finish(folder, recipe, name, catalog, found, record)
+
+
+def _parent(folder: RunFolder, recipe: Recipe, name: str) -> "Checkpoint | None":
+    """The checkpoint a stage starts from: an earlier stage's best, or another run's, or None."""
+    from starter.training import checkpoint
+
+    init = recipe.stages[name].init
+    if init is None:
+        return None
+    if init in recipe.stages:
+        record = folder.read_stage(init)
+        if record is None or not record["finished"]:
+            raise UserError(
+                f"stage {name} starts from {init}, which is not finished in {folder.path}; "
+                f"run it first: --stage {init}"
+            )
+        place = folder.stage(init)
+    else:
+        place = Path(init).expanduser()
+    found = checkpoint.find(place, "best")
+    if found is None:
+        raise UserError(f"stages.{name}.init: {place} holds no checkpoint of a stage")
+    return found
+
+
+def _finish(
+    folder: RunFolder, recipe: Recipe, name: str, catalog: "Catalog", found: "Evaluation",
+    record: dict,
+) -> None:  # fmt: skip
+    """Asks the gate, writes the stage's summary, moves the run's best, marks the stage finished.
+
+    Finished comes last: a kill before it has all of this done again.
+    """
+    from starter.training.checkpoint import find, write_json
+    from starter.workflow.gate import decide
+
+    best, last = find(folder.stage(name), "best"), find(folder.stage(name), "last")
+    assert best is not None and last is not None
+    decision = decide(folder, recipe, name, catalog, found)
+    taken = name if decision.take else folder.read_best()
+    stages = folder.read_summary()["stages"]
+    stages[name] = _stage_summary(recipe, name, catalog, found, last.resume())
+    order = [*recipe.stages, *(other for other in stages if other not in recipe.stages)]
+    summary = {"stages": {n: stages[n] for n in order if n in stages}, "best": taken}
+    write_json(folder.path / "best.json", {"stage": taken})
+    write_json(folder.path / "summary.json", summary)
+    write_json(
+        folder.stage(name) / "stage.json",
+        record | {"finished": True, "best_step": best.step, "metrics": found.metrics,
+                  "gate": decision.text},
+    )  # fmt: skip
+    log.info("%s: %s", name, decision.text)
+
+
+def _stage_summary(
+    recipe: Recipe, name: str, catalog: "Catalog", found: "Evaluation", state: dict
+) -> dict:
+    from starter.training.build import build_learner
+    from starter.training.evaluate import monitored
+
+    section = recipe.stages[name]
+    size = section.image_size or recipe.data.image_size
+    learner = build_learner(recipe, name, len(catalog.classes), size)
+    seconds = state["seconds"]
+    return {
+        "epochs": section.epochs,
+        "seconds": round(seconds, 1),
+        "images_per_second": round(state["images"] / max(seconds, 1e-9), 1),
+        "parameters": sum(p.numel() for p in learner.parameters()),
+        "accuracy": found.metrics["accuracy"],
+        "eer": found.metrics["eer"],
+        "auc": found.metrics["auc"],
+        "monitor": monitored(found.metrics, section.monitor)[1],
+    }

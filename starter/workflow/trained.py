@@ -1,0 +1,154 @@
+"""A trained stage opened for inference: its network, its preprocessing, its classes.
+
+Shapes: U images embedded, M of a split, D embedding, K classes.
+"""
+
+import json
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from starter.data import Catalog, load_pack
+from starter.recipe import UserError
+from starter.recipe.schema import Recipe
+from starter.training import checkpoint
+from starter.training.build import build_learner
+from starter.training.checkpoint import Checkpoint
+from starter.training.embed import EmbedOptions, embed
+from starter.training.evaluate import nearest_means, predict
+from starter.training.learner import Learner
+from starter.training.precision import Precision, pick_device
+from starter.workflow.folder import RunFolder
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Classes:
+    """Predicted classes of the embedded images, and where they come from."""
+
+    source: str
+    predicted: dict[int, int]
+
+    def of(self, index_M: np.ndarray) -> np.ndarray:
+        """Class of each item, int64 (M)."""
+        return np.array([self.predicted[int(i)] for i in index_M], dtype=np.int64)
+
+
+@dataclass
+class Trained:
+    """A learner with a checkpoint's weights, ready to embed."""
+
+    folder: RunFolder
+    recipe: Recipe  # with the user's overrides: data, verify and submission are read from it
+    stage: str
+    checkpoint: Checkpoint
+    learner: Learner
+    options: EmbedOptions
+    data: Catalog | None = None
+
+    @property
+    def catalog(self) -> Catalog:
+        """The data it was opened for."""
+        assert self.data is not None, "opened without data"
+        return self.data
+
+    @property
+    def pack(self) -> np.ndarray:
+        """The catalog's images at this stage's size, image_NHWC uint8."""
+        contract = self.learner.embedder.preprocessing
+        cache = Path(self.recipe.data.cache)
+        return load_pack(self.catalog, contract.image_size, contract.channels, cache)
+
+    def embed(self, items_U: np.ndarray) -> np.ndarray:
+        """emb_UD float32 of catalog items."""
+        return embed(self.learner.embedder, self.pack, items_U, self.options)
+
+    def embed_files(self, paths: list[Path]) -> np.ndarray:
+        """emb_UD float32 of picture files, read as the pack reads them."""
+        from starter.data.pack import read_resized
+
+        contract = self.learner.embedder.preprocessing
+        images = [read_resized(path, contract.image_size, contract.channels) for path in paths]
+        return embed(self.learner.embedder, np.stack(images), np.arange(len(paths)), self.options)
+
+    def classify(self, items_U: np.ndarray, emb_UD: np.ndarray) -> Classes:
+        """Classes by the latest stage with class logits, else by the nearest class mean."""
+        name = _stage_with_logits(self)
+        if name is None:
+            mean_KD = nearest_means(self.learner, self.catalog, self.pack, self.options)
+            source = f"nearest class mean of stage {self.stage} (no stage has class logits)"
+            predicted_U = (emb_UD @ mean_KD.T).argmax(1)
+        else:
+            other = self
+            if name != self.stage:
+                other = open_stage(self.folder, self.recipe, name, self.catalog)
+                emb_UD = other.embed(items_U)
+            source = f"class logits of stage {name}"
+            predicted_U = predict(other.learner, emb_UD, self.catalog, other.pack, other.options)
+        log.info("classes: %s", source)
+        return Classes(source, dict(zip(items_U.tolist(), predicted_U.tolist(), strict=True)))
+
+
+def open_stage(
+    folder: RunFolder, recipe: Recipe, stage: str | None, catalog: Catalog
+) -> Trained:
+    """Opens `stage`, else `verify.stage`, else the run's best, for this data.
+
+    Raises:
+        UserError: nothing is trained yet, the weights are damaged, or the data has other classes.
+    """
+    trained = open_stage_without_data(folder, recipe, stage)
+    theirs = tuple(trained.checkpoint.meta["classes"])
+    if theirs != catalog.classes:
+        raise UserError(
+            f"{trained.checkpoint.folder} was trained on {len(theirs)} classes "
+            f"({', '.join(theirs[:3])}, ...), the data has {len(catalog.classes)} "
+            f"({', '.join(catalog.classes[:3])}, ...): set data.root to the data it was trained on"
+        )
+    trained.data = catalog
+    return trained
+
+
+def open_stage_without_data(folder: RunFolder, recipe: Recipe, stage: str | None) -> Trained:
+    """Opens a stage's best checkpoint for pictures that are in no catalog."""
+    name = stage or recipe.verify.stage or folder.read_best()
+    if name is None:
+        raise UserError(f"{folder.path}: no stage is finished; run train.py to its end first")
+    found = checkpoint.find(folder.stage(name), "best")
+    if found is None:
+        raise UserError(f"{folder.stage(name)} holds no checkpoint; run train.py first")
+    trained_with = _trained_recipe(found)
+    contract = found.meta["preprocessing"]
+    learner = build_learner(trained_with, name, len(found.meta["classes"]), contract["image_size"])
+    learner.load_state_dict(found.weights())
+    device = pick_device()
+    learner.to(device).eval()
+    precision = Precision(_inference_precision(found, device), device.type)
+    options = EmbedOptions(recipe.verify.batch_size, device, precision, recipe.verify.tta)
+    return Trained(folder, recipe, name, found, learner, options)
+
+
+def _inference_precision(found: Checkpoint, device: torch.device) -> str:
+    """The training precision on a GPU; float32 on a CPU, whose bf16 differs between machines."""
+    return found.meta["precision"] if device.type == "cuda" else "fp32"
+
+
+def _trained_recipe(found: Checkpoint) -> Recipe:
+    """The recipe in the checkpoint; its weights are here, so none are fetched."""
+    value = found.meta["recipe"]
+    value = value | {"model": value["model"] | {"pretrained": False}}
+    return Recipe.model_validate_json(json.dumps(value))
+
+
+def _stage_with_logits(trained: Trained) -> str | None:
+    """The latest finished stage with class logits, looking back from the one that embeds."""
+    names = list(_trained_recipe(trained.checkpoint).stages)  # the recipe may have lost it since
+    for name in reversed(names[: names.index(trained.stage) + 1]):
+        found = checkpoint.find(trained.folder.stage(name), "best")
+        if found and any(term["classes"] for term in found.meta["terms"].values()):
+            return name
+    return None

@@ -1,0 +1,172 @@
+"""verify(run): embed each image once, score the pairs, write the submission.
+
+Shapes: U images that are embedded, P pairs, D embedding.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from starter.data import Catalog
+from starter.recipe import UserError, load
+from starter.recipe.schema import Recipe
+from starter.workflow.folder import RunFolder
+
+if TYPE_CHECKING:  # it imports torch
+    from starter.workflow.trained import Trained
+
+log = logging.getLogger(__name__)
+
+
+def verify(run: str | Path, *, overrides: Sequence[str] = (), stage: str | None = None) -> dict:
+    """Scores a run's pairs and writes its submission.
+
+    Args:
+        run: a run folder.
+        overrides: key=value over the run's recipe, e.g. submission.sample=...
+        stage: embed with this stage; else `verify.stage`, else the run's best.
+    Returns:
+        The result, also in runs/<name>/verify/result.json: metrics as fractions.
+    Raises:
+        UserError: no finished stage, other classes, a damaged checkpoint, a sample that asks for
+            what the run cannot answer; no submission is written then.
+    """
+    from starter.data import load_catalog
+    from starter.training.checkpoint import write_json
+    from starter.workflow.handin import answer_demo, write_submission
+    from starter.workflow.trained import open_stage
+
+    folder, recipe = open_run(run, overrides)
+    catalog = load_catalog(recipe.data)
+    trained = open_stage(folder, recipe, stage, catalog)
+    log.info("embedding with stage %s (update %d)", trained.stage, trained.checkpoint.step)
+    items_U = _wanted(catalog)
+    emb_UD = trained.embed(items_U)
+    folder.verify.mkdir(exist_ok=True)
+    np.savez(folder.verify / "embeddings.npz", index_U=items_U, emb_UD=emb_UD)
+    result: dict = {
+        "run": folder.path.as_posix(),
+        "stage": trained.stage,
+        "stages": folder.read_summary()["stages"],
+        "images": len(items_U),
+    }
+    scores = _score_pairs(folder, catalog, items_U, emb_UD)
+    result |= _measure(recipe, catalog, scores)
+    if "val" in result:
+        _save_threshold(folder, trained, result["val"])
+    classes = trained.classify(items_U, emb_UD)
+    result["classes_from"] = classes.source
+    for split in ("dev", "test"):
+        index_M = catalog.index(split)
+        if len(index_M) and (catalog.label_N[index_M] >= 0).all():
+            predicted_M = classes.of(index_M)
+            accuracy = float((predicted_M == catalog.label_N[index_M]).mean())
+            result[f"{split}_accuracy"] = accuracy
+    result |= write_submission(folder, recipe, catalog, scores.get("test"), classes)
+    result |= answer_demo(folder, recipe)
+    write_json(folder.verify / "result.json", result)
+    return result
+
+
+def open_run(run: str | Path, overrides: Sequence[str]) -> tuple[RunFolder, Recipe]:
+    """A run folder and its recipe, with overrides."""
+    folder = RunFolder.existing(run)
+    return folder, load(folder.path / "recipe.yaml", overrides)
+
+
+def verify_pair(
+    run: str | Path, a: str | Path, b: str | Path, *, overrides: Sequence[str] = ()
+) -> dict:
+    """Are these two pictures the same identity?
+
+    Returns:
+        score (cosine), threshold (fitted at the EER of the labelled pairs), same (bool), stage.
+    Raises:
+        UserError: a picture cannot be read, or there are no labelled pairs to fit a threshold on.
+    """
+    from starter.training.checkpoint import read_json
+    from starter.verification import cosine
+    from starter.workflow.trained import open_stage_without_data
+
+    folder, recipe = open_run(run, overrides)
+    if not (folder.verify / "threshold.json").is_file():
+        raise UserError(
+            f"{folder.verify} has no threshold.json yet; run: python verify.py {run} "
+            "(it is fitted on labelled pairs)"
+        )
+    threshold = read_json(folder.verify / "threshold.json")
+    trained = open_stage_without_data(folder, recipe, threshold["stage"])
+    if trained.checkpoint.weights_hash != threshold["weights"]:
+        raise UserError(
+            f"{folder.verify / 'threshold.json'} was fitted with other weights; run: "
+            f"python verify.py {run}"
+        )
+    tta = tuple(threshold.get("tta", trained.options.tta))  # as the threshold was fitted
+    trained.options = replace(trained.options, tta=tta)
+    emb_2D = trained.embed_files([Path(a), Path(b)])
+    score = float(cosine(emb_2D, np.array([0]), np.array([1]))[0])
+    return {
+        "score": score,
+        "threshold": threshold["eer"],
+        "same": score >= threshold["eer"],
+        "stage": trained.stage,
+    }
+
+
+def _wanted(catalog: Catalog) -> np.ndarray:
+    """Every image that a score or a class is asked of, once: items_U, ascending."""
+    parts = [catalog.index("dev"), catalog.index("test")]
+    for pairs in catalog.pairs.values():
+        parts += [pairs.a_P, pairs.b_P]
+    return np.unique(np.concatenate(parts))
+
+
+def _score_pairs(
+    folder: RunFolder, catalog: Catalog, items_U: np.ndarray, emb_UD: np.ndarray
+) -> dict[str, np.ndarray]:
+    """score_P float32 by the name of the pairs, each also saved as <name>_scores.npy."""
+    from starter.verification import cosine
+
+    scores = {}
+    for name, pairs in catalog.pairs.items():
+        a_P, b_P = np.searchsorted(items_U, pairs.a_P), np.searchsorted(items_U, pairs.b_P)
+        scores[name] = cosine(emb_UD, a_P, b_P)
+        np.save(folder.verify / f"{name}_scores.npy", scores[name])
+    return scores
+
+
+def _measure(recipe: Recipe, catalog: Catalog, scores: dict[str, np.ndarray]) -> dict:
+    """Metrics with intervals of every labelled set of pairs."""
+    from starter.verification import evaluate
+
+    result = {}
+    for name, pairs in catalog.pairs.items():
+        if pairs.same_P is None:
+            continue
+        identity_P2 = None
+        if catalog.identity_N is not None:
+            identity_P2 = catalog.identity_N[np.stack([pairs.a_P, pairs.b_P], axis=1)]
+        result[name] = evaluate(
+            scores[name],
+            pairs.same_P,
+            resamples=recipe.verify.resamples,
+            identity_P2=identity_P2,
+            seed=recipe.seed,
+        )
+    return result
+
+
+def _save_threshold(folder: RunFolder, trained: "Trained", metrics: dict) -> None:
+    """threshold.json: the cosine at the EER, and the weights it holds for."""
+    from starter.training.checkpoint import write_json
+
+    write_json(
+        folder.verify / "threshold.json",
+        {"eer": metrics["thresholds"]["eer"], "accuracy": metrics["thresholds"]["accuracy"],
+         "stage": trained.stage, "weights": trained.checkpoint.weights_hash,
+         "tta": list(trained.options.tta)},
+    )  # fmt: skip

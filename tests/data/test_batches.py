@@ -1,0 +1,237 @@
+"""Batches: the right images, the same for any number of workers and from any position."""
+
+import gc
+import os
+import pickle
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from starter.data.augment import build_augment
+from starter.data.batches import TrainBatches, _Maker, eval_batches, resolve_workers
+from starter.recipe import UserError
+from starter.recipe.schema.data import AugmentStep, PKSampler, ShuffleSampler
+
+SIZE = 16
+STEPS = [
+    AugmentStep.model_validate(d)
+    for d in (
+        {"kind": "HorizontalFlip", "p": 0.5},
+        {"kind": "Affine", "rotate": [-20, 20], "p": 0.5},
+        {"kind": "GaussNoise", "p": 0.5},
+    )
+]
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory) -> np.memmap:
+    """50 images in a file, as a pack is."""
+    path = tmp_path_factory.mktemp("pack") / "images.u8"
+    image_NHWC = np.random.default_rng(0).integers(0, 256, (50, SIZE, SIZE, 3), dtype=np.uint8)
+    image_NHWC.tofile(path)
+    return np.memmap(path, np.uint8, "r", shape=image_NHWC.shape)
+
+
+LABEL_N = np.arange(50) % 5
+INDEX_M = np.arange(3, 47)
+
+
+def make(pack, **changes) -> TrainBatches:
+    options = {"batch_size": 8, "sampler": ShuffleSampler(), "augment": None, "seed": 3,
+               "workers": 0, "pin_memory": False} | changes  # fmt: skip
+    return TrainBatches(pack, LABEL_N, options.pop("index_M", INDEX_M), **options)
+
+
+def collect(batches: TrainBatches, epoch: int, start: int = 0) -> list[tuple]:
+    return [
+        (b.image_BHWC.numpy().tobytes(), b.label_B.tolist(), b.index_B.tolist())
+        for b in batches.epoch(epoch, start)
+    ]
+
+
+def preparing() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith("batches")]
+
+
+def test_batches_hold_the_packed_images_and_their_labels(pack):
+    batches = make(pack)
+    seen: list[int] = []
+    for batch in batches.epoch(0):
+        assert batch.image_BHWC.dtype == torch.uint8 and batch.image_BHWC.is_contiguous()
+        assert batch.label_B.dtype == batch.index_B.dtype == torch.int64
+        np.testing.assert_array_equal(batch.image_BHWC.numpy(), pack[batch.index_B.numpy()])
+        np.testing.assert_array_equal(batch.label_B.numpy(), LABEL_N[batch.index_B.numpy()])
+        seen += batch.index_B.tolist()
+    assert batches.batches_per_epoch == 5 and len(seen) == 40 == len(set(seen))
+    assert set(seen) <= set(INDEX_M.tolist())
+
+
+def test_augmented_images_depend_on_seed_epoch_and_position_only(pack):
+    augment = build_augment(STEPS, SIZE)
+    for number, batch in enumerate(make(pack, augment=augment).epoch(2)):
+        for i, (image_HWC, index) in enumerate(zip(batch.image_BHWC, batch.index_B, strict=True)):
+            wanted = augment(np.array(pack[index]), (3, 2, number * 8 + i))
+            np.testing.assert_array_equal(image_HWC.numpy(), wanted)
+
+
+@pytest.mark.parametrize("sampler", [ShuffleSampler(), PKSampler(kind="pk", images=2)],
+                         ids=["shuffle", "pk"])  # fmt: skip
+def test_an_epoch_begun_later_is_the_tail_of_the_whole(pack, sampler):
+    batches = make(pack, sampler=sampler, augment=build_augment(STEPS, SIZE))
+    for epoch in (0, 3):
+        whole = collect(batches, epoch)
+        for start in range(6):
+            assert collect(make(pack, sampler=sampler, augment=build_augment(STEPS, SIZE)),
+                           epoch, start) == whole[start:]  # fmt: skip
+    assert collect(batches, 0) != collect(batches, 1)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_worker_processes_give_the_same_batches(pack, workers):
+    augment = build_augment(STEPS, SIZE)
+    wanted = make(pack, augment=augment)
+    torch.manual_seed(0)
+    state = torch.get_rng_state()
+    batches = make(pack, augment=augment, workers=workers)
+    try:
+        assert collect(batches, 0) == collect(wanted, 0)
+        stopped = batches.epoch(1)
+        next(stopped)
+        stopped.close()  # what was under way is thrown away
+        assert collect(batches, 1, 2) == collect(wanted, 1, 2)
+        assert collect(batches, 2) == collect(wanted, 2)
+        processes = batches._loader._iterator._workers
+        assert len(processes) == workers and all(p.is_alive() for p in processes)  # the same ones
+    finally:
+        batches.close()
+        gc.collect()
+    for process in processes:
+        process.join(10)
+        assert not process.is_alive()
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+# Its augmentation is built for 3 channels and the pack has 1: what fails only while training.
+BROKEN = [AugmentStep.model_validate({"kind": "ISONoise", "p": 1})]
+
+
+def test_ctrl_c_does_not_end_a_worker(pack):
+    """A terminal sends it to all processes; the one that trains still needs its batches."""
+    batches = make(pack, augment=build_augment(STEPS, SIZE), workers=1)
+    collect(batches, 0)
+    (worker,) = batches._loader._iterator._workers
+    os.kill(worker.pid, signal.SIGINT)
+    time.sleep(0.2)
+    wanted = collect(make(pack, augment=build_augment(STEPS, SIZE)), 1)
+    assert collect(batches, 1) == wanted and worker.is_alive()
+    batches.close()
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_while_augmenting_reaches_the_caller_in_one_line(workers):
+    grey = np.zeros((50, SIZE, SIZE, 1), np.uint8)
+    batches = make(grey, augment=build_augment(BROKEN, SIZE), workers=workers)
+    with pytest.raises(UserError) as raised:
+        list(batches.epoch(0))
+    processes = batches._loader._iterator._workers if workers else []
+    start = time.perf_counter()
+    batches.close()
+    assert time.perf_counter() - start < 4 and not any(p.is_alive() for p in processes)
+    assert str(raised.value).startswith("augment.0 (ISONoise)")
+    assert "\n" not in str(raised.value)
+    assert preparing() == []
+
+
+def test_any_other_error_in_the_thread_reaches_the_caller(pack):
+    def fail(image_HWC, seed):
+        raise OSError("disk gone")
+
+    with pytest.raises(OSError, match="disk gone"):
+        list(make(pack, augment=fail).epoch(0))
+    assert preparing() == []
+
+
+def test_an_abandoned_epoch_ends_its_thread(pack):
+    iterator = make(pack).epoch(0)
+    next(iterator)
+    assert len(preparing()) == 1
+    iterator.close()
+    assert preparing() == []
+    for _ in make(pack).epoch(0):
+        break
+    gc.collect()
+    assert preparing() == []
+
+
+def test_batches_are_fetched_ahead_but_not_far(pack):
+    made = []
+
+    def note(image_HWC, seed):
+        made.append(seed[2])
+        return image_HWC
+
+    iterator = make(pack, augment=note, batch_size=4).epoch(0)
+    next(iterator)
+    for _ in range(200):
+        if len(made) >= 16:
+            break
+        threading.Event().wait(0.01)
+    threading.Event().wait(0.05)
+    assert len(made) == 16  # one handed out, three ahead
+    iterator.close()
+
+
+def test_a_memory_map_travels_as_its_name(pack):
+    maker = _Maker(pack, None, 0, False)
+    sent = pickle.dumps(maker)
+    assert len(sent) < 1000
+    np.testing.assert_array_equal(pickle.loads(sent).image_NHWC, pack)
+    part = _Maker(pack[5:9], None, 0, False)  # its file offset is not known: copied
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(part)).image_NHWC, pack[5:9])
+
+
+def test_small_and_empty_splits(pack):
+    (only,) = make(pack, index_M=np.array([4, 9])).epoch(0)
+    assert sorted(only.index_B.tolist()) == [4, 9]
+    with pytest.raises(UserError, match="no images to train on"):
+        make(pack, index_M=np.array([], np.int64))
+    with pytest.raises(UserError, match="identities"):
+        make(pack, sampler=PKSampler(kind="pk", images=2), batch_size=16)
+
+
+@pytest.mark.parametrize("count", [0, 1, 8, 11, 44])
+def test_eval_batches_show_every_item_once_in_one_shape(pack, count):
+    index_M = INDEX_M[::-1][:count]
+    seen: list[int] = []
+    for index_b, image_BHWC in eval_batches(pack, index_M, 8):
+        assert image_BHWC.shape == (8, SIZE, SIZE, 3) and image_BHWC.dtype == torch.uint8
+        real = len(index_b)
+        np.testing.assert_array_equal(image_BHWC[:real].numpy(), pack[index_b])
+        np.testing.assert_array_equal(
+            image_BHWC[real:].numpy(), np.repeat(pack[index_b[-1:]], 8 - real, 0)
+        )
+        seen += index_b.tolist()
+    assert seen == index_M.tolist()
+
+
+def test_resolve_workers():
+    assert resolve_workers(3, augmented=False, device_type="cpu") == 3
+    assert resolve_workers(0, augmented=True, device_type="cuda") == 0
+    assert resolve_workers("auto", augmented=False, device_type="cuda") == 0
+    assert resolve_workers("auto", augmented=True, device_type="cpu") == 0
+    assert 1 <= resolve_workers("auto", augmented=True, device_type="cuda") <= 4
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_pinned_batches_are_the_same(pack, workers):
+    batches = make(pack, workers=workers, pin_memory=True, augment=build_augment(STEPS, SIZE))
+    try:
+        assert all(b.image_BHWC.is_pinned() for b in batches.epoch(0))
+        assert collect(batches, 1) == collect(make(pack, augment=build_augment(STEPS, SIZE)), 1)
+    finally:
+        batches.close()

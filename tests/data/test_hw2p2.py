@@ -1,0 +1,215 @@
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from starter.data import load_catalog, resolve_root
+from starter.recipe import UserError
+from tests.data.trees import class_folders, competition, section, write
+
+
+def by_hand(root: Path, split: str) -> list[tuple[str, str]]:
+    """(name, class) of a labelled split by a plain reading of labels.txt."""
+    folder = root / "cls_data" / split
+    lines = (folder / "labels.txt").read_text().splitlines()
+    return [(f"cls_data/{split}/images/{line.split()[0]}", line.split()[1]) for line in lines]
+
+
+def read(catalog, split: str) -> list[tuple[str, str]]:
+    return [(catalog.names[i], catalog.classes[catalog.label_N[i]]) for i in catalog.index(split)]
+
+
+@pytest.mark.parametrize("nested", ["", "hw2p2_data", "faces-competition"])
+def test_labels_file_layout_equals_a_plain_reading(tmp_path, nested):
+    root = competition(tmp_path / nested)
+    catalog = load_catalog(section(tmp_path))
+    assert catalog.root == root == resolve_root(section(tmp_path))
+    assert catalog.classes == ("0", "1", "2")
+    for split in ("train", "dev"):  # file order, not sorted
+        assert read(catalog, split) == by_hand(root, split)
+    test = [catalog.names[i] for i in catalog.index("test")]
+    assert test == [f"cls_data/test/images/test_{i:03d}.jpg" for i in range(3)]
+    assert catalog.submission_name(catalog.index("test")[0]) == "test_000.jpg"
+    assert (catalog.label_N[catalog.index("test")] == -1).all()
+    assert catalog.identity_N is None
+
+
+def test_pairs_index_the_images_they_name(tmp_path):
+    catalog = load_catalog(section(competition(tmp_path)))
+
+    def named(pairs):
+        return [(catalog.names[a], catalog.names[b]) for a, b in zip(pairs.a_P, pairs.b_P)]  # noqa: B905
+
+    val, test = catalog.pairs["val"], catalog.pairs["test"]
+    assert named(val) == [
+        ("ver_data/b.jpg", "ver_data/a.jpg"), ("ver_data/a.jpg", "ver_data/c.jpg")
+    ]  # fmt: skip
+    assert val.same_P.tolist() == [True, False] and val.same_P.dtype == bool
+    assert test.same_P is None and len(test.a_P) == 3
+    used = [catalog.names[i] for i in catalog.index("verify")]
+    assert used == [f"ver_data/{x}.jpg" for x in "abcde"]  # f.jpg is in no pair; e.jpg once
+    assert (catalog.label_N[catalog.index("verify")] == -1).all()
+
+
+def test_a_labelled_test_split_is_read_in_sorted_order(tmp_path):
+    root = competition(tmp_path, test_labels=True)
+    catalog = load_catalog(section(root))
+    assert read(catalog, "test") == sorted(by_hand(root, "test"))
+
+
+def test_a_folder_per_identity(tmp_path):
+    sizes = {"n10": 3, "n2": 2, "n1": 4}
+    class_folders(tmp_path / "cls_data" / "train", sizes, ".jpg")
+    class_folders(tmp_path / "cls_data" / "dev", {"n1": 1, "n2": 2}, ".jpg")
+    (tmp_path / "cls_data" / "train" / "n1" / "Thumbs.db").write_text("no image")
+    catalog = load_catalog(section(tmp_path))
+    assert catalog.classes == ("n1", "n10", "n2")  # as ImageFolder sorts them
+    counts = np.bincount(catalog.label_N[catalog.index("train")])
+    assert counts.tolist() == [4, 3, 2]
+    assert [name for _, name in read(catalog, "dev")] == ["n1", "n2", "n2"]
+    assert catalog.pairs == {}
+
+
+@pytest.mark.parametrize("place", ["", "ver_data", "cls_data"])
+@pytest.mark.parametrize("suffix", [".txt", ".csv"])
+@pytest.mark.parametrize("comma", [True, False])
+@pytest.mark.parametrize("header_or_not", [True, False])
+def test_pair_files_in_either_place_and_form(tmp_path, place, suffix, comma, header_or_not):
+    wanted = load_catalog(section(competition(tmp_path / "a"))).pairs
+    root = competition(tmp_path / "b")
+    for stem in ("val_pairs", "test_pairs"):
+        text = (root / f"{stem}.txt").read_text()
+        (root / f"{stem}.txt").unlink()
+        header = "file1 file2 label\n" if stem == "val_pairs" else "file1 file2\n"
+        if header_or_not:
+            text = header + text
+        if comma:
+            text = text.replace(" ", ",").replace("\n", "\r\n")
+        (root / place / f"{stem}{suffix}").write_text(text)
+    found = load_catalog(section(root)).pairs
+    for name in ("val", "test"):
+        assert np.array_equal(found[name].a_P, wanted[name].a_P)
+        assert np.array_equal(found[name].b_P, wanted[name].b_P)
+    assert np.array_equal(found["val"].same_P, wanted["val"].same_P)
+
+
+def test_labelled_test_pairs_csv_without_header_and_paths_in_names(tmp_path):
+    root = competition(tmp_path)
+    (root / "test_pairs.txt").unlink()
+    (root / "test_pairs.csv").write_text("ver_data/a.jpg,dev\\b.jpg,1\nc.jpg,d.jpg,0\n")
+    pairs = load_catalog(section(root)).pairs["test"]
+    assert pairs.same_P.tolist() == [True, False]
+
+
+def test_windows_line_ends_a_byte_order_mark_and_an_images_prefix(tmp_path):
+    root = competition(tmp_path)
+    wanted = load_catalog(section(root))
+    path = root / "cls_data" / "train" / "labels.txt"
+    lines = [f"images/{line}" for line in path.read_text().splitlines()]
+    path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join([*lines, ""]).encode())
+    found = load_catalog(section(root))
+    assert found.fingerprint() == wanted.fingerprint()
+
+
+def test_other_split_names(tmp_path):
+    root = competition(tmp_path)
+    (root / "cls_data" / "train").rename(root / "cls_data" / "training_set")
+    (root / "cls_data" / "dev").rename(root / "cls_data" / "val")
+    (root / "ver_data").rename(root / "faces")
+    keys = {"train": "training_set", "verify": "faces"}
+    catalog = load_catalog(section(root, splits=keys))
+    assert len(catalog.index("train")) == 12 and len(catalog.index("dev")) == 6
+    assert catalog.names[catalog.index("verify")[0]] == "faces/a.jpg"
+
+
+def test_pairs_are_made_where_none_ship(tmp_path):
+    root = competition(tmp_path)
+    (root / "val_pairs.txt").unlink()
+    for k in (3, 4):
+        write(root / "cls_data/train/images" / f"more_{k}.jpg", k)
+    with (root / "cls_data/train/labels.txt").open("a") as file:
+        file.write("more_3.jpg 3\nmore_4.jpg 3\n")
+    catalog = load_catalog(section(root, pairs={"hold_out": 2, "count": 6}))
+    assert len(catalog.classes) == 2 and len(catalog.pairs["val"].a_P) == 6
+    assert catalog.pairs["test"].same_P is None
+
+
+def edit(path: str, line: int, text: str):
+    """A mistake: line `line` of a file replaced."""
+
+    def apply(root: Path) -> None:
+        lines = (root / path).read_text().splitlines()
+        lines[line - 1] = text
+        (root / path).write_text("\n".join(lines) + "\n")
+
+    return apply
+
+
+def remove(path: str):
+    def apply(root: Path) -> None:
+        shutil.rmtree(root / path) if (root / path).is_dir() else (root / path).unlink()
+
+    return apply
+
+
+TRAIN, DEV = "cls_data/train/labels.txt", "cls_data/dev/labels.txt"
+
+
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [
+        (edit(TRAIN, 3, "train_010.jpg"), "labels.txt:3: expected '<file> <label>'"),
+        (edit(TRAIN, 3, "train_010.jpg two"), "labels.txt:3: the label 'two' is not a whole"),
+        (edit(TRAIN, 3, "train_010.jpg -1"), "labels.txt:3: the label -1 is negative"),
+        (edit(TRAIN, 3, "train_010.jpg 9"), "class 3 has no image"),
+        (edit(TRAIN, 3, "train_010.jpg 900000000000"), "is on line 3)"),
+        (edit(TRAIN, 3, "train_005.jpg 2"), "labels.txt:3: train_005.jpg is already on line 2"),
+        (edit(TRAIN, 3, "other.jpg 2"), "labels.txt:3: "),
+        (edit(DEV, 2, "dev_005.jpg 3"), "labels.txt:2: the label 3 is not among the 3 classes"),
+        (remove("cls_data/train/images/train_000.jpg"), "labels.txt:1: "),
+        (remove("cls_data/dev"), "no split dev; it has test, train"),
+        (remove("cls_data/train"), "no split train"),
+        (remove("cls_data/train/labels.txt"), "has images/ but no labels.txt"),
+        (remove("cls_data"), "holds cls_data/ (layout hw2p2); it holds ver_data"),
+        (remove("ver_data"), "folder"),
+        (remove("ver_data/c.jpg"), "val_pairs.txt:2: "),
+        (edit("val_pairs.txt", 2, "a.jpg c.jpg 2"), "val_pairs.txt:2: the label '2' is neither"),
+        (edit("val_pairs.txt", 2, "a.jpg c.jpg"), "val_pairs.txt:2: no label, unlike line 1"),
+        (edit("val_pairs.txt", 2, "a.jpg"), "val_pairs.txt:2: expected two names"),
+        (edit("test_pairs.txt", 3, "a.jpg zz.jpg"), "test_pairs.txt:3: "),
+        (lambda root: (root / "test_pairs.txt").write_text("\n"), "holds no pairs"),
+        (lambda root: (root / "val_pairs.txt").write_text("a.jpg b.jpg\n"), "need a label"),
+        (lambda root: (root / "val_pairs.txt").write_text("a.jpg b.jpg 1\n"), "every pair is 1"),
+        (lambda root: (root / TRAIN).write_text("\n"), "an empty split"),
+        (lambda root: (root / TRAIN).write_bytes(b"\xff\xfe1 2"), "cannot be read as text"),
+    ],
+)
+def test_mistakes_are_one_line_that_names_the_place(tmp_path, mistake, said):
+    root = competition(tmp_path / "set")
+    mistake(root)
+    with pytest.raises(UserError) as caught:
+        load_catalog(section(root))
+    message = str(caught.value)
+    assert said in message and "\n" not in message and str(tmp_path) in message
+
+
+def test_images_that_no_line_names_are_left_out_loudly(tmp_path, caplog):
+    root = competition(tmp_path)
+    write(root / "cls_data/train/images/zz.jpg")
+    with caplog.at_level(logging.WARNING):
+        catalog = load_catalog(section(root))
+    assert len(catalog.index("train")) == 12 and "1 images are not in labels.txt" in caplog.text
+
+
+def test_an_absent_root_says_what_lies_nearby(tmp_path, monkeypatch):
+    competition(tmp_path / "hw2p2_data")
+    with pytest.raises(UserError, match=r"did you mean .*hw2p2_data"):
+        load_catalog(section(tmp_path / "hw2p2_dta"))
+    with pytest.raises(UserError, match="is not set"):
+        load_catalog(section(Path("$NO_SUCH_VARIABLE/data")))
+    monkeypatch.setenv("MY_DATA", str(tmp_path))
+    assert len(load_catalog(section(Path("$MY_DATA/hw2p2_data")))) == 26
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(load_catalog(section(Path("~/hw2p2_data")))) == 26

@@ -1,0 +1,124 @@
+"""A Kaggle on 127.0.0.1 that speaks the real client's protocol, and misbehaves when asked."""
+
+import base64
+import json
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+USER, KEY, TOKEN = "stubuser", "k3y-7f1e-stub-secret", "KGAT_stub-secret-42"
+BASIC = "Basic " + base64.b64encode(f"{USER}:{KEY}".encode()).decode()
+BEARER = f"Bearer {TOKEN}"
+SECRETS = (KEY, TOKEN, BASIC.removeprefix("Basic "))
+
+
+@dataclass(frozen=True)
+class Fault:
+    """An answer in place of the right one; `hang` gives none until the stub closes."""
+
+    status: int = 200
+    body: str = ""
+    type: str = "text/html"
+    hang: bool = False
+
+
+def refusal(status: int, message: str) -> Fault:
+    """As Kaggle words an error."""
+    return Fault(status, json.dumps({"code": status, "message": message}), "application/json")
+
+
+def answer(**body) -> Fault:
+    return Fault(200, json.dumps(body), "application/json")
+
+
+@dataclass
+class KaggleStub:
+    """Use as a context. `faults` maps a method of the API, or PUT, to its wrong answer.
+
+    calls: (method, Authorization header, body) in order. uploads: what was PUT, by its token.
+    taken: the body of each CreateSubmission that was answered rightly.
+    """
+
+    faults: dict[str, Fault] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    blob_url: str | None = None
+    calls: list[tuple[str, str | None, dict]] = field(default_factory=list)
+    uploads: dict[str, bytes] = field(default_factory=dict)
+    taken: list[dict] = field(default_factory=list)
+
+    def __enter__(self):
+        self.closing = threading.Event()
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (Handler,), {}))
+        self.server.RequestHandlerClass.stub = self
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.closing.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+    def named(self, method: str) -> list[dict]:
+        """The bodies of the calls of one method."""
+        return [body for name, _, body in self.calls if name == method]
+
+    def right_answer(self, method: str, authorization: str | None, body: dict) -> Fault:
+        if method == "IntrospectToken":
+            return answer(active=body["token"] == TOKEN, username=USER)
+        if authorization not in (BASIC, BEARER):
+            return refusal(401, "Unauthenticated")
+        if method == "StartSubmissionUpload":
+            token = f"tok{len(self.calls)}"
+            return answer(token=token, createUrl=f"{self.blob_url or self.url}/blob/{token}")
+        if method == "CreateSubmission":
+            if body["blobFileTokens"] not in self.uploads:
+                return refusal(400, "no such blob")
+            self.taken.append(body)
+            return answer(message="Successfully submitted to Stub", ref=999 + len(self.taken))
+        return refusal(404, "Not found")
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request. The target may be absolute, because the stub is also its clients' proxy."""
+
+    stub: KaggleStub
+
+    def do_POST(self):
+        method = urlsplit(self.path).path.rsplit("/", 1)[-1]
+        body = json.loads(self._read() or b"{}")
+        authorization = self.headers.get("Authorization")
+        self.stub.calls.append((method, authorization, body))
+        if method in self.stub.faults:
+            self._send(self.stub.faults[method])
+        else:
+            self._send(self.stub.right_answer(method, authorization, body))
+
+    def do_PUT(self):
+        token = urlsplit(self.path).path.rsplit("/", 1)[-1]
+        content = self._read()
+        self.stub.calls.append(("PUT", self.headers.get("Authorization"), {}))
+        if "PUT" not in self.stub.faults:
+            self.stub.uploads[token] = content
+        self._send(self.stub.faults.get("PUT", Fault(201)))
+
+    def _read(self) -> bytes:
+        return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+    def _send(self, reply: Fault) -> None:
+        if reply.hang:
+            self.stub.closing.wait(60)
+            self.close_connection = True
+            return
+        content = reply.body.encode()
+        self.send_response(reply.status)
+        self.send_header("Content-Type", reply.type)
+        self.send_header("Content-Length", str(len(content)))
+        for name, value in self.stub.headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_):
+        pass

@@ -1,0 +1,108 @@
+"""Every recipe in configs/ loads, and the schema for editors says the same as the loader."""
+
+import json
+import typing
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from starter.recipe import load, to_yaml
+from starter.recipe.describe import json_schema_text, key_tables
+from starter.recipe.explore import sections
+from starter.recipe.reader import read_file, read_text
+from starter.recipe.schema import Recipe
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+
+
+def test_there_are_recipes():
+    assert CONFIGS
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_a_recipe_loads_and_loads_again(path, tmp_path):
+    recipe = load(path)
+    assert recipe.name == path.stem  # two recipes never share a run folder
+    written = tmp_path / "written.yaml"
+    written.write_text(to_yaml(recipe), encoding="utf-8")
+    assert load(written) == recipe
+
+
+def test_the_schema_for_editors_is_current():
+    path = ROOT / "configs" / "schema.json"
+    assert path.read_text(encoding="utf-8") == json_schema_text(), "run: python -m starter.recipe"
+
+
+def test_the_page_of_keys_is_current():
+    path = ROOT / "docs" / "recipe.md"
+    assert path.read_text(encoding="utf-8") == key_tables(), "run: python -m starter.recipe"
+
+
+@pytest.fixture(scope="module")
+def validator():
+    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
+    schema = json.loads(json_schema_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_editors_accept_every_recipe(path, validator):
+    assert [error.message for error in validator.iter_errors(read_file(path).value)] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "base: x.yaml",
+        "base: [x.yaml, y.yaml]",
+        "train: {optimizer: {lr: 0.1}}",
+        "stages: {finetune: {sampler: {images: 8}}}",
+        "data: {image_size: 64}",
+        "train: {loss: [{kind: triplet, margin: soft}]}",
+    ],
+)
+def test_editors_accept_a_part_of_a_recipe(text, validator):
+    assert validator.is_valid(read_text(text, "x").value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "bas: x.yaml",
+        "data: {image_siz: 3}",
+        "train: {optimizer: {kind: adamv}}",
+        "train: {optimizer: {kind: sgd, betas: [0.9, 0.99]}}",
+        "train: {loss: [{margin: 0.1}]}",
+        "train: {loss: [{kind: arcfase}]}",
+        "augment: [{p: 1}]",
+        "model: {drop_path: 1.5}",
+    ],
+)
+def test_editors_mark_mistakes(text, validator):
+    assert not validator.is_valid(read_text(text, "x").value)
+
+
+def every_section(kind=Recipe, found=None):
+    found = {} if found is None else found
+    for section in sections(kind, None):
+        if section not in found:
+            found[section] = None
+            for field in section.model_fields.values():
+                every_section(field.annotation, found)
+    for argument in typing.get_args(kind):
+        every_section(argument, found)
+    return list(found)
+
+
+def test_every_key_has_a_meaning_in_one_line_and_every_section_too():
+    all_sections = every_section()
+    assert len(all_sections) > 20 and all(issubclass(s, BaseModel) for s in all_sections)
+    for section in all_sections:
+        assert section.__doc__, section
+        for name, field in section.model_fields.items():
+            text = field.description
+            assert text and "\n" not in text and len(text) < 120, (section.__name__, name, text)
+            assert f"`{name}`" in key_tables()

@@ -1,0 +1,169 @@
+"""One update: accumulation, randomness, precision."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+
+from starter import models
+from starter.losses.objective import build_objective
+from starter.recipe.schema.losses import ArcFace, Softmax
+from starter.recipe.schema.train import SGD, LearningRateScale, StageSection
+from starter.training import optim
+from starter.training.learner import Learner
+from starter.training.precision import Precision, choose
+from starter.training.step import Setup, stage_seed, train_step
+
+ARCFACE = [ArcFace(kind="arcface")]
+
+
+def make_setup(section=None, precision="fp32", neck="linear"):
+    torch.manual_seed(0)
+    section = section or StageSection(loss=ARCFACE, batch_size=8)
+    embedder = models.build(
+        "resnet10_small", in_channels=3, image_size=16, embedding=8, neck=neck, drop_path=0.3
+    )
+    learner = Learner(embedder, build_objective(section.loss, embedding=8, classes=4))
+    optimizer = optim.build_optimizer(learner, section.optimizer, torch.device("cpu"))
+    chosen = Precision(precision, "cpu")
+    return Setup(
+        learner=learner, forward=learner.embedder, optimizer=optimizer,
+        factor=lambda step: 1 / (1 + step),
+        scaler=chosen.scaler(), average=None, precision=chosen, device=torch.device("cpu"),
+        section=section, seed=7, steps=10,
+    )  # fmt: skip
+
+
+def batch(count=8):
+    rng = np.random.default_rng(0)
+    image_BHWC = torch.from_numpy(rng.integers(0, 256, (count, 16, 16, 3), dtype=np.uint8))
+    return image_BHWC, torch.arange(count) % 4
+
+
+def weights(setup):
+    return {k: v.clone() for k, v in setup.learner.state_dict().items()}
+
+
+def test_micro_batches_add_up_to_the_whole_batch():
+    """With BatchNorm and stochastic depth still, accumulation is the same gradient."""
+    results = []
+    for micro in (None, 4, 2):
+        setup = make_setup(StageSection(loss=ARCFACE, batch_size=8, micro_batch=micro))
+        setup.learner.eval()
+        losses = train_step(setup, *batch(), step=0)
+        results.append((weights(setup), losses["loss"]))
+    for other, loss in results[1:]:
+        torch.testing.assert_close(loss, results[0][1])
+        for name, value in results[0][0].items():
+            torch.testing.assert_close(other[name], value, rtol=1e-4, atol=1e-6)
+
+
+def test_one_sgd_step_equals_the_formula():
+    section = StageSection(
+        loss=[Softmax(kind="softmax")], batch_size=8,
+        optimizer=SGD(kind="sgd", lr=0.1, momentum=0.0, nesterov=False, weight_decay=0.0),
+    )  # fmt: skip
+    setup = make_setup(section)
+    setup.learner.eval()
+    twin = copy.deepcopy(setup.learner)
+    image_BHWC, label_B = batch()
+    loss, _ = twin.objective(twin.embedder(twin.embedder.prepare(image_BHWC)), label_B)
+    loss.backward()
+    train_step(setup, image_BHWC, label_B, step=0)
+    for new, old in zip(setup.learner.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(new, old - 0.1 * old.grad, rtol=1e-4, atol=1e-6)
+
+
+def test_randomness_is_a_function_of_the_step():
+    first, again = make_setup(), make_setup()
+    torch.manual_seed(123)
+    first_losses = train_step(first, *batch(), step=3)
+    torch.manual_seed(456)
+    torch.rand(7)
+    again_losses = train_step(again, *batch(), step=3)
+    assert torch.equal(first_losses["loss"], again_losses["loss"])
+    for name, value in weights(first).items():
+        assert torch.equal(value, weights(again)[name]), name
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_low_precision_keeps_weights_and_heads_in_float32(precision):
+    setup = make_setup(precision=precision)
+    losses = train_step(setup, *batch(), step=0)
+    assert losses["loss"].dtype == torch.float32 and torch.isfinite(losses["loss"])
+    assert all(p.dtype == torch.float32 for p in setup.learner.parameters())
+
+
+def test_clipping_bounds_backbone_and_heads_together():
+    section = StageSection(
+        loss=ARCFACE, batch_size=8, clip_grad=1e-3,
+        optimizer=SGD(kind="sgd", lr=1.0, momentum=0.0, nesterov=False, weight_decay=0.0),
+    )  # fmt: skip
+    setup = make_setup(section)
+    before = [p.detach().clone() for p in setup.learner.parameters()]
+    train_step(setup, *batch(), step=0)
+    after = [p.detach() for p in setup.learner.parameters()]
+    moved = torch.stack([(a - b).norm() for a, b in zip(before, after, strict=True)]).norm()
+    assert moved.item() == pytest.approx(1e-3, rel=1e-2)
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_update_that_fp16_skips_changes_no_weight_and_delays_no_rate():
+    setup = make_setup(precision="fp16")
+    setup.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**100)  # every gradient overflows
+    before = weights(setup)
+    train_step(setup, *batch(), step=0)
+    for name, parameter in setup.learner.named_parameters():
+        assert torch.equal(parameter, before[name])
+    setup.scaler = torch.amp.GradScaler("cpu", init_scale=2.0)
+    train_step(setup, *batch(), step=1)
+    assert [g["lr"] for g in setup.optimizer.param_groups] == pytest.approx(
+        [0.05] * len(setup.optimizer.param_groups)
+    )
+    assert not torch.equal(setup.learner.objective.terms["arcface"].weight,
+                           before["objective.terms.arcface.weight"])  # fmt: skip
+
+
+def test_the_first_update_has_the_first_rate_and_parts_their_multiple():
+    lr_scale = LearningRateScale(backbone=0.1, head=10)
+    section = StageSection(
+        loss=ARCFACE, batch_size=8, optimizer=SGD(kind="sgd", lr=0.2, lr_scale=lr_scale)
+    )
+    setup = make_setup(section)
+    for step in (0, 4):
+        train_step(setup, *batch(), step=step)
+        rates = {g["part"]: g["lr"] for g in setup.optimizer.param_groups}
+        base = setup.rate(step)
+        assert base == pytest.approx(0.2 / (1 + step))
+        assert rates == pytest.approx({"backbone": 0.1 * base, "neck": base, "head": 10 * base})
+
+
+def test_a_frozen_backbone_and_frozen_statistics_stay():
+    setup = make_setup()
+    before = weights(setup)
+    setup.learner.set_training(backbone_frozen=True, batchnorm_frozen=False)
+    train_step(setup, *batch(), step=0)
+    after = weights(setup)
+    changed = {k for k in before if not torch.equal(before[k], after[k])}
+    assert changed and not any(k.startswith("embedder.backbone") for k in changed)
+    setup.learner.set_training(backbone_frozen=False, batchnorm_frozen=True)
+    train_step(setup, *batch(), step=1)
+    final = weights(setup)
+    changed = {k for k in before if not torch.equal(after[k], final[k])}
+    assert not any("running" in k for k in changed)
+    assert any(k.startswith("embedder.backbone") for k in changed)
+
+
+def test_measuring_the_precision_changes_nothing():
+    setup = make_setup()
+    before = weights(setup)
+    embedder = setup.learner.embedder
+    chosen = choose("auto", torch.device("cpu"), embedder, embedder.prepare(batch()[0]))
+    assert chosen in ("bf16", "fp32")
+    assert all(torch.equal(before[k], v) for k, v in weights(setup).items())
+    assert all(p.grad is None for p in embedder.parameters())
+
+
+def test_stages_have_seeds_of_their_own():
+    assert stage_seed(0, "classify") != stage_seed(0, "finetune") != stage_seed(1, "finetune")

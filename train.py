@@ -1,0 +1,79 @@
+"""Train every stage of a recipe, in order, and continue where an earlier run stopped.
+
+    python train.py configs/demo.yaml
+    python train.py configs/hw2p2.yaml mine.yaml data.root=/kaggle/input/hw2p2
+    python train.py configs/demo.yaml --stage finetune --fresh finetune
+"""
+
+import argparse
+import json
+import sys
+
+from starter import door
+from starter.recipe import load, to_yaml
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=door.EXIT_CODES,
+    )
+    parser.add_argument("recipe", help="a YAML recipe")
+    parser.add_argument(
+        "changes", nargs="*", metavar="OVERLAY.yaml|key=value", help="laid over the recipe in order"
+    )
+    parser.add_argument("--stage", metavar="NAME", help="run this stage alone")
+    parser.add_argument(
+        "--fresh", metavar="NAME", help="discard this stage and those that start from it, first"
+    )
+    parser.add_argument("--print-recipe", action="store_true", help="print it resolved, and stop")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    return parser.parse_intermixed_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
+
+    def work() -> None:
+        recipe = load(options.recipe, options.changes)
+        if options.print_recipe:
+            print(to_yaml(recipe), end="")
+            return
+        door.set_up_logging()
+        from starter.workflow import train
+
+        summary = train(recipe, stage=options.stage, fresh=options.fresh)
+        print(json.dumps(summary, indent=1) if options.json else table(recipe, summary))
+
+    return door.run(work)
+
+
+def table(recipe, summary: dict) -> str:
+    """The stages side by side, and the next command."""
+    rows = [("stage", "epochs", "minutes", "images/s", "accuracy", "EER", "AUC")]
+    for name, stage in summary["stages"].items():
+        rows.append(
+            (
+                name + (" *" if name == summary.get("best") else ""),
+                str(stage["epochs"]),
+                f"{stage['seconds'] / 60:.1f}",
+                f"{stage['images_per_second']:.0f}",
+                *(door.percent(stage[key]) for key in ("accuracy", "eer", "auc")),
+            )
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = [
+        "  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in
+                  enumerate(zip(row, widths, strict=True)))
+        for row in rows
+    ]  # fmt: skip
+    folder = f"{recipe.runs}/{recipe.name}"
+    return "\n".join(
+        ["", *lines, "", f"* best of the run; everything is in {folder}",
+         f"next: python verify.py {folder}"]
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())
