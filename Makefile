@@ -9,7 +9,6 @@ BIN    := $(VENV)/bin
 demo: $(VENV)/ready
 	$(BIN)/python train.py configs/demo.yaml
 	$(BIN)/python verify.py runs/demo
-	$(BIN)/python submit.py runs/demo --dry-run
 
 test: $(VENV)/ready-dev lint
 	$(BIN)/python -m pytest

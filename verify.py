@@ -65,7 +65,9 @@ def block(result: dict) -> str:
     if "answers" in result:
         answers = result["answers"]
         parts = [f"{key.upper() if key == 'eer' else key} {door.percent(value)}"
-                 for key, value in answers.items()]  # fmt: skip
+                 for key, value in answers.items() if key != "combined"]  # fmt: skip
+        if "combined" in answers:
+            parts.append(f"combined {answers['combined']:.4f}")
         lines.append(f"{'answers':<12} " + ", ".join(parts) + " (held back until now)")
     lines.append(f"{'classes':<12} {result['classes_from']}")
     if result["submission"] is None:

@@ -80,6 +80,12 @@ class Catalog:
         """int64 items of a split, in catalog order."""
         return np.flatnonzero(self.split_N == SPLITS.index(split))
 
+    def identities(self, pairs: Pairs) -> np.ndarray | None:
+        """identity_P2 int64 of both sides of the pairs; None where the set does not tell."""
+        if self.identity_N is None:
+            return None
+        return self.identity_N[np.stack([pairs.a_P, pairs.b_P], axis=1)]
+
     def fingerprint(self) -> str:
         """sha256 hex of names, sizes, labels, splits, pairs and classes.
 

@@ -40,17 +40,26 @@ def build(
     section = _section(name, embedding, options)
     backbone = _backbone(section, in_channels, image_size)
     neck = make_neck(section.neck, backbone.num_features, embedding, section.dropout)  # type: ignore[arg-type]
-    if preprocessing is None:
-        preprocessing = Preprocessing.default(image_size, in_channels)
-        if section.pretrained:
-            mean, std = external.pretrained_statistics(backbone)
-            if in_channels == 1:  # timm sums the colours' weights: one mean for all three
-                mean, std = (sum(mean) / 3,), (sum(std) / 3,)
-            preprocessing = dataclasses.replace(preprocessing, mean=mean, std=std)
-    preprocessing = dataclasses.replace(preprocessing, image_size=image_size)
+    default = Preprocessing.default(image_size, in_channels)
+    if section.pretrained:
+        default = _pretrained(backbone, default)
+    preprocessing = dataclasses.replace(preprocessing or default, image_size=image_size)
     embedder = Embedder(backbone, neck, preprocessing, section.pretrained)
     embedder.set_memory_format(torch.channels_last)
     return embedder
+
+
+def pretrained_preprocessing(embedder: Embedder) -> Preprocessing:
+    """What the embedder's preprocessing would be with its pretrained weights' own statistics."""
+    assert embedder.pretrained
+    return _pretrained(embedder.backbone, embedder.preprocessing)
+
+
+def _pretrained(backbone: nn.Module, like: Preprocessing) -> Preprocessing:
+    mean, std = external.pretrained_statistics(backbone)
+    if like.channels == 1:  # timm sums the colours' weights: one mean for all three
+        mean, std = (sum(mean) / 3,), (sum(std) / 3,)
+    return dataclasses.replace(like, mean=mean, std=std)
 
 
 def _section(name: str, embedding: int, options: dict[str, Any]) -> ModelSection:

@@ -73,10 +73,22 @@ def build_learner(recipe: Recipe, stage: str, classes: int, image_size: int) -> 
     )
     if not recipe.stages[stage].channels_last:
         embedder.set_memory_format(torch.contiguous_format)
+    if model.pretrained:
+        warn_of_other_statistics(embedder)
     terms = recipe.stages[stage].loss
     assert terms is not None
     objective = build_objective(terms, embedding=model.embedding, classes=classes)
     return Learner(embedder, objective)
+
+
+def warn_of_other_statistics(embedder: models.Embedder) -> None:
+    """Pretrained weights expect the statistics that they were trained with."""
+    own, theirs = embedder.preprocessing, models.pretrained_preprocessing(embedder)
+    if not np.allclose([own.mean, own.std], [theirs.mean, theirs.std], atol=1e-3):
+        log.warning(
+            "the pretrained weights expect data.mean=%s data.std=%s, not %s and %s",
+            list(theirs.mean), list(theirs.std), list(own.mean), list(own.std),
+        )  # fmt: skip
 
 
 def _per_channel(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
@@ -119,7 +131,8 @@ def build_setup(job: StageJob, image_NHWC: np.ndarray, batches: TrainBatches) ->
     learner.to(job.device)
     chosen = _choose_precision(job, learner, image_NHWC)
     if job.parent:
-        options = EmbedOptions(job.recipe.verify.batch_size, job.device, chosen)
+        wide = precision.inference_precision(chosen.name, job.device.type)
+        options = EmbedOptions(job.recipe.verify.batch_size, job.device, wide)
         initialise.initialise_heads(
             learner.objective, new, learner.embedder, job.catalog, image_NHWC, options
         )

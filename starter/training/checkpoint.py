@@ -120,13 +120,19 @@ def find(stage_folder: Path, pointer: str) -> Checkpoint | None:
     path = stage_folder / "checkpoints" / f"{pointer}.json"
     if not path.is_file():
         return None
-    step = read_json(path)["step"]
+    step = read_json(path).get("step")
+    if step is None:
+        raise UserError(f"{path} is damaged: it names no step")
     return open_checkpoint(path.parent / str(step))
 
 
 def open_checkpoint(folder: Path) -> Checkpoint:
-    """Reads meta.json. UserError where it is missing or not JSON."""
-    return Checkpoint(folder, read_json(folder / META))
+    """Reads meta.json. UserError where it is missing, not JSON or not a checkpoint's."""
+    meta = read_json(folder / META)
+    absent = [key for key in ("step", "sha256") if key not in meta]
+    if absent:
+        raise UserError(f"{folder / META} is damaged: it lacks {', '.join(absent)}")
+    return Checkpoint(folder, meta)
 
 
 def point_best(stage_folder: Path, step: int) -> None:

@@ -22,12 +22,19 @@ class Verdict:
 
 
 def judge(
-    child: Evaluation, parent: Evaluation, same_P: np.ndarray | None, monitor: str, seed: int = 0
+    child: Evaluation,
+    parent: Evaluation,
+    same_P: np.ndarray | None,
+    monitor: str,
+    *,
+    identity_P2: np.ndarray | None = None,
+    seed: int = 0,
 ) -> Verdict:
     """Compares two evaluations of the same images and pairs.
 
     The differences come with 95 % intervals from a paired bootstrap: both stages are measured on
-    the same resampled images and pairs, as the error they share cancels.
+    the same resampled images and pairs, as the error they share cancels; identities are resampled
+    where `identity_P2` tells those of every pair.
     """
     name, new = monitored(child.metrics, monitor)
     _, old = monitored(parent.metrics, monitor)
@@ -39,7 +46,8 @@ def judge(
         change = float(child.correct_M.mean() - parent.correct_M.mean())
         parts.append(_points("accuracy", change, low, high))
     if child.score_P is not None and parent.score_P is not None and same_P is not None:
-        found = compare(parent.score_P, child.score_P, same_P, resamples=RESAMPLES, seed=seed)
+        found = compare(parent.score_P, child.score_P, same_P, resamples=RESAMPLES,
+                        identity_P2=identity_P2, seed=seed)  # fmt: skip
         eer = found["eer"]
         parts.append(_points("EER", eer["difference"], eer["low"], eer["high"]))
     improved = better(new, old, name)

@@ -15,7 +15,7 @@ from starter.models import Embedder, Preprocessing, choose_stem
 from starter.models.resnet import ResNet
 from starter.recipe import UserError
 from starter.training.checkpoint import Checkpoint
-from starter.training.embed import EmbedOptions, class_means, embed, few_per_class
+from starter.training.embed import EmbedOptions, class_means, embed, few_per_class, unit
 from starter.training.learner import Learner
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,11 @@ def initialise_heads(
     image_NHWC: np.ndarray,
     options: EmbedOptions,
 ) -> None:
-    """Sets each named head's class weights to the mean embeddings of its classes."""
+    """Sets each named head's class weights to the mean embeddings of its classes.
+
+    A head that compares directions is given means of directions: a long embedding counts no more
+    than a short one.
+    """
     named = {name: objective.terms[name] for name in names}
     heads = {name: term for name, term in named.items() if isinstance(term, ClassHead)}
     if not heads:
@@ -74,8 +78,9 @@ def initialise_heads(
     train_M = catalog.index("train")
     few_M = few_per_class(train_M, catalog.label_N[train_M], MEAN_IMAGES)
     emb_MD = embed(embedder, image_NHWC, few_M, options)
-    mean_KD = class_means(emb_MD, catalog.label_N[few_M], len(catalog.classes))
     for name, head in heads.items():
+        counted_MD = unit(emb_MD) if head.cosine else emb_MD
+        mean_KD = class_means(counted_MD, catalog.label_N[few_M], len(catalog.classes))
         head.init_from_means(torch.from_numpy(mean_KD))
         log.info("%s: class weights set to the means of %d embeddings", name, len(few_M))
 

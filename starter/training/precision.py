@@ -33,6 +33,11 @@ class Precision:
         return torch.amp.GradScaler(self.device_type, enabled=self.name == "fp16")
 
 
+def inference_precision(trained_in: str, device_type: str) -> Precision:
+    """The training precision on a GPU; float32 on a CPU, whose bf16 differs between machines."""
+    return Precision(trained_in if device_type == "cuda" else "fp32", device_type)
+
+
 def pick_device() -> torch.device:
     """The first GPU, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -78,9 +78,9 @@ class LossMeter:
             for name, value in zip(names, row, strict=True):
                 if not math.isfinite(value):
                     raise UserError(
-                        f"the loss is {value} at update {step}, term {name}, learning rate "
-                        f"{learning_rate:.3g}: lower optimizer.lr, lengthen "
-                        "schedule.warmup_epochs, or set clip_grad; the last checkpoint is whole"
+                        f"the loss is {value} at update {step + 1}, term {name}, learning rate "
+                        f"{learning_rate:.3g}: lower optimizer.lr, lengthen schedule.warmup_epochs "
+                        "or set clip_grad, and begin the stage anew with --fresh STAGE"
                     )
                 self.epoch[name] = self.epoch.get(name, 0.0) + value
                 self.interval[name] = self.interval.get(name, 0.0) + value

@@ -14,6 +14,7 @@ from starter.training.build import StageJob, build_batches, build_setup
 from starter.training.embed import EmbedOptions
 from starter.training.evaluate import Evaluation, better, evaluate, monitored
 from starter.training.position import Position, resume, save
+from starter.training.precision import inference_precision
 from starter.training.progress import LOG_EVERY, MetricsFile, Progress
 from starter.training.step import Setup, train_step
 
@@ -167,7 +168,8 @@ def _line(stage: str, epoch: int, epochs: int, row: dict) -> str:
 
 
 def _evaluate(job: StageJob, setup: Setup, image_NHWC: np.ndarray) -> Evaluation:
-    options = EmbedOptions(job.recipe.verify.batch_size, job.device, setup.precision)
+    precision = inference_precision(setup.precision.name, job.device.type)
+    options = EmbedOptions(job.recipe.verify.batch_size, job.device, precision)
     return evaluate(setup.evaluated, job.catalog, image_NHWC, options)
 
 

@@ -50,16 +50,27 @@ class RunFolder:
 
     def read_stage(self, name: str) -> dict | None:
         """stage.json of a stage, None where it has not begun."""
-        return _read(self.stage(name) / "stage.json")
+        return _read(self.stage(name) / "stage.json", ("hash", "identity", "finished"))
 
     def read_best(self) -> str | None:
         """The stage that the gates left as the run's best."""
-        found = _read(self.path / "best.json")
+        found = _read(self.path / "best.json", ("stage",))
         return None if found is None else found["stage"]
+
+    def read_result(self) -> dict | None:
+        """verify/result.json, None before verify.py ran."""
+        return _read(self.verify / "result.json", ("stage", "weights"))
+
+    def weights_of(self, stage: str) -> str | None:
+        """sha256 of a stage's best weights; None where there are none. Imports no torch."""
+        root = self.stage(stage) / "checkpoints"
+        best = _read(root / "best.json", ("step",))
+        meta = best and _read(root / str(best["step"]) / "meta.json", ("sha256",))
+        return None if not meta else meta["sha256"]["weights.safetensors"]
 
     def read_summary(self) -> dict:
         """summary.json, or an empty one."""
-        return _read(self.path / "summary.json") or {"stages": {}}
+        return _read(self.path / "summary.json", ("stages",)) or {"stages": {}}
 
     def discard(self, stages: list[str]) -> None:
         """Removes stages, and what was made of them."""
@@ -69,13 +80,18 @@ class RunFolder:
                 log.info("%s: discarded", self.stage(name))
 
 
-def _read(path: Path) -> dict | None:
+def _read(path: Path, keys: tuple[str, ...]) -> dict | None:
+    """A JSON file that must hold these keys; None where there is no such file."""
     if not path.is_file():
         return None
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path} is damaged: {error}; remove it and run train.py again") from None
+    absent = [key for key in keys if key not in found]
+    if absent:
+        raise UserError(f"{path} is damaged: it lacks {absent[0]}; remove it, run train.py again")
+    return found
 
 
 def environment(device_name: str, threads: int) -> dict:

@@ -1,10 +1,12 @@
 """Whether a finished stage becomes the run's best."""
 
+import zipfile
 from dataclasses import dataclass
 
 import numpy as np
 
 from starter.data import Catalog
+from starter.recipe import UserError
 from starter.recipe.schema import Recipe
 from starter.training.evaluate import Evaluation, better, monitored
 from starter.training.gate import judge
@@ -54,11 +56,14 @@ def _decide(
     section = recipe.stages[name]
     reference = section.init if section.init in recipe.stages else best
     if reference is None or reference == name:
-        return Decision(True, f"best of the run is now {name}")
+        other = section.init is not None and section.init not in recipe.stages
+        why = f" (not compared with {section.init}, which is another run's)" if other else ""
+        return Decision(True, f"best of the run is now {name}{why}")
     pairs = catalog.pairs.get("val")
     earlier = read_evaluation(folder, reference)
     same_P = None if pairs is None else pairs.same_P
-    verdict = judge(found, earlier, same_P, section.monitor, recipe.seed)
+    verdict = judge(found, earlier, same_P, section.monitor, seed=recipe.seed,
+                    identity_P2=None if pairs is None else catalog.identities(pairs))  # fmt: skip
     take = verdict.better or not section.gate
     if take and section.gate and best not in (None, reference, name):
         metric, value = monitored(found.metrics, section.monitor)
@@ -73,8 +78,12 @@ def read_evaluation(folder: RunFolder, stage: str | None) -> Evaluation:
     assert stage is not None
     record = folder.read_stage(stage)
     assert record is not None
-    with np.load(folder.stage(stage) / "predictions" / "best.npz") as arrays:
-        kept = {name: arrays[name] for name in arrays.files}
+    path = folder.stage(stage) / "predictions" / "best.npz"
+    try:
+        with np.load(path) as arrays:
+            kept = {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path} cannot be read: {error}; train again: --fresh {stage}") from None
     return Evaluation(
         record["metrics"],
         kept.get("correct_M"),

@@ -91,6 +91,8 @@ def answer_demo(folder: RunFolder, recipe: Recipe) -> dict:
         answer["accuracy"] = float((found.predicted_M == found.label_M).mean())
     if found.score_P is not None and found.same_P is not None:
         answer["eer"] = evaluate(found.score_P, found.same_P)["eer"]
+    if len(answer) == 2:
+        answer["combined"] = 0.5 * answer["accuracy"] + 0.5 * (1 - answer["eer"])
     return {"answers": answer}
 
 
@@ -144,7 +146,21 @@ def _target(target: Path) -> tuple[Path, Recipe | None]:
         folder = RunFolder.existing(target)
         if not folder.submission.is_file():
             raise UserError(f"{folder.submission} is not there; run: python verify.py {target}")
+        _refuse_stale(folder)
         return folder.submission, load(folder.path / "recipe.yaml", [])
     if not target.is_file():
         raise UserError(f"{target} is neither a run folder nor a file")
     return target, None
+
+
+def _refuse_stale(folder: RunFolder) -> None:
+    """UserError when the submission is not of the weights that the run has now."""
+    result = folder.read_result()
+    if result is None:
+        return
+    stage, best = result["stage"], folder.read_best()
+    again = f"run: python verify.py {folder.path} (or name the csv itself to send it all the same)"
+    if folder.weights_of(stage) != result["weights"]:
+        raise UserError(f"{folder.submission} is of other weights than {stage} has now; {again}")
+    if best != stage:
+        log.warning("%s is of stage %s, the run's best is %s", folder.submission, stage, best)

@@ -1,10 +1,11 @@
 """When to stop early: a signal, or the time that was given."""
 
+import contextlib
 import logging
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 log = logging.getLogger(__name__)
@@ -16,10 +17,12 @@ Handler = Callable[[int, FrameType | None], object] | int | None
 class Stopper:
     """Turns SIGTERM, Ctrl-C and a time budget into a reason that the training loop asks for.
 
-    A second Ctrl-C stops at once.
+    Inside `listening` a signal waits until the loop asks; outside it, and at a second Ctrl-C,
+    everything stops at once.
     """
 
     def __init__(self) -> None:
+        self._listening = False
         self._start = time.monotonic()
         self._signal: str | None = None
         self._previous: dict[int, Handler] = {}
@@ -34,10 +37,23 @@ class Stopper:
         for number, handler in self._previous.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        """While a loop asks for `reason` after every update."""
+        self._listening = True
+        try:
+            yield
+        finally:
+            self._listening = False
+
     def _heard(self, number: int, frame: FrameType | None) -> None:
         if self._signal is not None and number == signal.SIGINT:
             raise KeyboardInterrupt
         self._signal = signal.Signals(number).name
+        if not self._listening:
+            from starter.training.stage import Interrupted
+
+            raise Interrupted(f"{self._signal}: stopped")
         log.warning(
             "%s: stopping after this update, with a checkpoint; Ctrl-C stops at once", self._signal
         )

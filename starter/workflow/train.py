@@ -175,6 +175,7 @@ def _run(
     stopper: Stopper,
 ) -> None:  # fmt: skip
     """Runs one stage unless it is finished, then lets the gate decide."""
+    from starter.data import load_pack
     from starter.training.build import StageJob
     from starter.training.checkpoint import write_json
     from starter.training.identity import identity, identity_hash
@@ -209,7 +210,9 @@ def _run(
         device=device,
         stop=lambda: stopper.reason(section.max_hours),
     )
-    found = run_stage(job)
+    load_pack(catalog, job.image_size, recipe.data.channels, job.cache)
+    with stopper.listening():
+        found = run_stage(job)
     _finish(folder, recipe, name, catalog, found, record)
 
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from starter.data import Catalog, load_pack
 from starter.recipe import UserError
@@ -20,7 +19,7 @@ from starter.training.checkpoint import Checkpoint
 from starter.training.embed import EmbedOptions, embed
 from starter.training.evaluate import nearest_means, predict
 from starter.training.learner import Learner
-from starter.training.precision import Precision, pick_device
+from starter.training.precision import inference_precision, pick_device
 from starter.workflow.folder import RunFolder
 
 log = logging.getLogger(__name__)
@@ -127,14 +126,9 @@ def open_stage_without_data(folder: RunFolder, recipe: Recipe, stage: str | None
     learner.load_state_dict(found.weights())
     device = pick_device()
     learner.to(device).eval()
-    precision = Precision(_inference_precision(found, device), device.type)
+    precision = inference_precision(found.meta["precision"], device.type)
     options = EmbedOptions(recipe.verify.batch_size, device, precision, recipe.verify.tta)
     return Trained(folder, recipe, name, found, learner, options)
-
-
-def _inference_precision(found: Checkpoint, device: torch.device) -> str:
-    """The training precision on a GPU; float32 on a CPU, whose bf16 differs between machines."""
-    return found.meta["precision"] if device.type == "cuda" else "fp32"
 
 
 def _trained_recipe(found: Checkpoint) -> Recipe:

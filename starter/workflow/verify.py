@@ -51,6 +51,7 @@ def verify(run: str | Path, *, overrides: Sequence[str] = (), stage: str | None 
     result: dict = {
         "run": folder.path.as_posix(),
         "stage": trained.stage,
+        "weights": trained.checkpoint.weights_hash,
         "stages": folder.read_summary()["stages"],
         "images": len(items_U),
     }
@@ -147,14 +148,11 @@ def _measure(recipe: Recipe, catalog: Catalog, scores: dict[str, np.ndarray]) ->
     for name, pairs in catalog.pairs.items():
         if pairs.same_P is None:
             continue
-        identity_P2 = None
-        if catalog.identity_N is not None:
-            identity_P2 = catalog.identity_N[np.stack([pairs.a_P, pairs.b_P], axis=1)]
         result[name] = evaluate(
             scores[name],
             pairs.same_P,
             resamples=recipe.verify.resamples,
-            identity_P2=identity_P2,
+            identity_P2=catalog.identities(pairs),
             seed=recipe.seed,
         )
     return result

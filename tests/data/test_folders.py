@@ -73,6 +73,8 @@ def check_identities(catalog, folder_N, verify):
     assert np.isin(pairs.a_P, verify).all() and np.isin(pairs.b_P, verify).all()
     assert np.array_equal(folder_N[pairs.a_P] == folder_N[pairs.b_P], pairs.same_P)
     identity_N = catalog.identity_N
+    identity_P2 = catalog.identities(pairs)
+    assert np.array_equal(identity_P2[:, 0] == identity_P2[:, 1], pairs.same_P)
     assert np.array_equal(
         identity_N[:, None] == identity_N[None, :], folder_N[:, None] == folder_N[None, :]
     )

@@ -1,5 +1,6 @@
 """The embedder's contract: preprocessing, precision, necks, and independence of the batch."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -179,3 +180,22 @@ def test_timm_backbones(name, features):
 def test_mistakes_are_named(name, options, words):
     with pytest.raises(UserError, match=words):
         make(name, **options)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_statistics_other_than_the_pretrained_weights_own_are_told(channels, caplog):
+    from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+
+    from starter.training.build import warn_of_other_statistics
+
+    embedder = models.build("timm/resnet18", in_channels=channels, image_size=64, embedding=8)
+    embedder.pretrained = True  # as if its weights had been fetched
+    warn_of_other_statistics(embedder)
+    assert "data.mean=[0.4" in caplog.text
+    mean, std = IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+    if channels == 1:
+        mean, std = (sum(mean) / 3,), (sum(std) / 3,)
+    caplog.clear()
+    embedder.preprocessing = dataclasses.replace(embedder.preprocessing, mean=mean, std=std)
+    warn_of_other_statistics(embedder)
+    assert caplog.text == ""

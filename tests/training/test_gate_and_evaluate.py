@@ -75,7 +75,7 @@ def test_meter_names_the_first_bad_update_and_term():
     for step in range(10):
         bad = torch.tensor(float("nan") if step >= 6 else 1.0)
         meter.add(step, 0.25, {"arcface": torch.tensor(1.0), "triplet": bad, "loss": bad})
-    with pytest.raises(UserError, match=r"nan at update 6, term triplet, learning rate 0.25"):
+    with pytest.raises(UserError, match=r"nan at update 7, term triplet, learning rate 0.25"):
         meter.flush()
 
 

@@ -114,7 +114,7 @@ def test_a_diverging_loss_names_the_update_the_term_and_the_rate(tiny_recipe, co
                    "train.checkpoint_steps=2", "train.ema=null")  # fmt: skip
     assert done.returncode == 2, done.stderr
     line = done.stderr.splitlines()[-1]
-    assert "at update 1, term softmax, learning rate 1e+12" in line
+    assert "at update 2, term softmax, learning rate 1e+12" in line
 
 
 def test_verify_before_training_says_what_to_run(command, tmp_path):

@@ -2,13 +2,16 @@
 
 import json
 import shutil
+import signal
 import subprocess
 
 import pytest
 
 from starter.recipe import UserError, load
-from starter.workflow import train, verify
+from starter.training.stage import Interrupted
+from starter.workflow import submit, train, verify
 from starter.workflow.folder import RunFolder
+from starter.workflow.stop import Stopper
 from tests.conftest import TINY
 
 pytestmark = pytest.mark.slow
@@ -121,8 +124,6 @@ def test_a_changed_later_stage_is_refused_before_an_earlier_one_is_trained(again
 
 def test_an_interrupted_fresh_says_to_leave_it_out(again, monkeypatch):
     from starter.training.stage import Interrupted
-    from starter.workflow.stop import Stopper
-
     recipe, _ = again
     monkeypatch.setattr(Stopper, "reason", lambda self, max_hours: "SIGTERM")
     with pytest.raises(Interrupted, match="leave out --fresh finetune"):
@@ -169,3 +170,38 @@ def test_the_difference_to_the_commit_covers_the_whole_checkout(tmp_path, monkey
     monkeypatch.setattr(folder, "ROOT", tmp_path)
     difference = folder.code_difference()
     assert all(f"+++ b/{name}" in difference for name in names)
+
+
+def test_a_submission_of_other_weights_is_refused(again):
+    recipe, folder = again
+    train(recipe())
+    verify(folder.path)
+    submit(folder.path, dry_run=True)
+    result = read(folder.verify / "result.json")
+    (folder.verify / "result.json").write_text(json.dumps(result | {"weights": "0" * 64}))
+    with pytest.raises(UserError, match="is of other weights than"):
+        submit(folder.path, dry_run=True)
+    sample = recipe().data.root + "/sample_submission_combined.csv"
+    submit(folder.submission, sample=sample, dry_run=True)  # the file itself may still be sent
+
+
+@pytest.mark.parametrize(
+    "path", ["classify/stage.json", "summary.json", "classify/checkpoints/best.json",
+             "classify/predictions/best.npz"],
+)  # fmt: skip
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"step"'])
+def test_a_damaged_file_of_a_run_is_named(again, path, content):
+    recipe, folder = again
+    (folder.path / path).write_bytes(content)
+    with pytest.raises(UserError, match=path.rsplit("/", 1)[-1].replace(".", r"\.")):
+        train(recipe(), fresh="finetune")
+        verify(folder.path)
+
+
+def test_a_signal_stops_at_once_unless_a_training_loop_listens():
+    with Stopper() as stopper:
+        with stopper.listening():
+            signal.raise_signal(signal.SIGTERM)
+        assert stopper.reason(None) == "SIGTERM"
+    with Stopper(), pytest.raises(Interrupted, match="SIGINT: stopped"):
+        signal.raise_signal(signal.SIGINT)
