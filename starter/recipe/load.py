@@ -1,5 +1,6 @@
 """A recipe file, overlays and overrides -> Recipe, and back."""
 
+import copy
 import json
 import os
 from collections.abc import Sequence
@@ -58,8 +59,30 @@ def _validate(document: Document, found: list[Problem]) -> tuple[Recipe | None, 
     try:
         recipe = Recipe.model_validate(document.value)
     except ValidationError as error:
-        return None, from_pydantic(error.errors(), document, Recipe) + problems
+        wrong = from_pydantic(error.errors(), document, Recipe)
+        return None, wrong + _hidden(document, wrong) + problems
     return recipe, problems
+
+
+def _hidden(document: Document, wrong: list[Problem]) -> list[Problem]:
+    """What does not fit together besides: pydantic compares the keys of a section only when each
+    of them is right, so the wrong ones are left out and the rest is looked at again."""
+    healed = copy.deepcopy(document.value)
+    for path in {problem.path for problem in wrong}:
+        section = healed
+        for part in path[:-1]:
+            section = section.get(part) if isinstance(section, dict) else None
+        if not isinstance(section, dict):
+            return []  # inside a list, whose other items would not be the ones that were written
+        section.pop(path[-1], None) if path else None
+    try:
+        Recipe.model_validate(healed)
+    except ValidationError as error:
+        misfits = [found for found in error.errors() if found["type"] == "value_error"]
+        # A section above a wrong key may now lack what was left out: that is no news.
+        above = {p.path[:i] for p in wrong for i in range(len(p.path))}
+        return [p for p in from_pydantic(misfits, document, Recipe) if p.path not in above]
+    return []
 
 
 def _check_stages(document: Document) -> list[Problem]:

@@ -87,11 +87,16 @@ def _read(path: Path, keys: tuple[str, ...]) -> dict | None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is damaged: {error}; remove it and run train.py again") from None
+        raise _damaged(path, str(error)) from None
     absent = [key for key in keys if key not in found]
     if absent:
-        raise UserError(f"{path} is damaged: it lacks {absent[0]}; remove it, run train.py again")
+        raise _damaged(path, f"it lacks {absent[0]}")
     return found
+
+
+def _damaged(path: Path, why: str) -> UserError:
+    writer = "verify.py" if path.parent.name == "verify" else "train.py"
+    return UserError(f"{path} is damaged: {why}; remove it and run {writer} again")
 
 
 def environment(device_name: str, threads: int) -> dict:

@@ -280,3 +280,15 @@ def test_a_tab_inside_a_line_leaves_the_caret_under_its_column(spoil):
     assert (
         caret == "    " + " " * len('data: {root: "a') + "\t" + " " * len('b", image_size: ') + "^"
     )
+
+
+def test_keys_that_do_not_fit_together_are_told_beside_wrong_ones(good):
+    changes = ["train.epochs=zero", "stages.classify.mix.mixup=0.3", "data.mean=[0.1, 0.2]",
+               "stages.classify.loss=[{kind: arcface}]", "data.image_siz=3"]  # fmt: skip
+    with pytest.raises(UserError) as caught:
+        load(good, changes)
+    said = str(caught.value)
+    for part in ("epochs: should be a whole number", "mix with arcface", "mean: should have",
+                 "image_siz: unknown key"):  # fmt: skip
+        assert part in said
+    assert len(places(said)) == 4
