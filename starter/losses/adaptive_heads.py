@@ -7,12 +7,13 @@ processes, so that it is the same on each.
 import math
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from starter.losses import margins, processes, scales
-from starter.losses.heads import CosineHead, Target
+from starter.losses.heads import CosineHead, Target, fresh_log_sum
 from starter.losses.margin_heads import ArcFace, MarginHead
 
 
@@ -40,14 +41,12 @@ class CurricularFace(ArcFace):
         return torch.where(hard_BK, cos_BK * (self.t.to(cos_BK) + cos_BK), cos_BK)
 
     def expected_loss(self, progress: float = 0.0) -> float | None:
-        """That of ArcFace with negatives c_j^2, small at first: ln K + s / D + s sin m."""
+        """That of ArcFace with its hard negatives' logits at s c_j^2, for t = 0."""
         classes, dim = self.weight.shape
-        phi = self.typical(0.0, progress)
-        if phi >= -2 / math.sqrt(dim):  # most negatives are not hard: plain cosines
-            return super().expected_loss(progress)
-        s = float(self.scale)
-        square = scales.gaussian_mean(lambda c: math.exp(min(s * c * c, 700)), 1 / math.sqrt(dim))
-        return math.log(classes) + min(math.log(square), s) - s * phi
+        s, phi = float(self.scale), self.typical(0.0, progress)
+        cos_M, weight_M = scales.cosines(dim)
+        logit_M = s * np.where(cos_M > phi, cos_M**2, cos_M)
+        return scales.log_sum(classes, logit_M, weight_M) - s * phi
 
 
 class AdaFace(MarginHead):
@@ -216,5 +215,7 @@ class AdaCos(CosineHead):
         classes, dim = self.weight.shape
         s = float(self.scale)
         if not self.fixed and classes > 1:
-            s = max(1.0, (math.log(classes - 1) + s**2 / (2 * dim)) / math.cos(math.pi / 4))
-        return scales.log_sum(classes, s / math.sqrt(dim))
+            cos_M, weight_M = scales.cosines(dim)
+            log_b = math.log((classes - 1) * (weight_M * np.exp(s * cos_M)).sum())
+            s = max(1.0, log_b / math.cos(math.pi / 4))
+        return fresh_log_sum(self, s)

@@ -7,6 +7,7 @@ The bias is a scalar parameter, so it has no weight decay.
 import math
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -76,20 +77,19 @@ class SphereFace2(MarginHead):
     def reach(self) -> None:
         return None
 
+    steadiness = 0.5  # a sum of exponentials, not its logarithm
+
     def expected_loss(self, progress: float = 0.0) -> float:
-        """The formula's mean over cosines of variance 1/D."""
+        """The formula's mean over random cosines."""
         classes, dim = self.weight.shape
         margin = self.margin if self.margin_K is None else float(self.margin_K.mean())
-        m, s, b = self.grown(margin, progress), float(self.scale), float(self.offset)
-
-        def g(c: float) -> float:
-            return 2 * ((min(max(c, -1.0), 1.0) + 1) / 2) ** self.t - 1
-
-        std = 1 / math.sqrt(dim)
-        positive = scales.gaussian_mean(lambda c: scales.softplus(-(s * (g(c) - m) + b)), std)
-        negative = scales.gaussian_mean(lambda c: scales.softplus(s * (g(c) + m) + b), std)
+        m, s, b = self.grown(margin, progress), float(self.scale), self.offset.item()
+        cos_M, weight_M = scales.cosines(dim)
+        g_M = 2 * ((cos_M + 1) / 2) ** self.t - 1
+        positive = (weight_M * np.logaddexp(0, -(s * (g_M - m) + b))).sum()
+        negative = (weight_M * np.logaddexp(0, s * (g_M + m) + b)).sum()
         share = self.positive_share
-        return self.factor / s * (share * positive + (1 - share) * (classes - 1) * negative)
+        return float(self.factor / s * (share * positive + (1 - share) * (classes - 1) * negative))
 
 
 class UniFace(MarginHead):
@@ -119,12 +119,14 @@ class UniFace(MarginHead):
     def reach(self) -> None:
         return None
 
+    steadiness = 0.5  # a sum of exponentials, not its logarithm
+
     def expected_loss(self, progress: float = 0.0) -> float:
-        """The formula's mean over cosines of variance 1/D."""
+        """The formula's mean over random cosines."""
         classes, dim = self.weight.shape
         margin = self.margin if self.margin_K is None else float(self.margin_K.mean())
-        m, s, b = self.grown(margin, progress), float(self.scale), float(self.threshold)
-        std = 1 / math.sqrt(dim)
-        positive = scales.gaussian_mean(lambda c: scales.softplus(b - s * (c - m)), std)
-        negative = scales.gaussian_mean(lambda c: scales.softplus(s * c - b), std)
-        return positive + self.negative_weight * (classes - 1) * negative
+        m, s, b = self.grown(margin, progress), float(self.scale), self.threshold.item()
+        cos_M, weight_M = scales.cosines(dim)
+        positive = (weight_M * np.logaddexp(0, b - s * (cos_M - m))).sum()
+        negative = (weight_M * np.logaddexp(0, s * cos_M - b)).sum()
+        return float(positive + self.negative_weight * (classes - 1) * negative)

@@ -25,6 +25,7 @@ class Mixed(NamedTuple):
 
 
 Target = Tensor | Mixed
+FROM_RECIPE = frozenset({"margin_K", "class_weight_K"})  # buffers that a later stage makes anew
 
 
 def cross_entropy(
@@ -67,6 +68,8 @@ class ClassHead(nn.Module):
 
     weight: nn.Parameter
     cosine: bool
+    scale: Any  # of cosines, where reach() is a number
+    steadiness = 0.15  # the share that a first loss may differ from expected_loss
 
     def expected_loss(self, progress: float = 0.0) -> float | None:
         """The loss that fresh weights and embeddings without order begin with, at this share of
@@ -86,6 +89,12 @@ class ClassHead(nn.Module):
     def init_from_means(self, mean_KD: Tensor) -> None:
         """Start from the mean embedding of each class."""
         raise NotImplementedError
+
+
+def fresh_log_sum(head: ClassHead, scale: float) -> float:
+    """ln sum exp of a fresh head's logits scale * c_j, about ln K + scale^2 / 2D."""
+    cos_M, weight_M = scales.cosines(head.weight.shape[-1])
+    return scales.log_sum(len(head.weight), scale * cos_M, weight_M)
 
 
 class Softmax(ClassHead):
@@ -131,7 +140,7 @@ class Softmax(ClassHead):
 
     def expected_loss(self, progress: float = 0.0) -> float:
         """ln K + 1/6: logits of variance |x|^2 / 3D = 1/3."""
-        return scales.log_sum(len(self.weight), 1 / math.sqrt(3))
+        return fresh_log_sum(self, math.sqrt(self.weight.shape[1] / 3))
 
     @torch.no_grad()
     def init_from_means(self, mean_KD: Tensor) -> None:
@@ -194,8 +203,7 @@ class CosineHead(ClassHead):
 
     def expected_loss(self, progress: float = 0.0) -> float | None:
         """ln K + s^2 / 2D: cosines of variance 1/D."""
-        classes, dim = self.weight.shape
-        return scales.log_sum(classes, float(self.scale) / math.sqrt(dim))
+        return fresh_log_sum(self, float(self.scale))
 
     @torch.no_grad()
     def init_from_means(self, mean_KD: Tensor) -> None:
@@ -230,7 +238,7 @@ class ModifiedSoftmax(CosineHead):
 
     def expected_loss(self, progress: float = 0.0) -> float:
         """ln K + 1/2: logits of variance |x|^2 / D = 1."""
-        return scales.log_sum(len(self.weight), 1.0)
+        return fresh_log_sum(self, math.sqrt(self.weight.shape[1]))
 
     def reach(self) -> None:
         return None

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from starter.losses import margins, scales
-from starter.losses.heads import CosineHead, Target
+from starter.losses import margins
+from starter.losses.heads import CosineHead, Target, fresh_log_sum
 
 
 def margins_by_count(
@@ -221,6 +221,5 @@ class SphereFace(MarginHead):
 
     def expected_loss(self, progress: float = 0.0) -> float:
         """ln K + s^2 / 2D - s phi(pi / 2), s = sqrt(D) for "norm"."""
-        classes, dim = self.weight.shape
-        s = dim**0.5 if self.by_norm else float(self.scale)
-        return scales.log_sum(classes, s / dim**0.5) - s * self.typical(0.0, progress)
+        s = self.weight.shape[1] ** 0.5 if self.by_norm else float(self.scale)
+        return fresh_log_sum(self, s) - s * self.typical(0.0, progress)

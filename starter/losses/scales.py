@@ -1,10 +1,11 @@
 """How large a scale must be, and the loss that a fresh head begins with.
 
-K classes, s scale, D embedding, c_j = cos theta_j.
+K classes, s scale, D embedding, c_j = cos theta_j; M nodes of an integral, U of another.
 """
 
 import math
-from collections.abc import Callable
+
+import numpy as np
 
 POSTERIOR = 0.99  # of the target class, which a scale should be able to reach
 
@@ -33,26 +34,24 @@ def auto(classes: int, reach: float = 1.0) -> float:
     return max(adacos(classes), smallest(classes, reach))
 
 
-def log_sum(classes: int, std: float) -> float:
-    """The mean of ln sum_j exp(z_j) over K logits z_j ~ N(0, std^2).
+def cosines(dim: int, of: int = 1, count: int = 1001) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights (count) of the cosine between two random directions of `dim` dimensions,
+    whose angle has the density sin(theta)^(dim - 2); of the greatest of `of` such cosines."""
+    theta = (np.arange(count) + 0.5) * math.pi / count
+    log_weight = (dim - 2) * np.log(np.sin(theta))
+    weight = np.exp(log_weight - log_weight.max())
+    weight /= weight.sum()
+    up_to = np.cumsum(weight[::-1])[::-1].clip(0, 1)  # the chance of a cosine at most this
+    return np.cos(theta), -np.diff(np.append(up_to**of, 0.0))
 
-    ln K + std^2 / 2 while many terms matter; std sqrt(2 ln K), the greatest of them, where one
-    does (std^2 > 2 ln K: a large scale in few dimensions). Both meet there.
+
+def log_sum(classes: int, logit_M: np.ndarray, weight_M: np.ndarray) -> float:
+    """The mean of ln sum_j exp(z_j) over K logits drawn from these nodes.
+
+    ln S is the integral of (exp(-t) - exp(-t S)) dt / t, and the mean of exp(-t S) a K-th power.
+    About ln K + s^2 / 2D for logits s c_j, less where few of them make up the sum.
     """
-    log_k = math.log(classes)
-    if std**2 <= 2 * log_k:
-        return log_k + std**2 / 2
-    return std * math.sqrt(2 * log_k)
-
-
-def gaussian_mean(function: Callable[[float], float], std: float, points: int = 401) -> float:
-    """The mean of function(z) over z ~ N(0, std^2), by a sum over -8..8 standard deviations."""
-    nodes = [16 * i / (points - 1) - 8 for i in range(points)]
-    weights = [math.exp(-(z**2) / 2) for z in nodes]
-    total = sum(w * function(std * z) for w, z in zip(weights, nodes, strict=True))
-    return total / sum(weights)
-
-
-def softplus(x: float) -> float:
-    """ln(1 + exp(x)) without overflow."""
-    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+    reach = float(np.abs(logit_M).max()) + math.log(classes)
+    u_U = np.arange(-reach - 20, reach + 5, 0.1)  # u = ln t
+    one = (weight_M * np.exp(-np.exp(np.minimum(u_U[:, None] + logit_M, 700)))).sum(axis=1)
+    return float((np.exp(-np.exp(u_U)) - one**classes).sum() * 0.1)

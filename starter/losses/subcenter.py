@@ -113,17 +113,12 @@ class SubCenter(ArcFace):
         self.weight[given_K] = F.normalize(mean_KD[:, None] + 0.5 * beside, dim=2, eps=1e-6)
 
     def expected_loss(self, progress: float = 0.0) -> float:
-        """That of ArcFace where each cosine is the greatest of C: of mean e and variance v / D."""
+        """That of ArcFace where each cosine is the greatest of C."""
         classes, centers, dim = self.weight.shape
-
-        def greatest(z: float) -> float:
-            return centers * (0.5 * (1 + math.erf(z / math.sqrt(2)))) ** (centers - 1)
-
-        e = scales.gaussian_mean(lambda z: greatest(z) * z, 1.0)
-        v = scales.gaussian_mean(lambda z: greatest(z) * z * z, 1.0) - e**2
-        s, e = float(self.scale), e / math.sqrt(dim)
-        log_sum = s * e + scales.log_sum(classes, s * math.sqrt(v / dim))
-        return log_sum - s * self.typical(e, progress)
+        cos_M, weight_M = scales.cosines(dim, of=centers)
+        s, mean = float(self.scale), float((weight_M * cos_M).sum())
+        log_sum = scales.log_sum(classes, s * cos_M, weight_M)
+        return log_sum - s * self.typical(mean, progress)
 
 
 @torch.no_grad()
