@@ -43,7 +43,7 @@ class CurricularFace(ArcFace):
     def expected_loss(self, progress: float = 0.0) -> float | None:
         """That of ArcFace with its hard negatives' logits at s c_j^2, for t = 0."""
         classes, dim = self.weight.shape
-        s, phi = float(self.scale), self.typical(0.0, progress)
+        s, phi = self.scale_now(), self.typical(0.0, progress)
         cos_M, weight_M = scales.cosines(dim)
         logit_M = s * np.where(cos_M > phi, cos_M**2, cos_M)
         return scales.log_sum(classes, logit_M, weight_M) - s * phi
@@ -213,7 +213,7 @@ class AdaCos(CosineHead):
     def expected_loss(self, progress: float = 0.0) -> float:
         """ln K + s^2 / 2D, at the scale that the first batch sets."""
         classes, dim = self.weight.shape
-        s = float(self.scale)
+        s = self.scale_now()
         if not self.fixed and classes > 1:
             cos_M, weight_M = scales.cosines(dim)
             log_b = math.log((classes - 1) * (weight_M * np.exp(s * cos_M)).sum())

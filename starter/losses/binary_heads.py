@@ -38,7 +38,7 @@ class SphereFace2(MarginHead):
 
     def start(self) -> float:
         """b at which, for cosines of 0, both sides' gradients balance (Wen et al. 2022, app. A)."""
-        classes, alpha, r = len(self.weight), self.positive_share, float(self.scale)
+        classes, alpha, r = len(self.weight), self.positive_share, self.scale_now()
         if classes < 2:
             return 0.0
         z = alpha / ((1 - alpha) * (classes - 1))
@@ -83,7 +83,7 @@ class SphereFace2(MarginHead):
         """The formula's mean over random cosines."""
         classes, dim = self.weight.shape
         margin = self.margin if self.margin_K is None else float(self.margin_K.mean())
-        m, s, b = self.grown(margin, progress), float(self.scale), self.offset.item()
+        m, s, b = self.grown(margin, progress), self.scale_now(), self.offset.item()
         cos_M, weight_M = scales.cosines(dim)
         g_M = 2 * ((cos_M + 1) / 2) ** self.t - 1
         positive = (weight_M * np.logaddexp(0, -(s * (g_M - m) + b))).sum()
@@ -125,7 +125,7 @@ class UniFace(MarginHead):
         """The formula's mean over random cosines."""
         classes, dim = self.weight.shape
         margin = self.margin if self.margin_K is None else float(self.margin_K.mean())
-        m, s, b = self.grown(margin, progress), float(self.scale), self.threshold.item()
+        m, s, b = self.grown(margin, progress), self.scale_now(), self.threshold.item()
         cos_M, weight_M = scales.cosines(dim)
         positive = (weight_M * np.logaddexp(0, b - s * (cos_M - m))).sum()
         negative = (weight_M * np.logaddexp(0, s * cos_M - b)).sum()

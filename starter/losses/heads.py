@@ -68,7 +68,6 @@ class ClassHead(nn.Module):
 
     weight: nn.Parameter
     cosine: bool
-    scale: Any  # of cosines, where reach() is a number
     steadiness = 0.15  # the share that a first loss may differ from expected_loss
 
     def expected_loss(self, progress: float = 0.0) -> float | None:
@@ -198,12 +197,16 @@ class CosineHead(ClassHead):
         """logits_BK without margin, for accuracy and prediction."""
         return self.scale * self.cosines(emb_BD)
 
+    def scale_now(self) -> float:
+        """s as a number; reading a parameter or a buffer waits for the device."""
+        return self.scale.item() if isinstance(self.scale, Tensor) else float(self.scale)
+
     def reach(self) -> float | None:
         return 1.0
 
     def expected_loss(self, progress: float = 0.0) -> float | None:
         """ln K + s^2 / 2D: cosines of variance 1/D."""
-        return fresh_log_sum(self, float(self.scale))
+        return fresh_log_sum(self, self.scale_now())
 
     @torch.no_grad()
     def init_from_means(self, mean_KD: Tensor) -> None:

@@ -125,7 +125,7 @@ class MarginHead(CosineHead):
         """ln K + s^2 / 2D - s phi(pi / 2): s m for CosFace, s sin m for ArcFace."""
         plain = super().expected_loss()
         assert plain is not None
-        return plain - float(self.scale) * self.typical(0.0, progress)
+        return plain - self.scale_now() * self.typical(0.0, progress)
 
 
 class CosFace(MarginHead):
@@ -221,5 +221,5 @@ class SphereFace(MarginHead):
 
     def expected_loss(self, progress: float = 0.0) -> float:
         """ln K + s^2 / 2D - s phi(pi / 2), s = sqrt(D) for "norm"."""
-        s = self.weight.shape[1] ** 0.5 if self.by_norm else float(self.scale)
+        s = self.weight.shape[1] ** 0.5 if self.by_norm else self.scale_now()
         return fresh_log_sum(self, s) - s * self.typical(0.0, progress)

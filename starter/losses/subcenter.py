@@ -116,7 +116,7 @@ class SubCenter(ArcFace):
         """That of ArcFace where each cosine is the greatest of C."""
         classes, centers, dim = self.weight.shape
         cos_M, weight_M = scales.cosines(dim, of=centers)
-        s, mean = float(self.scale), float((weight_M * cos_M).sum())
+        s, mean = self.scale_now(), float((weight_M * cos_M).sum())
         log_sum = scales.log_sum(classes, s * cos_M, weight_M)
         return log_sum - s * self.typical(mean, progress)
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from starter.losses import ClassHead, Objective, advice, scales
+from starter.losses import Objective, advice, scales
+from starter.losses.heads import ClassHead, CosineHead
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +47,8 @@ class LossWatch:
             if found := self.expected.get(name):
                 below = "below " if self.started else ""
                 log.info("%s: %s should begin at %sabout %.2f", stage, name, below, found.first)
-            if isinstance(term, ClassHead) and (reach := term.reach()) is not None:
-                self._scale(name, float(term.scale), scales.smallest(len(term.weight), reach))
+            if isinstance(term, CosineHead) and (reach := term.reach()) is not None:
+                self._scale(name, term.scale_now(), scales.smallest(len(term.weight), reach))
 
     def _scale(self, name: str, scale: float, least: float) -> None:
         if scale < least:
@@ -92,6 +93,7 @@ def _expected(term: nn.Module) -> _Expected | None:
         return None
     # Few classes or dimensions leave the mean cosine to the own class, of variance 1/D, to chance.
     dim = term.weight.shape[-1]
-    scale = math.sqrt(dim) if term.reach() is None else float(term.scale)
+    cosines = isinstance(term, CosineHead) and term.reach() is not None
+    scale = term.scale_now() if cosines else math.sqrt(dim)
     noise = scale / math.sqrt(dim * min(len(term.weight), 32))
     return _Expected(first, full, term.steadiness * first + 3 * noise)
