@@ -93,7 +93,8 @@ def _expected(term: nn.Module) -> _Expected | None:
         return None
     # Few classes or dimensions leave the mean cosine to the own class, of variance 1/D, to chance.
     dim = term.weight.shape[-1]
-    cosines = isinstance(term, CosineHead) and term.reach() is not None
-    scale = term.scale_now() if cosines else math.sqrt(dim)
+    scale = math.sqrt(dim)  # of logits that grow with the embedding's length
+    if isinstance(term, CosineHead) and term.reach() is not None:
+        scale = term.scale_now()
     noise = scale / math.sqrt(dim * min(len(term.weight), 32))
     return _Expected(first, full, term.steadiness * first + 3 * noise)
