@@ -41,12 +41,16 @@ class CurricularFace(ArcFace):
         return torch.where(hard_BK, cos_BK * (self.t.to(cos_BK) + cos_BK), cos_BK)
 
     def expected_loss(self, progress: float = 0.0) -> float | None:
-        """That of ArcFace with its hard negatives' logits at s c_j^2, for t = 0."""
+        """That of ArcFace with its hard negatives' logits at s c_j^2, for t = 0; the mean over
+        seven equally likely cosines to the own class, which say which negatives are hard."""
         classes, dim = self.weight.shape
-        s, phi = self.scale_now(), self.typical(0.0, progress)
+        s, found = self.scale_now(), []
         cos_M, weight_M = scales.cosines(dim)
-        logit_M = s * np.where(cos_M > phi, cos_M**2, cos_M)
-        return scales.log_sum(classes, logit_M, weight_M) - s * phi
+        for place in np.searchsorted(weight_M.cumsum(), (np.arange(7) + 0.5) / 7):
+            phi = self.typical(float(cos_M[place]), progress)
+            logit_M = s * np.where(cos_M > phi, cos_M**2, cos_M)
+            found.append(scales.log_sum(classes, logit_M, weight_M, s * phi) - s * phi)
+        return sum(found) / len(found)
 
 
 class AdaFace(MarginHead):

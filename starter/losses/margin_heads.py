@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from starter.losses import margins
+from starter.losses import margins, scales
 from starter.losses.heads import CosineHead, Target, fresh_log_sum
 
 
@@ -118,6 +118,13 @@ class MarginHead(CosineHead):
         at = torch.tensor([cos], dtype=torch.float64)
         return float(self.phi(at, self.grown(margin, progress)))
 
+    def mean_phi(self, progress: float, of: int = 1) -> float:
+        """typical, mean over random directions (the greatest of `of`): about phi(pi / 2)."""
+        cos_M, weight_M = scales.cosines(self.weight.shape[-1], of, count=101)
+        return float(
+            sum(w * self.typical(c, progress) for c, w in zip(cos_M, weight_M, strict=True))
+        )
+
     def reach(self) -> float | None:
         return self.typical(1.0, 1.0)
 
@@ -125,7 +132,7 @@ class MarginHead(CosineHead):
         """ln K + s^2 / 2D - s phi(pi / 2): s m for CosFace, s sin m for ArcFace."""
         plain = super().expected_loss()
         assert plain is not None
-        return plain - self.scale_now() * self.typical(0.0, progress)
+        return plain - self.scale_now() * self.mean_phi(progress)
 
 
 class CosFace(MarginHead):
@@ -222,4 +229,4 @@ class SphereFace(MarginHead):
     def expected_loss(self, progress: float = 0.0) -> float:
         """ln K + s^2 / 2D - s phi(pi / 2), s = sqrt(D) for "norm"."""
         s = self.weight.shape[1] ** 0.5 if self.by_norm else self.scale_now()
-        return fresh_log_sum(self, s) - s * self.typical(0.0, progress)
+        return fresh_log_sum(self, s) - s * self.mean_phi(progress)

@@ -45,13 +45,17 @@ def cosines(dim: int, of: int = 1, count: int = 1001) -> tuple[np.ndarray, np.nd
     return np.cos(theta), -np.diff(np.append(up_to**of, 0.0))
 
 
-def log_sum(classes: int, logit_M: np.ndarray, weight_M: np.ndarray) -> float:
-    """The mean of ln sum_j exp(z_j) over K logits drawn from these nodes.
+def log_sum(
+    classes: int, logit_M: np.ndarray, weight_M: np.ndarray, own: float | None = None
+) -> float:
+    """The mean of ln sum_j exp(z_j) over K logits drawn from these nodes, or K - 1 and `own`.
 
     ln S is the integral of (exp(-t) - exp(-t S)) dt / t, and the mean of exp(-t S) a K-th power.
     About ln K + s^2 / 2D for logits s c_j, less where few of them make up the sum.
     """
-    reach = float(np.abs(logit_M).max()) + math.log(classes)
+    drawn, known = (classes, -math.inf) if own is None else (classes - 1, own)
+    reach = max(float(np.abs(logit_M).max()), abs(own or 0.0)) + math.log(classes)
     u_U = np.arange(-reach - 20, reach + 5, 0.1)  # u = ln t
     one = (weight_M * np.exp(-np.exp(np.minimum(u_U[:, None] + logit_M, 700)))).sum(axis=1)
-    return float((np.exp(-np.exp(u_U)) - one**classes).sum() * 0.1)
+    rest = np.exp(-np.exp(np.minimum(u_U + known, 700))) * one**drawn
+    return float((np.exp(-np.exp(u_U)) - rest).sum() * 0.1)

@@ -116,9 +116,9 @@ class SubCenter(ArcFace):
         """That of ArcFace where each cosine is the greatest of C."""
         classes, centers, dim = self.weight.shape
         cos_M, weight_M = scales.cosines(dim, of=centers)
-        s, mean = self.scale_now(), float((weight_M * cos_M).sum())
+        s = self.scale_now()
         log_sum = scales.log_sum(classes, s * cos_M, weight_M)
-        return log_sum - s * self.typical(mean, progress)
+        return log_sum - s * self.mean_phi(progress, of=centers)
 
 
 @torch.no_grad()

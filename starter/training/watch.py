@@ -5,7 +5,7 @@ import logging
 import math
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 from starter.losses import Objective, advice, scales
 from starter.losses.heads import ClassHead, CosineHead
@@ -47,7 +47,10 @@ class LossWatch:
             if found := self.expected.get(name):
                 below = "below " if self.started else ""
                 log.info("%s: %s should begin at %sabout %.2f", stage, name, below, found.first)
-            if isinstance(term, CosineHead) and (reach := term.reach()) is not None:
+            # A scale that is a parameter or a buffer finds its own size.
+            if not isinstance(term, CosineHead) or isinstance(term.scale, Tensor):
+                continue
+            if (reach := term.reach()) is not None:
                 self._scale(name, term.scale_now(), scales.smallest(len(term.weight), reach))
 
     def _scale(self, name: str, scale: float, least: float) -> None:
