@@ -223,3 +223,43 @@ def test_labels_out_of_range_are_errors(kind):
 def test_every_margin_is_a_margin_head():
     for kind in MARGIN_KINDS:
         assert isinstance(make(kind, {}), MarginHead)
+
+
+@pytest.mark.parametrize("classes", [2, 5, 300])
+def test_sphereface2_starts_where_both_sides_pull_alike(classes):
+    for options in ({}, {"scale": 6.0, "positive_share": 0.9}, {"scale": "auto"}):
+        term = losses.build("sphereface2", embedding=D, classes=classes, **options)
+        r, alpha, m = term.scale, term.positive_share, term.margin
+        z = alpha / ((1 - alpha) * (classes - 1))
+        a_y, a_i = (r * (2 * 0.5**term.t - 1 + sign * m) for sign in (-1, 1))
+        b = term.offset.item()
+        root = math.sqrt((1 - z) ** 2 + 4 * z * math.exp(a_y - a_i))
+        if z < 0.5:  # elsewhere this form loses digits
+            assert b == pytest.approx(math.log(2 * z) - a_i - math.log(1 - z + root), abs=1e-3)
+        pull = alpha / (1 + math.exp(a_y + b))
+        push = (1 - alpha) * (classes - 1) / (1 + math.exp(-a_i - b))
+        assert pull == pytest.approx(push, rel=1e-3)
+
+
+def test_unifaces_threshold_starts_at_ln_10_k():
+    assert make("uniface", {}).threshold.item() == pytest.approx(math.log(10 * K))
+
+
+def test_magface_pulls_short_embeddings_too():
+    term = make("magface", {"scale": 9.0})
+    emb = torch.full((1, D), 0.5, dtype=torch.float64, requires_grad=True)
+    term(emb, torch.tensor([0])).backward()
+    assert (emb.grad * emb.detach()).sum() < 0  # a step down the gradient makes it longer
+
+
+def test_elasticface_draws_in_training_alone_and_from_the_seed():
+    term = make("elasticface", {"sigma": 0.2})
+    emb, label = batch()
+    torch.manual_seed(3)
+    first, second = term(emb, label).item(), term(emb, label).item()
+    torch.manual_seed(3)
+    assert term(emb, label).item() == first != second
+    term.eval()
+    assert term(emb, label).item() == term(emb, label).item()
+    plain = make("arcface", {"scale": term.scale})
+    assert term(emb, label).item() == pytest.approx(plain(emb, label).item(), rel=1e-12)
