@@ -199,10 +199,10 @@ class SphereFace(MarginHead):
         falling = self.anneal_from / (1 + self.anneal_decay * self.updates.float())
         return falling.clamp_min(self.anneal_to)
 
-    def phi(self, cos_B: Tensor, margin: float | Tensor) -> Tensor:
+    def phi(self, cos_B: Tensor, margin: float | Tensor, dilution: Tensor | None = None) -> Tensor:
         assert isinstance(margin, float)
         psi_B = margins.angular(cos_B, margin, 0.0, self.gradient)
-        dilution = self.dilution().to(cos_B)
+        dilution = (self.dilution() if dilution is None else dilution).to(cos_B)
         return (dilution * cos_B + psi_B) / (1 + dilution)
 
     def target(self, cos_B: Tensor, emb_BD: Tensor, label_B: Tensor, progress: float) -> Tensor:
@@ -221,7 +221,8 @@ class SphereFace(MarginHead):
 
     def typical(self, cos: float, progress: float) -> float:
         at = torch.tensor([cos], dtype=torch.float64)
-        return float(self.phi(at, 1 + self.grown(self.margin - 1, progress)))
+        annealed = torch.tensor(self.anneal_to) if progress >= 1 else None  # else as it stands
+        return float(self.phi(at, 1 + self.grown(self.margin - 1, progress), annealed))
 
     def reach(self) -> float | None:
         return None if self.by_norm else 1.0  # psi(0) = 1

@@ -263,3 +263,12 @@ def test_elasticface_draws_in_training_alone_and_from_the_seed():
     assert term(emb, label).item() == term(emb, label).item()
     plain = make("arcface", {"scale": term.scale})
     assert term(emb, label).item() == pytest.approx(plain(emb, label).item(), rel=1e-12)
+
+
+def test_a_learned_scale_is_a_parameter_without_weight_decay():
+    term = make("normface", {"scale": 9.0, "learn_scale": True})
+    scale = dict(term.named_parameters())["scale"]
+    assert scale.ndim == 0  # the optimizer decays tensors of two dimensions or more
+    term(*batch()).backward()
+    assert scale.grad.abs() > 0
+    assert "scale" not in dict(make("normface", {"scale": 9.0}).named_parameters())

@@ -92,6 +92,19 @@ def test_a_margin_that_is_still_growing_may_raise_the_loss(told):
     assert told() == []
 
 
+def test_annealing_may_raise_the_loss(told):
+    objective, watching = watch({"kind": "sphereface", "scale": 16.0})
+    losses = first_losses(objective)
+    term = objective.terms["sphereface"]
+    term.updates += 100_000
+    annealed = first_losses(objective)
+    assert annealed["sphereface"] > 1.05 * losses["sphereface"]
+    watching.epoch({"sphereface": 0.95 * annealed["sphereface"]}, 0.3)
+    assert told() == []
+    watching.epoch(annealed, 0.4)
+    assert "has not fallen" in told()[0]
+
+
 def test_collapse_is_told(told):
     _, watching = watch({"kind": "triplet"}, started=True)
     watching.epoch({"triplet": 0.3001}, 0.1)
