@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-MAX_SLOPE = 8.0  # d phi / d cos of arcface; the true slope grows without bound towards 0 and pi
+MAX_SLOPE = 8.0  # d phi / d cos of an angle's margin; the true slope is unbounded at 0 and pi
 
 
 def wide(x: Tensor) -> Tensor:
@@ -29,16 +29,23 @@ def unit(x_ND: Tensor) -> Tensor:
     return F.normalize(x_ND, dim=1, eps=1e-6)
 
 
-def cosface(cos_B: Tensor, margin: float) -> Tensor:
-    """phi = cos - m (Wang et al. 2018)."""
+def cosface(cos_B: Tensor, margin: float | Tensor) -> Tensor:
+    """phi = cos - m (Wang et al. 2018). margin: 0 <= m < 2, one for all rows or margin_B."""
     return cos_B - margin
 
 
-def arcface(cos_B: Tensor, margin: float, gradient: str = "exact") -> Tensor:
+def _cos_sin(margin: float | Tensor) -> tuple[float | Tensor, float | Tensor]:
+    if isinstance(margin, Tensor):
+        return margin.cos(), margin.sin()
+    return math.cos(margin), math.sin(margin)
+
+
+def arcface(cos_B: Tensor, margin: float | Tensor, gradient: str = "exact") -> Tensor:
     """phi = cos(theta + m) up to theta + m = pi, and -2 - cos(theta + m) beyond.
 
     Deng et al. 2019, continued as SphereFace's psi is (Liu et al. 2017), so that phi falls
-    monotonically with the angle, without a jump in value or slope. margin: 0 <= m < pi/2.
+    monotonically with the angle, without a jump in value or slope. margin: 0 <= m < pi/2, one for
+    all rows or margin_B.
 
     gradient: "exact" is phi's own slope d phi / d cos = |sin(theta + m)| / sin(theta), held at
     MAX_SLOPE where theta is within a few degrees of 0 or pi; "detached" is 1, the plain cosine's.
@@ -49,7 +56,7 @@ def arcface(cos_B: Tensor, margin: float, gradient: str = "exact") -> Tensor:
         # Rounding puts the cosine of collinear vectors past 1 in three cases out of ten.
         cos = cos_B.clamp(-1.0, 1.0)
         sin = ((1.0 - cos) * (1.0 + cos)).sqrt()
-        cos_m, sin_m = math.cos(margin), math.sin(margin)
+        cos_m, sin_m = _cos_sin(margin)
         cos_sum = cos * cos_m - sin * sin_m  # cos(theta + m)
         sin_sum = sin * cos_m + cos * sin_m  # sin(theta + m), negative past pi
         phi = torch.where(sin_sum >= 0, cos_sum, -2.0 - cos_sum)
@@ -60,6 +67,39 @@ def arcface(cos_B: Tensor, margin: float, gradient: str = "exact") -> Tensor:
             tiny = torch.finfo(cos.dtype).eps
             slope = ((sin_sum.abs() + tiny) / (sin + tiny)).clamp_max(MAX_SLOPE)
     return phi + slope * (cos_B - cos_B.detach())
+
+
+def angular(
+    cos_B: Tensor,
+    m1: float = 1.0,
+    m2: float | Tensor = 0.0,
+    gradient: str = "exact",
+) -> Tensor:
+    """phi = psi(m1 theta + m2), psi(a) = (-1)^k cos(a) - 2k with k = floor(a / pi).
+
+    psi is cos on 0..pi and falls on from there in both directions without a jump in value or slope
+    (SphereFace, Liu et al. 2017, where m1 is whole, m2 = 0 and k = 0..m1 - 1; here m1 >= 1 is any
+    real number and m2, -pi/2 < m2 < pi/2, may be margin_B and may carry a gradient, MagFace's).
+
+    gradient: "exact" is d phi / d cos = m1 |sin a| / sin(theta), held at max(MAX_SLOPE, m1^2);
+    "detached" is 1, and m2 gets none. As in `arcface`, no acos and no sqrt is differentiated.
+    """
+    with torch.no_grad():
+        cos = cos_B.clamp(-1.0, 1.0)
+        sin = ((1.0 - cos) * (1.0 + cos)).sqrt()
+        angle = m1 * torch.atan2(sin, cos) + m2
+        k = (angle / math.pi).floor()
+        phi = (1.0 - 2.0 * k.remainder(2.0)) * angle.cos() - 2.0 * k
+        sin_a = angle.sin().abs()
+        # Makes 0 / 0 its limit where m2 = 0: m1^2.
+        tiny = torch.finfo(cos.dtype).eps
+        slope = ((m1 * sin_a + m1**2 * tiny) / (sin + tiny)).clamp_max(max(MAX_SLOPE, m1**2))
+    if gradient == "detached":
+        return phi + (cos_B - cos_B.detach())
+    phi = phi + slope * (cos_B - cos_B.detach())
+    if isinstance(m2, Tensor) and m2.requires_grad:
+        phi = phi - sin_a * (m2 - m2.detach())
+    return phi
 
 
 def target_of(cos_BK: Tensor, label_B: Tensor) -> Tensor:

@@ -10,17 +10,43 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from starter.losses import heads, pairs
-from starter.losses.heads import ClassHead, Target
+from starter.losses import (
+    adaptive_heads,
+    binary_heads,
+    center,
+    heads,
+    margin_heads,
+    pairs,
+    similarity,
+    subcenter,
+)
+from starter.losses.heads import ClassHead, CosineHead, Target
 from starter.recipe import UserError
 from starter.recipe.schema.losses import LOSSES, PAIR_KINDS, LossTerm
 
 TERMS: dict[str, type[nn.Module]] = {
     "softmax": heads.Softmax,
+    "modified_softmax": heads.ModifiedSoftmax,
     "normface": heads.NormFace,
-    "cosface": heads.CosFace,
-    "arcface": heads.ArcFace,
+    "sphereface": margin_heads.SphereFace,
+    "cosface": margin_heads.CosFace,
+    "arcface": margin_heads.ArcFace,
+    "combined": margin_heads.Combined,
+    "subcenter": subcenter.SubCenter,
+    "curricularface": adaptive_heads.CurricularFace,
+    "adaface": adaptive_heads.AdaFace,
+    "magface": adaptive_heads.MagFace,
+    "elasticface": adaptive_heads.ElasticFace,
+    "adacos": adaptive_heads.AdaCos,
+    "sphereface2": binary_heads.SphereFace2,
+    "uniface": binary_heads.UniFace,
+    "proxy_anchor": center.ProxyAnchor,
+    "center": center.Center,
+    "contrastive": similarity.Contrastive,
     "triplet": pairs.Triplet,
+    "supcon": similarity.SupCon,
+    "circle": similarity.Circle,
+    "multi_similarity": similarity.MultiSimilarity,
 }
 
 
@@ -35,7 +61,7 @@ def build(
     """A loss term, callable (emb_BD, target, progress=1.0) -> scalar.
 
     kind: a key of the schema's LOSSES. embedding: D. classes: K. class_count_K: images per class,
-    for losses whose margin depends on it (none yet). options: those of the kind's section in the
+    needed by `class_margins` and `class_weights`. options: those of the kind's section in the
     schema, without `weight`, which belongs to the sum. Raises UserError for a wrong kind or option.
     """
     if kind not in LOSSES:
@@ -50,14 +76,32 @@ def build(
         raise UserError(
             f"loss ({kind}).{place}: {first['msg']} (got {first['input']!r})"
         ) from error
-    return _term(section, embedding, classes)
+    if class_count_K is None and (needed := counted_by(section)):
+        raise UserError(f"loss ({kind}).{needed}: needs class_count_K, the images of each class")
+    if class_count_K is not None and len(class_count_K) != classes:
+        raise UserError(f"class_count_K has {len(class_count_K)} entries for {classes} classes")
+    return _term(section, embedding, classes, class_count_K)
 
 
-def _term(section: LossTerm, embedding: int, classes: int) -> nn.Module:
+def counted_by(section: LossTerm) -> str | None:
+    """The option of this term that depends on the images of each class, or None."""
+    if getattr(section, "class_margins", None) is not None:
+        return "class_margins"
+    return "class_weights" if getattr(section, "class_weights", "none") != "none" else None
+
+
+def _term(
+    section: LossTerm, embedding: int, classes: int, class_count_K: Tensor | None
+) -> nn.Module:
     options = section.model_dump(exclude={"kind", "weight"})
     if section.kind not in PAIR_KINDS:  # those have no parameters
         options |= {"embedding": embedding, "classes": classes}
-    return TERMS[section.kind](**options)
+    if counted_by(section):
+        options["class_count_K"] = class_count_K
+    term = TERMS[section.kind](**options)
+    if isinstance(term, CosineHead):
+        term.settle()
+    return term
 
 
 class Objective(nn.Module):
@@ -98,6 +142,17 @@ class Objective(nn.Module):
         return total, parts
 
 
-def build_objective(terms: Sequence[LossTerm], *, embedding: int, classes: int) -> Objective:
-    """The objective of a recipe's `loss:` list, with fresh heads. embedding: D. classes: K."""
-    return Objective([(term.kind, term.weight, _term(term, embedding, classes)) for term in terms])
+def build_objective(
+    terms: Sequence[LossTerm],
+    *,
+    embedding: int,
+    classes: int,
+    class_count_K: Tensor | None = None,
+) -> Objective:
+    """The objective of a recipe's `loss:` list, with fresh heads. embedding: D. classes: K.
+
+    class_count_K: images per class; may be left out where a checkpoint's weights are loaded next.
+    """
+    return Objective(
+        [(term.kind, term.weight, _term(term, embedding, classes, class_count_K)) for term in terms]
+    )

@@ -12,20 +12,25 @@ from starter.losses import margins
 from starter.losses.heads import Target
 
 
-def distances(emb_BD: Tensor) -> Tensor:
-    """Euclidean distances dist_BB between unit embeddings, 1e-4..2.
+def distances(emb_BD: Tensor, p: float = 2.0, squared: bool = False) -> Tensor:
+    """Distances dist_BB between unit embeddings in the p-norm: Euclidean ones are 1e-4..2.
 
     |a - b|^2 = 2 - 2 a.b, plus 1e-8 inside the root, whose slope is infinite at 0 (torch 2.15 stops
-    that at the clamp, earlier ones pass NaN on).
+    that at the clamp, earlier ones pass NaN on). squared: their squares, 0..4 for p = 2.
     """
     z_BD = margins.unit(emb_BD)
-    return ((2 - 2 * z_BD @ z_BD.T).clamp_min(0) + 1e-8).sqrt()
+    if p != 2.0:
+        dist_BB = torch.cdist(z_BD, z_BD, p=p)  # its backward leaves out distances of 0
+        return dist_BB.square() if squared else dist_BB
+    square_BB = (2 - 2 * z_BD @ z_BD.T).clamp_min(0)
+    return square_BB if squared else (square_BB + 1e-8).sqrt()
 
 
 class Triplet(nn.Module):
     """Triplet loss on unit embeddings: max(0, d_ap - d_an + margin), or softplus(d_ap - d_an).
 
-    mining "batch_hard" (Hermans et al. 2017): one triplet per anchor, its farthest positive and
+    d is the distance in the p-norm (p >= 1; 2 is Euclidean), or its square. mining "batch_all":
+    every triplet. "batch_hard" (Hermans et al. 2017): one per anchor, its farthest positive and
     nearest negative. "semi_hard" (Schroff et al. 2015): one per anchor and positive, the nearest
     negative with d_ap < d_an < d_ap + margin (no upper end for "soft"), or the nearest of all
     when there is none. The loss is the mean over triplets, those at 0 included, so that its scale
@@ -33,18 +38,20 @@ class Triplet(nn.Module):
     skipped; a batch without any triplet has loss 0.
     """
 
-    def __init__(self, *, mining: str, margin: float | str):
+    def __init__(self, *, mining: str, margin: float | str, squared: bool = False, p: float = 2.0):
         super().__init__()
         self.mining = mining
         self.margin = margin
+        self.squared = squared
+        self.p = p
 
     def forward(self, emb_BD: Tensor, label_B: Target, progress: float = 1.0) -> Tensor:
         """The mean loss, a scalar. emb_BD: any lengths. label_B: int64. `progress` is not used."""
         assert isinstance(label_B, Tensor), "pairs have no meaning between two labels"
         with margins.full_precision(emb_BD):
-            dist_BB = distances(margins.wide(emb_BD))
+            dist_BB = distances(margins.wide(emb_BD), self.p, self.squared)
             same_BB = label_B[:, None] == label_B
-            mine = batch_hard if self.mining == "batch_hard" else semi_hard
+            mine = MINING[self.mining]
             reach = float("inf") if isinstance(self.margin, str) else self.margin
             d_ap, d_an, valid = mine(dist_BB, same_BB, reach)
             if isinstance(self.margin, str):
@@ -54,7 +61,7 @@ class Triplet(nn.Module):
             return (loss * valid).sum() / valid.sum().clamp_min(1)
 
 
-def _others(same_BB: Tensor) -> Tensor:
+def others(same_BB: Tensor) -> Tensor:
     """positive_BB: the same identity, and not the anchor itself."""
     return same_BB & ~torch.eye(len(same_BB), dtype=torch.bool, device=same_BB.device)
 
@@ -64,7 +71,7 @@ def batch_hard(dist_BB: Tensor, same_BB: Tensor, reach: float) -> tuple[Tensor, 
 
     `reach` is not used. Where valid_B is False the distances are meaningless but finite.
     """
-    positive_BB = _others(same_BB)
+    positive_BB = others(same_BB)
     fixed_BB = dist_BB.detach()
     farthest_B = fixed_BB.masked_fill(~positive_BB, -1).argmax(dim=1)
     nearest_B = fixed_BB.masked_fill(same_BB, float("inf")).argmin(dim=1)
@@ -86,5 +93,21 @@ def semi_hard(dist_BB: Tensor, same_BB: Tensor, reach: float) -> tuple[Tensor, T
     found_BB = sorted_BB.gather(1, place_BB)
     semi_BB = (found_BB > fixed_BB) & (found_BB < fixed_BB + reach) & found_BB.isfinite()
     negative_BB = order_BB.gather(1, place_BB.where(semi_BB, 0))
-    valid_BB = _others(same_BB) & ~same_BB.all(dim=1, keepdim=True)
+    valid_BB = others(same_BB) & ~same_BB.all(dim=1, keepdim=True)
     return dist_BB, dist_BB.gather(1, negative_BB), valid_BB
+
+
+def batch_all(dist_BB: Tensor, same_BB: Tensor, reach: float) -> tuple[Tensor, Tensor, Tensor]:
+    """(d_ap_BP1, d_an_B1B, valid_BPB): every anchor with every positive and every negative.
+
+    P is the most positives of any anchor; reading it waits for the device, but keeps a batch of pk
+    from needing B^3 numbers. `reach` is not used.
+    """
+    positive_BB = others(same_BB)
+    most = max(int(positive_BB.sum(dim=1).max()), 1)
+    real_BP, place_BP = positive_BB.to(torch.int8).topk(min(most, len(same_BB)), dim=1)
+    valid_BPB = real_BP.bool()[:, :, None] & ~same_BB[:, None, :]
+    return dist_BB.gather(1, place_BP)[:, :, None], dist_BB[:, None, :], valid_BPB
+
+
+MINING = {"batch_all": batch_all, "batch_hard": batch_hard, "semi_hard": semi_hard}

@@ -1,5 +1,6 @@
 """The schema for editors, and the page that explains every key: both written from the schema."""
 
+import inspect
 import json
 import typing
 from typing import Any
@@ -31,6 +32,7 @@ PAGES: list[tuple[str, type[BaseModel]]] = [
     ("schedule", train.Schedule),
     ("freeze", train.FreezeSection),
     *((f"loss[]: kind {kind}", section) for kind, section in losses.LOSSES.items()),
+    ("loss[].class_margins", losses.ClassMargins),
     ("verify", verify.VerifySection),
     ("submission", verify.SubmissionSection),
 ]
@@ -91,7 +93,7 @@ def key_tables() -> str:
         "Written by `python -m starter.recipe` from `starter/recipe/schema`; do not edit.",
     ]
     for title, section in PAGES:
-        lines += ["", f"## {title}", "", (section.__doc__ or "").strip(), ""]
+        lines += ["", f"## {title}", "", inspect.cleandoc(section.__doc__ or ""), ""]
         rows = [row for name, row in _rows(section) if title != "stages.NAME, besides"
                 or name not in train.TrainSection.model_fields]  # fmt: skip
         lines += ["| key | type | default | meaning |", "|---|---|---|---|", *rows]

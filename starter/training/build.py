@@ -48,8 +48,17 @@ class StageJob:
         return self.section.image_size or self.recipe.data.image_size
 
 
-def build_learner(recipe: Recipe, stage: str, classes: int, image_size: int) -> Learner:
-    """A new learner for the stage, its first weights drawn from (seed, stage)."""
+def build_learner(
+    recipe: Recipe,
+    stage: str,
+    classes: int,
+    image_size: int,
+    class_count_K: torch.Tensor | None = None,
+) -> Learner:
+    """A new learner for the stage, its first weights drawn from (seed, stage).
+
+    class_count_K: training images per class; may be left out unless it is to be trained.
+    """
     torch.manual_seed(stage_seed(recipe.seed, stage))
     data, model = recipe.data, recipe.model
     contract = models.Preprocessing(
@@ -77,7 +86,9 @@ def build_learner(recipe: Recipe, stage: str, classes: int, image_size: int) -> 
         warn_of_other_statistics(embedder)
     terms = recipe.stages[stage].loss
     assert terms is not None
-    objective = build_objective(terms, embedding=model.embedding, classes=classes)
+    objective = build_objective(
+        terms, embedding=model.embedding, classes=classes, class_count_K=class_count_K
+    )
     return Learner(embedder, objective)
 
 
@@ -118,7 +129,12 @@ def build_batches(job: StageJob, image_NHWC: np.ndarray) -> TrainBatches:
 
 def build_setup(job: StageJob, image_NHWC: np.ndarray, batches: TrainBatches) -> Setup:
     section = job.section
-    learner = build_learner(job.recipe, job.name, len(job.catalog.classes), job.image_size)
+    classes = len(job.catalog.classes)
+    train_label_M = job.catalog.label_N[job.catalog.index("train")]
+    counts_K = np.bincount(train_label_M[train_label_M >= 0], minlength=classes)
+    learner = build_learner(
+        job.recipe, job.name, classes, job.image_size, torch.from_numpy(counts_K)
+    )
     log.info(
         "%s",
         models.check_rules(learner.embedder, list(learner.objective.terms.values()),

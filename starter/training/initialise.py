@@ -4,13 +4,14 @@ Shapes: K classes, D embedding.
 """
 
 import logging
+import re
 
 import numpy as np
 import torch
 from torch import nn
 
 from starter.data import Catalog
-from starter.losses import ClassHead, Objective
+from starter.losses import FROM_RECIPE, ClassHead, Objective, dominant
 from starter.models import Embedder, Preprocessing, choose_stem
 from starter.models.resnet import ResNet
 from starter.recipe import UserError
@@ -44,9 +45,13 @@ def start_from(learner: Learner, parent: Checkpoint, classes: tuple[str, ...]) -
             continue
         prefix = f"objective.terms.{source}."
         state = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+        if "wins_KC" in state and "wins_KC" not in term.state_dict():  # one centre of several
+            state["weight"] = dominant(state["weight"], state["wins_KC"])
         own = term.state_dict()
-        term.load_state_dict({k: state.get(k, own[k]) for k in own})
-        left -= {prefix + key for key in own}
+        same_kind = _kind(source) == _kind(name)
+        kept = {k for k in own if k in state and (k == "weight" or same_kind)} - FROM_RECIPE
+        left -= {prefix + key for key in kept}
+        term.load_state_dict({k: state[k] if k in kept else own[k] for k in own})
         log.info("%s: weights carried over from %s of %s", name, source, parent.meta["stage"])
     log.info(
         "init from %s (step %d): embedder loaded; left behind: %s; new: %s",
@@ -86,16 +91,37 @@ def initialise_heads(
 
 
 def _fitting(name: str, term: nn.Module, parent_terms: dict, weights: dict) -> str | None:
-    """The parent's term whose weights `term` can take, by name first."""
+    """The parent's term whose weights or centres `term` can take, by name first."""
     if not isinstance(term, ClassHead):
-        return None
+        return _same_state(name, term, parent_terms, weights)
     order = sorted(parent_terms, key=lambda other: other != name)
     for other in order:
         key = f"objective.terms.{other}.weight"
-        if key not in weights or weights[key].shape != term.weight.shape:
+        if key not in weights or _shape(other, term, weights) != term.weight.shape:
             continue
-        same_kind = other.split("_")[0] == name.split("_")[0]
-        if same_kind or (term.cosine and parent_terms[other]["cosine"]):
+        if _kind(other) == _kind(name) or (term.cosine and parent_terms[other]["cosine"]):
+            return other
+    return None
+
+
+def _kind(term_name: str) -> str:
+    """arcface of arcface_2."""
+    return re.sub(r"_\d+$", "", term_name)
+
+
+def _shape(term_name: str, term: ClassHead, weights: dict) -> torch.Size:
+    """Of the weights that `term` would take: one centre of several, unless it has several too."""
+    shape = weights[f"objective.terms.{term_name}.weight"].shape
+    return shape if len(shape) == term.weight.ndim else shape[:1] + shape[2:]
+
+
+def _same_state(name: str, term: nn.Module, parent_terms: dict, weights: dict) -> str | None:
+    """The parent's term of the same kind with a state of the same shapes (centres), or None."""
+    own = {key: value.shape for key, value in term.state_dict().items()}
+    for other in sorted(parent_terms, key=lambda other: other != name):
+        keys = {key: weights.get(f"objective.terms.{other}.{key}") for key in own}
+        fits = all(v is not None and v.shape == own[k] for k, v in keys.items())
+        if own and fits and _kind(other) == _kind(name):
             return other
     return None
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from starter.losses import advice
 from starter.recipe import UserError
 
 log = logging.getLogger(__name__)
@@ -79,8 +80,9 @@ class LossMeter:
                 if not math.isfinite(value):
                     raise UserError(
                         f"the loss is {value} at update {step + 1}, term {name}, learning rate "
-                        f"{learning_rate:.3g}: lower optimizer.lr, lengthen schedule.warmup_epochs "
-                        "or set clip_grad, and begin the stage anew with --fresh STAGE"
+                        f"{learning_rate:.3g}: {advice.not_finite(step)}; lower optimizer.lr, "
+                        "lengthen schedule.warmup_epochs or set clip_grad, and begin the stage "
+                        "anew with --fresh STAGE"
                     )
                 self.epoch[name] = self.epoch.get(name, 0.0) + value
                 self.interval[name] = self.interval.get(name, 0.0) + value

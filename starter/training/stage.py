@@ -17,6 +17,7 @@ from starter.training.position import Position, resume, save
 from starter.training.precision import inference_precision
 from starter.training.progress import LOG_EVERY, MetricsFile, Progress
 from starter.training.step import Setup, train_step
+from starter.training.watch import LossWatch
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +39,11 @@ def run_stage(job: StageJob) -> Evaluation:
     batches = build_batches(job, image_NHWC)
     try:
         setup = build_setup(job, image_NHWC, batches)
+        watch = LossWatch(setup.learner.objective, started=job.parent is not None)
         position = resume(job, setup)
-        _train(job, setup, batches, image_NHWC, position)
+        if position.step == 0:
+            watch.announce(job.name)
+        _train(job, setup, batches, image_NHWC, position, watch)
     finally:
         batches.close()
     best = checkpoint.find(job.folder, "best")
@@ -51,8 +55,9 @@ def run_stage(job: StageJob) -> Evaluation:
 
 
 def _train(
-    job: StageJob, setup: Setup, batches: TrainBatches, image_NHWC, position: Position
-) -> None:
+    job: StageJob, setup: Setup, batches: TrainBatches, image_NHWC, position: Position,
+    watch: LossWatch,
+) -> None:  # fmt: skip
     section, per_epoch = job.section, batches.batches_per_epoch
     metrics = MetricsFile(job.folder / "metrics.jsonl")
     progress = Progress(job.name, setup.steps, position.step)
@@ -69,6 +74,8 @@ def _train(
                 rate = setup.rate(position.step)
                 losses = train_step(setup, batch.image_BHWC, batch.label_B, position.step)
                 position.meter.add(position.step, rate, losses)
+                if position.step == 0:
+                    watch.first({name: value.item() for name, value in losses.items()})
                 position.step += 1
                 position.images += len(batch.label_B)
                 if position.step % LOG_EVERY == 0 or position.step % per_epoch == 0:
@@ -80,7 +87,9 @@ def _train(
                     break
                 _pause(job, setup, position, clock)
             clock.stop()
-            _end_epoch(job, setup, image_NHWC, metrics, position, clock, epoch)
+            means = position.meter.end_epoch()
+            watch.epoch(means, position.step / setup.steps)
+            _end_epoch(job, setup, image_NHWC, metrics, position, clock, epoch, means)
             _pause(job, setup, position, None)
     finally:
         progress.close()
@@ -135,12 +144,12 @@ def _pause(job: StageJob, setup: Setup, position: Position, clock: _Clock | None
 
 def _end_epoch(
     job: StageJob, setup: Setup, image_NHWC, metrics: MetricsFile, position: Position,
-    clock: _Clock, epoch: int,
+    clock: _Clock, epoch: int, means: dict[str, float],
 ) -> None:  # fmt: skip
     last = epoch + 1 == job.section.epochs
     due = last or (epoch + 1) % job.section.evaluate_every == 0
     row: dict[str, Any] = {"kind": "epoch", "step": position.step, "epoch": epoch + 1}
-    row |= position.meter.end_epoch()
+    row |= means
     measured: dict[str, float | None] = {}
     if due:
         measured = _evaluate(job, setup, image_NHWC).metrics

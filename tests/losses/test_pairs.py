@@ -8,6 +8,8 @@ import torch
 from starter import losses
 
 D = 4
+MINING = ["batch_all", "batch_hard", "semi_hard"]
+DISTANCES = [(True, 2.0), (False, 1.0), (False, 3.0), (True, 1.5)]
 
 
 def batch(labels, seed=0, spread=1.0):
@@ -18,10 +20,13 @@ def batch(labels, seed=0, spread=1.0):
     return (spread * emb + 2 * centre[label]), label
 
 
-def distance_table(emb):
+def distance_table(emb, squared=False, p=2.0):
     rows = [[x / math.sqrt(sum(y * y for y in row)) for x in row] for row in emb.tolist()]
     return [
-        [math.sqrt(sum((x - y) ** 2 for x, y in zip(a, b, strict=True))) for b in rows]
+        [
+            sum(abs(x - y) ** p for x, y in zip(a, b, strict=True)) ** ((1 + squared) / p)
+            for b in rows
+        ]
         for a in rows
     ]
 
@@ -30,13 +35,16 @@ def hinge(gap, margin):
     return math.log1p(math.exp(gap)) if margin == "soft" else max(0.0, gap + margin)
 
 
-def by_loop(emb, label, mining, margin):
+def by_loop(emb, label, mining, margin, squared=False, p=2.0):
     """The definition, triplet by triplet; also how often semi-hard had to fall back."""
-    d, y, out, fallbacks = distance_table(emb), label.tolist(), [], 0
+    d, y, out, fallbacks = distance_table(emb, squared, p), label.tolist(), [], 0
     for a in range(len(y)):
         positives = [d[a][i] for i in range(len(y)) if y[i] == y[a] and i != a]
         negatives = [d[a][i] for i in range(len(y)) if y[i] != y[a]]
         if not positives or not negatives:
+            continue
+        if mining == "batch_all":
+            out += [hinge(d_ap - d_an, margin) for d_ap in positives for d_an in negatives]
             continue
         if mining == "batch_hard":
             out.append(hinge(max(positives) - min(negatives), margin))
@@ -57,7 +65,7 @@ BATCHES = {
 
 
 @pytest.mark.parametrize("margin", [0.05, 0.3, 1.0, "soft"])
-@pytest.mark.parametrize("mining", ["batch_hard", "semi_hard"])
+@pytest.mark.parametrize("mining", MINING)
 @pytest.mark.parametrize("labels", BATCHES.values(), ids=BATCHES.keys())
 def test_triplets_are_the_definition(labels, mining, margin):
     term = losses.build("triplet", embedding=D, classes=4, mining=mining, margin=margin)
@@ -68,13 +76,26 @@ def test_triplets_are_the_definition(labels, mining, margin):
         assert term(emb, label).item() == pytest.approx(expected, abs=1e-7)
 
 
+@pytest.mark.parametrize(("squared", "p"), DISTANCES)
+@pytest.mark.parametrize("margin", [0.3, "soft"])
+@pytest.mark.parametrize("mining", MINING)
+def test_other_distances(mining, margin, squared, p):
+    options = {"mining": mining, "margin": margin, "squared": squared, "p": p}
+    term = losses.build("triplet", embedding=D, classes=4, **options)
+    for labels in BATCHES.values():
+        emb, label = batch(labels, 1)
+        expected, _ = by_loop(emb, label, mining, margin, squared, p)
+        assert term(emb, label).item() == pytest.approx(expected, abs=1e-7)
+    assert torch.autograd.gradcheck(lambda e: term(e, label), (emb.requires_grad_(),))
+
+
 def test_the_batches_exercise_both_sides_of_semi_hard():
     counts = [by_loop(*batch(BATCHES["pk"], seed), "semi_hard", 0.3)[1] for seed in range(8)]
     assert 0 < sum(counts) < 8 * 18  # 18 anchor-positive pairs each
 
 
 @pytest.mark.parametrize("margin", [0.3, "soft"])
-@pytest.mark.parametrize("mining", ["batch_hard", "semi_hard"])
+@pytest.mark.parametrize("mining", MINING)
 def test_gradients(mining, margin):
     term = losses.build("triplet", embedding=D, classes=4, mining=mining, margin=margin)
     emb, label = batch(BATCHES["uneven"], 1)
@@ -83,7 +104,7 @@ def test_gradients(mining, margin):
 
 
 @pytest.mark.parametrize("labels", [[0, 1, 2, 3], [0, 0, 0], [0]])
-@pytest.mark.parametrize("mining", ["batch_hard", "semi_hard"])
+@pytest.mark.parametrize("mining", MINING)
 def test_nothing_to_compare_is_zero_on_the_graph(mining, labels):
     term = losses.build("triplet", embedding=D, classes=4, mining=mining)
     emb, label = batch(labels)
@@ -95,10 +116,15 @@ def test_nothing_to_compare_is_zero_on_the_graph(mining, labels):
 
 @pytest.mark.parametrize("dtype", [None, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("margin", [0.3, "soft"])
-@pytest.mark.parametrize("mining", ["batch_hard", "semi_hard"])
+@pytest.mark.parametrize("mining", MINING)
 def test_finite_at_the_edges(mining, margin, dtype):
-    term = losses.build("triplet", embedding=D, classes=4, mining=mining, margin=margin)
-    for seed in range(20):
+    for squared, p in [(False, 2.0), *DISTANCES]:
+        options = {"mining": mining, "margin": margin, "squared": squared, "p": p}
+        check_edges(losses.build("triplet", embedding=D, classes=4, **options), dtype)
+
+
+def check_edges(term, dtype):
+    for seed in range(8):
         x = torch.randn(D, generator=torch.Generator().manual_seed(seed))
         rows = [x, x, 3 * x, -x, 0 * x, 0 * x, 1e15 * x, x + 1e-7, x + 1e-4, -x]
         emb = torch.stack(rows).requires_grad_()
@@ -120,7 +146,7 @@ def test_a_negative_as_far_as_the_positive_is_not_semi_hard():
     assert term(emb, label).item() == pytest.approx(expected, abs=1e-7)
 
 
-@pytest.mark.parametrize("mining", ["batch_hard", "semi_hard"])
+@pytest.mark.parametrize("mining", MINING)
 def test_distances_of_exactly_zero(mining):
     """Axes are unit vectors without rounding: 2 - 2 cos is 0, where the root has no slope."""
     emb = torch.eye(4)[[0, 0, 1, 1, 0]].requires_grad_()

@@ -3,6 +3,7 @@
 import pytest
 
 from starter.recipe import UserError, load
+from starter.recipe.schema import LOSSES
 
 
 def places(message):
@@ -47,18 +48,18 @@ MISTAKES = {
     ),
     "unknown kind": (
         "kind: arcface", "kind: arcfase",
-        "good.yaml:15:19: stages.finetune.loss.0.kind: should be softmax or normface or cosface "
-        "or arcface or triplet; did you mean 'arcface'? (got 'arcfase')",
+        f"good.yaml:15:19: stages.finetune.loss.0.kind: should be {' or '.join(LOSSES)}; "
+        "did you mean 'arcface'? (got 'arcfase')",
     ),
     "no kind": (
         "kind: arcface, margin", "margin",
-        "good.yaml:15:12: stages.finetune.loss.0: needs a kind: softmax or normface or cosface "
-        "or arcface or triplet (got {'margin': 0.3})",
+        f"good.yaml:15:12: stages.finetune.loss.0: needs a kind: {' or '.join(LOSSES)} "
+        "(got {'margin': 0.3})",
     ),
     "a key of another kind": (
         "[{kind: softmax}]", "[{kind: softmax, margn: 1}]",
-        "good.yaml:12:28: stages.classify.loss.0.margn: unknown key; known here: kind, "
-        "label_smoothing, weight (got 1)",
+        "good.yaml:12:28: stages.classify.loss.0.margn: unknown key; known here: "
+        "class_weights, kind, label_smoothing, weight (got 1)",
     ),
     "two types, neither": (
         "{kind: softmax}", "{kind: triplet, margin: hard}",
@@ -123,6 +124,37 @@ MISTAKES = {
         "kind: arcface", "kind: triplet",
         "good.yaml:13:3: stages.finetune.sampler: triplet needs several images of each identity "
         "in a batch; set sampler: {kind: pk, images: 4}",
+    ),
+    "mixup with the centre loss": (
+        "kind: arcface, margin: 0.3}]", "kind: softmax}, {kind: center}]\n    mix: {mixup: 0.2}",
+        "good.yaml:16:10: stages.finetune.mix: mix with center: it needs the one class of an "
+        "image, a mixed image has two; set mix: {mixup: 0, cutmix: 0} or use softmax or normface",
+    ),
+    "nothing that parts classes": (
+        "{kind: softmax}", "{kind: center}",
+        "good.yaml:12:11: stages.classify.loss: center alone pulls all classes onto one point; "
+        "add a term that parts them, for example {kind: softmax}",
+    ),
+    "a loss of the whole batch in parts": (
+        "[{kind: softmax}]", "[{kind: proxy_anchor}]\n    micro_batch: 8",
+        "good.yaml:13:18: stages.classify.micro_batch: proxy_anchor compares each class with the "
+        "whole batch, so micro_batch would change the loss; leave micro_batch out",
+    ),
+    "magface that does not converge": (
+        "{kind: arcface, margin: 0.3}", "{kind: magface, scale: 64, norm_weight: 20}",
+        "good.yaml:15:52: stages.finetune.loss.0.norm_weight: 20.0 is below s k u^2 l^2 / "
+        "(u^2 - l^2) = 22.59, where the margin would pull lengths down (MagFace, lemma 1); raise "
+        "it or lower scale",
+    ),
+    "class margins the wrong way round": (
+        "margin: 0.3", "class_margins: {least: 0.6}",
+        "good.yaml:15:51: stages.finetune.loss.0.class_margins.least: least 0.6 is above most "
+        "0.5: rare classes get the larger one",
+    ),
+    "contrastive with nothing to part": (
+        "{kind: softmax}]", "{kind: contrastive, positive_margin: 1.5}]\n    sampler: {kind: pk}",
+        "good.yaml:12:49: stages.classify.loss.0.positive_margin: 1.5 is not below margin 1.0: "
+        "nothing to part",
     ),
     "batches that do not divide": (
         "batch_size: 32", "batch_size: 32\n  micro_batch: 5",

@@ -7,7 +7,13 @@ from pydantic import Field, field_validator, model_validator
 
 from starter.recipe.schema.base import Count, Fraction, Misfit, Positive, Rate, Section
 from starter.recipe.schema.data import AugmentStep, MixSection, Sampler, ShuffleSampler
-from starter.recipe.schema.losses import MARGIN_KINDS, PAIR_KINDS, LossTerm
+from starter.recipe.schema.losses import (
+    BATCH_KINDS,
+    CLASS_KINDS,
+    MARGIN_KINDS,
+    PAIR_KINDS,
+    LossTerm,
+)
 
 
 class LearningRateScale(Section):
@@ -140,7 +146,7 @@ class StageSection(TrainSection):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "StageSection":
-        mistakes = [*_without_loss(self), *_mixed_margins(self), *_batches(self)]
+        mistakes = [*_without_loss(self), *_alone(self), *_mixed_margins(self), *_batches(self)]
         if mistakes:
             raise Misfit(mistakes)
         return self
@@ -171,6 +177,12 @@ def _mixed_margins(stage: StageSection) -> Iterator[Mistake]:
             f"mix with {kind}: a margin is measured to one class, a mixed image has two; "
             "set mix: {mixup: 0, cutmix: 0} or use softmax or normface",
         )
+    for kind in _kinds(stage, CLASS_KINDS):
+        yield _at(
+            "mix",
+            f"mix with {kind}: it needs the one class of an image, a mixed image has two; "
+            "set mix: {mixup: 0, cutmix: 0} or use softmax or normface",
+        )
     for kind in _kinds(stage, PAIR_KINDS):
         yield _at(
             "mix",
@@ -197,4 +209,21 @@ def _batches(stage: StageSection) -> Iterator[Mistake]:
             "micro_batch",
             f"{pairs[0]} mines inside a batch, so micro_batch would change what is mined; "
             "leave micro_batch out",
+        )
+    for kind in _kinds(stage, BATCH_KINDS):
+        if micro and micro != size:
+            yield _at(
+                "micro_batch",
+                f"{kind} compares each class with the whole batch, so micro_batch would change "
+                "the loss; leave micro_batch out",
+            )
+
+
+def _alone(stage: StageSection) -> Iterator[Mistake]:
+    kinds = {term.kind for term in stage.loss or ()}
+    if kinds == {"center"}:
+        yield _at(
+            "loss",
+            "center alone pulls all classes onto one point; add a term that parts them, for "
+            "example {kind: softmax}",
         )
