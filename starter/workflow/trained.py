@@ -134,7 +134,7 @@ def open_stage_without_data(folder: RunFolder, recipe: Recipe, stage: str | None
 def _trained_recipe(found: Checkpoint) -> Recipe:
     """The recipe in the checkpoint; its weights are here, so none are fetched."""
     value = found.meta["recipe"]
-    value = value | {"model": value["model"] | {"pretrained": False}}
+    value = value | {"model": value["model"] | {"pretrained": False, "init_from": None}}
     return Recipe.model_validate_json(json.dumps(value))
 
 
