@@ -39,8 +39,8 @@ def _read(path: Path) -> bytes:
 def load_class(spec: str) -> type[nn.Module]:
     """The class that `path/to/net.py:Class` names, its file run afresh."""
     path, name = split_own(spec)
-    digest = hashlib.sha256(_read(path)).hexdigest()
-    module_name = f"own_network_{digest[:12]}"
+    text = str(path.absolute()).encode() + b"\0" + _read(path)
+    module_name = f"own_network_{hashlib.sha256(text).hexdigest()[:12]}"
     if module_name not in sys.modules:
         found = importlib.util.spec_from_file_location(module_name, path)
         assert found is not None and found.loader is not None
@@ -50,16 +50,18 @@ def load_class(spec: str) -> type[nn.Module]:
             found.loader.exec_module(module)
         except Exception as error:
             del sys.modules[module_name]
-            raise UserError(f"model.backbone: {path} cannot be run: {_told(error)}") from error
+            told = _told(error, path)
+            raise UserError(f"model.backbone: {path} cannot be run: {told}") from error
     network = getattr(sys.modules[module_name], name, None)
     if not (inspect.isclass(network) and issubclass(network, nn.Module)):
         raise UserError(f"model.backbone: {path} has no torch.nn.Module class {name!r}")
     return network
 
 
-def _told(error: BaseException) -> str:
-    frames = traceback.extract_tb(error.__traceback__)
-    place = f" (line {frames[-1].lineno} of {frames[-1].filename})" if frames else ""
+def _told(error: BaseException, path: Path) -> str:
+    """The error with the last line of the user's file that it came through."""
+    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+    place = f" (line {lines[-1]} of {path})" if lines else ""
     return f"{type(error).__name__}: {error}{place}"
 
 
@@ -86,7 +88,8 @@ class OwnBackbone(Backbone):
             with torch.no_grad():
                 result = self.net(image)
         except Exception as error:
-            raise UserError(f"model.backbone: {spec} failed: {_told(error)}") from error
+            told = _told(error, split_own(spec)[0])
+            raise UserError(f"model.backbone: {spec} failed: {told}") from error
         self.net.train()
         if not isinstance(result, Tensor) or result.ndim not in (2, 4) or len(result) != 2:
             shape = tuple(result.shape) if isinstance(result, Tensor) else type(result).__name__
