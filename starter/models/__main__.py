@@ -32,9 +32,7 @@ def main() -> int:
     arguments = _arguments()
     from starter.models.cost import Cost, Shape, cost, listed
 
-    shape = Shape(
-        arguments.image_size, arguments.channels, arguments.embedding, arguments.classes
-    )
+    shape = Shape(arguments.image_size, arguments.channels, arguments.embedding, arguments.classes)
     try:
         costs: list[Cost] = []
         for name in listed(arguments.names):

@@ -1,7 +1,8 @@
 """A user's own network: `model.backbone: path/to/net.py:Class`.
 
-The class is an nn.Module whose constructor takes what it needs of in_channels, image_size,
-drop_path, drop_block, dropout; its forward gives a feature map (B, F, H, W) or features (B, F).
+The class is an nn.Module whose constructor takes what it needs of in_channels, image_size, stem,
+drop_path, drop_block, layer_scale, zero_init_last; its forward gives a feature map (B, F, H, W)
+or features (B, F).
 """
 
 import hashlib

@@ -37,9 +37,7 @@ SETTINGS = {
     # the course's baseline: five convolutions, each but the first halves the map; 6.3 M
     "cnn5": Setting(64, (Layer(128, 2), Layer(256, 2), Layer(512, 2), Layer(1024, 2))),
     # the MNIST and CIFAR ArcFace report's: 0.3 M
-    "cnn_64_256_64": Setting(
-        64, (Layer(256, pool=True), Layer(64)), pooled=True, stems=("3x3/1",)
-    ),
+    "cnn_64_256_64": Setting(64, (Layer(256, pool=True), Layer(64)), pooled=True, stems=("3x3/1",)),
 }
 
 

@@ -113,9 +113,7 @@ def test_every_family_takes_every_stem(name):
 # Backbone, neck of 512 and (K, 512) class weights together.
 @pytest.mark.parametrize("name", ["resnet50", "convnext_30m", "iresnet_30m"])
 def test_under_30_million_with_8631_classes(name):
-    embedder = on_meta(
-        lambda: models.build(name, in_channels=3, image_size=112, embedding=512)
-    )
+    embedder = on_meta(lambda: models.build(name, in_channels=3, image_size=112, embedding=512))
     total = models.count_parameters([embedder]) + 8631 * 512
     assert 28_000_000 < total < 30_000_000
 

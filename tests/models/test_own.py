@@ -166,3 +166,20 @@ def test_keys_that_came_later_leave_old_stages_what_they_were(net):
     }  # fmt: skip
     assert "agc" not in value["stage"] and "network" not in value
     assert hashed(recipe("resnet18", pool="gem")) != hashed(recipe("resnet18"))
+
+
+def test_verify_refuses_an_edited_network(net, tmp_path):
+    import json
+
+    from starter.workflow.folder import RunFolder
+    from starter.workflow.trained import _require_same_network
+
+    spec, folder = f"{net}:Map", RunFolder(tmp_path / "run")
+    folder.stage("one").mkdir(parents=True)
+    value = identity(recipe(spec), "one", "data", None)
+    record = {"hash": identity_hash(value), "identity": value, "finished": True}
+    (folder.stage("one") / "stage.json").write_text(json.dumps(record))
+    _require_same_network(folder, "one", spec)
+    net.write_text(NET + "# edited")
+    with pytest.raises(UserError, match="another text"):
+        _require_same_network(folder, "one", spec)

@@ -12,9 +12,7 @@ BACKBONE = "resnet18, ... (`python -m starter.models` lists them), timm/NAME or 
 class ModelSection(Section):
     """The embedder: a backbone and a neck."""
 
-    backbone: Annotated[str, Field(min_length=1, description=BACKBONE)] = (
-        "resnet18"
-    )
+    backbone: Annotated[str, Field(min_length=1, description=BACKBONE)] = "resnet18"
     embedding: Annotated[int, Field(ge=2, le=8192, description="D, the embedding's size")] = 512
     stem: Annotated[
         Literal["auto", "7x7/2", "3x3/2", "3x3/1", "4x4/4", "2x2/2"],
