@@ -14,7 +14,7 @@ from starter.models.embedder import Embedder
 from starter.models.registry import build
 from starter.models.rules import count_parameters, gates, not_convolutional
 
-PRIME = 7  # images of the count: divides no family's channels but by chance
+PRIME = 7  # images counted at once: divides few numbers of channels
 
 
 @dataclass(frozen=True)
