@@ -1,11 +1,15 @@
-"""Image -> embedding: backbones from scratch, timm's, the neck, and a competition's rules."""
+"""Image -> embedding: backbones from scratch, timm's, your own, the neck, a competition's rules."""
 
+from starter.models.blocks import Backbone
 from starter.models.embedder import Embedder, Preprocessing
-from starter.models.registry import backbone_names, build, pretrained_preprocessing
-from starter.models.resnet import choose_stem
+from starter.models.families import backbone_names, choose_stem
+from starter.models.init_from import file_hash
+from starter.models.own import is_own, source_hash
+from starter.models.registry import build, pretrained_preprocessing
 from starter.models.rules import check_rules, count_parameters
 
 __all__ = [
+    "Backbone",
     "Embedder",
     "Preprocessing",
     "backbone_names",
@@ -13,5 +17,8 @@ __all__ = [
     "check_rules",
     "choose_stem",
     "count_parameters",
+    "file_hash",
+    "is_own",
     "pretrained_preprocessing",
+    "source_hash",
 ]

@@ -1,108 +1,189 @@
-"""The residual blocks of He et al. 2015, and stochastic depth.
+"""What the families share: the backbone's shape, convolutions, gates, and ResNet's two blocks.
 
-Shapes: B batch, C H W image or feature map. Parameter names are those of timm and torchvision,
-so that weights can be copied between them and these.
+Shapes: B batch, C H W image or feature map, F features. Parameter names are those of timm and
+torchvision, so that weights can be copied between them and these.
 """
+
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-
-def wide(x: Tensor) -> Tensor:
-    """The same numbers in float32, or in float64 if they already are."""
-    return x if x.dtype == torch.float64 else x.float()
+from starter.models.necks import Average
 
 
-class DropPath(nn.Module):
-    """Stochastic depth (Huang et al. 2016): drops a residual branch for whole images.
+class Backbone(nn.Module):
+    """image_BCHW float (C = in_channels) -> feature_BF float32, F = `num_features`.
 
-    While training, each image's branch is zero with probability `rate` and is otherwise divided
-    by 1 - rate, so that its expectation stays; in evaluation nothing happens. Any (B, ...) float
-    tensor; 0 <= rate < 1.
+    A family gives `features` (the last map), STEMS_BY_COST (keys of stems.STEMS, its paper's
+    first), REDUCTION (of the stages after the stem), SMALLEST (the last map has more pixels a
+    side) and POOL (the paper's pooling). A setting's own `stems` and `pool` take precedence.
     """
 
-    def __init__(self, rate: float):
+    STEMS_BY_COST: ClassVar[tuple[str, ...]] = ("3x3/2", "3x3/1")
+    REDUCTION: ClassVar[int] = 16
+    SMALLEST: ClassVar[float] = 1.5
+    POOL: ClassVar[str] = "avg"
+    num_features: int
+
+    def __init__(self, stem: str):
         super().__init__()
-        self.rate = rate
+        self.stem_kind = stem
+        self.pool: nn.Module = Average()
+
+    def features(self, image_BCHW: Tensor) -> Tensor:
+        """The last feature map, (B, F, H, W)."""
+        raise NotImplementedError
+
+    def forward(self, image_BCHW: Tensor) -> Tensor:
+        return self.pool(self.features(image_BCHW))
+
+
+def conv(channels_in: int, channels_out: int, kernel: int, stride: int = 1, groups: int = 1):
+    """A convolution without bias: the BatchNorm that follows has one."""
+    return nn.Conv2d(
+        channels_in, channels_out, kernel, stride, kernel // 2, groups=groups, bias=False
+    )
+
+
+def divisible(value: float, divisor: int = 8, limit: float = 0.9) -> int:
+    """`value` rounded to a multiple of `divisor`, but not to less than `limit` of it."""
+    rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < limit * value else rounded
+
+
+class SqueezeExcite(nn.Module):
+    """Squeeze-and-excitation (Hu et al. 2018): channels gated by the means of all channels."""
+
+    def __init__(self, channels: int, squeezed: int, act: nn.Module | None = None):
+        super().__init__()
+        self.fc1 = nn.Conv2d(channels, squeezed, 1)
+        self.act = act or nn.ReLU(inplace=True)
+        self.fc2 = nn.Conv2d(squeezed, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training:
-            return x
-        keep = 1.0 - self.rate
-        kept = torch.rand(len(x), *[1] * (x.ndim - 1), device=x.device) < keep
-        return x.div(keep) * kept
-
-    def extra_repr(self) -> str:
-        return f"rate={self.rate:.3f}"
+        gate = self.fc2(self.act(self.fc1(x.mean((2, 3), keepdim=True))))
+        return x * gate.sigmoid()
 
 
-def _conv(channels_in: int, channels_out: int, kernel: int, stride: int = 1) -> nn.Conv2d:
-    """A convolution without bias: the BatchNorm that follows has one."""
-    return nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, bias=False)
+def shortcut(
+    channels_in: int, channels_out: int, stride: int, averaged: bool = False
+) -> nn.Sequential | None:
+    """A projection where the block changes the shape, else None (the input itself).
 
-
-def _shortcut(channels_in: int, channels_out: int, stride: int) -> nn.Sequential | None:
-    """A projection where the block changes the shape, else None (the input itself)."""
+    averaged: ResNet-D's (He et al. 2019, figure 2c): a 2x2 average before a 1x1 without stride,
+    which would throw away three quarters of its input.
+    """
     if stride == 1 and channels_in == channels_out:
         return None
-    return nn.Sequential(_conv(channels_in, channels_out, 1, stride), nn.BatchNorm2d(channels_out))
+    if averaged:
+        pool = nn.AvgPool2d(2, stride, ceil_mode=True, count_include_pad=False)
+        first = [nn.Identity() if stride == 1 else pool]
+        stride = 1
+    else:
+        first = []
+    return nn.Sequential(
+        *first, conv(channels_in, channels_out, 1, stride), nn.BatchNorm2d(channels_out)
+    )
 
 
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions: (B, channels_in, H, W) -> (B, width, H/stride, W/stride)."""
+class Block(nn.Module):
+    """(channels_in, width, stride, end, ...): (B, channels_in, H, W) -> (B, expansion * width,
+    H/stride, W/stride). `last_scale` is the factor that makes its branch nothing when 0."""
 
-    expansion = 1  # channels out = expansion * width
+    expansion: ClassVar[int] = 1
 
-    def __init__(self, channels_in: int, width: int, stride: int, drop_path: float):
+    @property
+    def last_scale(self) -> nn.Parameter:
+        raise NotImplementedError
+
+
+class BasicBlock(Block):
+    """Two 3x3 convolutions: (B, channels_in, H, W) -> (B, width, H/stride, W/stride).
+
+    end: the branch's end (regularise.py). averaged: see `shortcut`. se: with a gate (SE-ResNet).
+    """
+
+    def __init__(
+        self, channels_in: int, width: int, stride: int, end: nn.Module,
+        *, groups: int = 1, base_width: int = 64, averaged: bool = False, se: bool = False,
+    ):  # fmt: skip
         super().__init__()
-        self.conv1 = _conv(channels_in, width, 3, stride)
+        assert groups == 1 and base_width == 64, "only bottlenecks are grouped"
+        self.conv1 = conv(channels_in, width, 3, stride)
         self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = _conv(width, width, 3)
+        self.conv2 = conv(width, width, 3)
         self.bn2 = nn.BatchNorm2d(width)
-        self.downsample = _shortcut(channels_in, width, stride)
-        self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
+        self.se = SqueezeExcite(width, divisible(width / 16, limit=0)) if se else nn.Identity()
+        self.downsample = shortcut(channels_in, width, stride, averaged)
+        self.end = end
         self.act = nn.ReLU(inplace=True)
 
     @property
-    def last_norm(self) -> nn.BatchNorm2d:
-        return self.bn2
+    def last_scale(self) -> nn.Parameter:
+        return self.bn2.weight
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
         x = self.act(self.bn1(self.conv1(x)))
-        x = self.bn2(self.conv2(x))
-        return self.act(self.drop_path(x) + shortcut)
+        x = self.se(self.bn2(self.conv2(x)))
+        return self.act(self.end(x) + shortcut)
 
 
-class Bottleneck(nn.Module):
+class Bottleneck(Block):
     """1x1, 3x3, 1x1 convolutions: (B, channels_in, H, W) -> (B, 4 width, H/stride, W/stride).
 
     The stride is on the 3x3 ("v1.5", as in torchvision and timm), not on the first 1x1, which
-    would throw away three quarters of its input.
+    would throw away three quarters of its input. groups, base_width: ResNeXt's 3x3 has `groups`
+    groups of width * base_width / 64 channels. The rest as in BasicBlock.
     """
 
     expansion = 4
 
-    def __init__(self, channels_in: int, width: int, stride: int, drop_path: float):
+    def __init__(
+        self, channels_in: int, width: int, stride: int, end: nn.Module,
+        *, groups: int = 1, base_width: int = 64, averaged: bool = False, se: bool = False,
+    ):  # fmt: skip
         super().__init__()
-        channels_out = width * self.expansion
-        self.conv1 = _conv(channels_in, width, 1)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = _conv(width, width, 3, stride)
-        self.bn2 = nn.BatchNorm2d(width)
-        self.conv3 = _conv(width, channels_out, 1)
+        inner, channels_out = width * base_width // 64 * groups, width * self.expansion
+        self.conv1 = conv(channels_in, inner, 1)
+        self.bn1 = nn.BatchNorm2d(inner)
+        self.conv2 = conv(inner, inner, 3, stride, groups)
+        self.bn2 = nn.BatchNorm2d(inner)
+        self.conv3 = conv(inner, channels_out, 1)
         self.bn3 = nn.BatchNorm2d(channels_out)
-        self.downsample = _shortcut(channels_in, channels_out, stride)
-        self.drop_path = DropPath(drop_path) if drop_path else nn.Identity()
+        squeezed = divisible(channels_out / 16, limit=0)
+        self.se = SqueezeExcite(channels_out, squeezed) if se else nn.Identity()
+        self.downsample = shortcut(channels_in, channels_out, stride, averaged)
+        self.end = end
         self.act = nn.ReLU(inplace=True)
 
     @property
-    def last_norm(self) -> nn.BatchNorm2d:
-        return self.bn3
+    def last_scale(self) -> nn.Parameter:
+        return self.bn3.weight
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
         x = self.act(self.bn1(self.conv1(x)))
         x = self.act(self.bn2(self.conv2(x)))
-        x = self.bn3(self.conv3(x))
-        return self.act(self.drop_path(x) + shortcut)
+        x = self.se(self.bn3(self.conv3(x)))
+        return self.act(self.end(x) + shortcut)
+
+
+def zero_last_scales(network: nn.Module) -> None:
+    """Every block starts as the identity (Goyal et al. 2017, 5.1)."""
+    for module in network.modules():
+        if isinstance(scale := getattr(module, "last_scale", None), nn.Parameter):
+            nn.init.zeros_(scale)
+
+
+def init_fan_out(network: nn.Module, *, groups: bool = False) -> None:
+    """Convolutions ~ N(0, 2 / fan_out), biases 0 (He et al. 2015; per group in EfficientNet)."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            fan_out = module.kernel_size[0] * module.kernel_size[1] * module.out_channels
+            fan_out //= module.groups if groups else 1
+            with torch.no_grad():
+                module.weight.normal_(0, (2 / fan_out) ** 0.5)
+                if module.bias is not None:
+                    module.bias.zero_()

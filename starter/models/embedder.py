@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from starter.models.blocks import wide
+from starter.models.necks import wide
 from starter.recipe import UserError
 
 
@@ -45,32 +45,6 @@ class Preprocessing:
     def from_dict(cls, values: dict[str, Any]) -> "Preprocessing":
         """The inverse of `to_dict`, also after a trip through JSON."""
         return cls(**values | {"mean": tuple(values["mean"]), "std": tuple(values["std"])})
-
-
-def _batch_norm_without_bias(width: int) -> nn.BatchNorm1d:
-    """A shift would move the origin that cosines are measured from (Luo et al. 2019, BNNeck).
-
-    No bias at all rather than a frozen one, which unfreezing a stage would set free.
-    """
-    norm = nn.BatchNorm1d(width)
-    norm.register_parameter("bias", None)
-    return norm
-
-
-def make_neck(kind: str, features: int, embedding: int, dropout: float) -> nn.Module:
-    """feature_BF -> emb_BD. kind: "linear", "bn" or "identity" (the latter two need D = F)."""
-    if kind == "linear":
-        linear = nn.Linear(features, embedding, bias=False)
-        nn.init.kaiming_normal_(linear.weight, nonlinearity="linear")
-        return nn.Sequential(nn.Dropout(dropout), linear, _batch_norm_without_bias(embedding))
-    if embedding != features:
-        raise UserError(
-            f"model.embedding: neck {kind!r} keeps the backbone's {features} features, "
-            f"so embedding must be {features}, not {embedding} (or use neck: linear)"
-        )
-    if dropout:
-        raise UserError(f"model.dropout: {dropout} has no linear layer to precede in neck {kind!r}")
-    return nn.Identity() if kind == "identity" else _batch_norm_without_bias(features)
 
 
 class Embedder(nn.Module):

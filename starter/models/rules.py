@@ -19,6 +19,7 @@ _GATE = re.compile(
     r"(Light)?(Channel|Spatial)Attn|(Circular)?EfficientChannelAttn|(Simple)?CoordAttn"
     r"|EfficientLocalAttn|StripAttn|SelectiveKernelAttn|SplitAttn"
 )
+_OWN_GATE = re.compile(r"SqueezeExcite|Gate|SEModule|EffectiveSEModule|EcaModule|SplitAttn")
 _RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 
 
@@ -44,7 +45,10 @@ def check_rules(embedder: Embedder, heads: Sequence[nn.Module], rules: RulesSect
                 "take a smaller model.backbone or model.embedding"
             )
     if rules.from_scratch and embedder.pretrained:
-        raise UserError("rules.from_scratch: model.pretrained is true; set one of the two to false")
+        raise UserError(
+            "rules.from_scratch: the weights come from outside (model.pretrained or "
+            "model.init_from); leave them out, or set the rule to false"
+        )
     if rules.cnn_only:
         found = not_convolutional(embedder)
         if found:
@@ -62,6 +66,12 @@ def not_convolutional(model: nn.Module) -> list[str]:
         if isinstance(module, _RECURRENT) or _is_attention(type(module).__name__)
     ]
     return found[:3]
+
+
+def gates(model: nn.Module) -> list[str]:
+    """Class names of gates on channels, which some graders count as attention."""
+    names = {type(module).__name__ for module in model.modules()}
+    return sorted(name for name in names if _OWN_GATE.fullmatch(name) or _GATE.fullmatch(name))
 
 
 def _is_attention(class_name: str) -> bool:

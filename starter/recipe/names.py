@@ -4,6 +4,7 @@
 is installed than the table's, that one is asked for what the table lacks.
 """
 
+import ast
 import difflib
 import json
 from functools import cache
@@ -43,12 +44,44 @@ def check_names(document: Document) -> list[Problem]:
     return problems
 
 
+def is_own(name: str) -> bool:
+    """Whether a backbone is a user's own: path/to/net.py:Class."""
+    return ".py:" in name
+
+
+def split_own(name: str) -> tuple[Path, str]:
+    """path/to/net.py:Class -> the file, relative to where the command runs, and the class."""
+    path, _, class_name = name.rpartition(":")
+    return Path(path).expanduser(), class_name
+
+
+def _own(name: str) -> str | None:
+    """What is wrong with a user's own network, as far as its text says."""
+    path, class_name = split_own(name)
+    try:
+        tree = ast.parse(path.read_bytes())
+    except OSError as error:
+        return f"{path}: {error.strerror} (seen from {Path.cwd()})"
+    except (SyntaxError, ValueError) as error:
+        return f"{path} is not Python: {error}"
+    classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
+    imported = any(isinstance(node, ast.Import | ast.ImportFrom) and class_name in
+                   {a.asname or a.name for a in node.names} for node in tree.body)  # fmt: skip
+    if class_name in classes or imported:
+        return None
+    hint = did_you_mean(class_name, classes) or f"; it has {', '.join(classes) or 'none'}"
+    return f"{path} has no class {class_name!r}{hint}"
+
+
 def _backbone(document: Document) -> list[Problem]:
     model = document.value.get("model")
     name = model.get("backbone") if isinstance(model, dict) else None
+    path: KeyPath = ("model", "backbone")
+    if isinstance(name, str) and is_own(name):
+        wrong = _own(name)
+        return [Problem(place_of(path, document), path, wrong)] if wrong else []
     if not isinstance(name, str) or _is_backbone(name):
         return []
-    path: KeyPath = ("model", "backbone")
     known = table()["backbones"] + [f"timm/{n}" for n in table()["timm"]]
     own, pretrained = _split(name)
     close = difflib.get_close_matches(own, known, n=3)
@@ -57,7 +90,8 @@ def _backbone(document: Document) -> list[Problem]:
     elif close:
         message = f"no such backbone; did you mean {' or '.join(map(repr, close))}?"
     else:
-        message = f"no such backbone; there are {', '.join(table()['backbones'])} and timm/NAME"
+        lister = "`python -m starter.models` lists the kit's own"
+        message = f"no such backbone; {lister}; timm's are timm/NAME, yours path/to/net.py:Class"
     return [Problem(place_of(path, document), path, f"{message} (got {name!r})")]
 
 

@@ -71,7 +71,7 @@ def build_learner(
     options = model.model_dump(exclude={"backbone", "embedding"})
     if model.stem == "auto" and model.backbone in models.backbone_names():
         # The run's stem, not the stage's: a stage of another size takes its parent's weights.
-        options["stem"] = models.choose_stem(data.image_size)
+        options["stem"] = models.choose_stem(model.backbone, data.image_size)
     embedder = models.build(
         model.backbone,
         in_channels=data.channels,

@@ -3,27 +3,36 @@
 import hashlib
 import json
 
+from pydantic import BaseModel
+
+from starter import models
+from starter.recipe.names import split_own
 from starter.recipe.schema import Recipe
 
 # Keys that say when a stage stops or what is made of it, not what it computes.
 NOT_COUNTED = {"max_hours", "checkpoint_steps", "gate", "augment", "image_size"}
 
+# Keys that came after runs were made: where they say nothing, such a run is the same.
+LATER = {"agc", "pool", "drop_block", "layer_scale", "zero_init_last", "init_from"}
+
 
 def identity(recipe: Recipe, stage: str, data_fingerprint: str, parent_hash: str | None) -> dict:
     """Everything a stage's result depends on, as plain values.
 
-    Where data lies, worker counts, `verify`, `submission` and time budgets do not count.
+    A user's own network and a file of first weights count by their contents. Where data lies,
+    worker counts, `verify`, `submission` and time budgets do not count.
     """
     section = recipe.stages[stage]
     data = recipe.data
-    own = section.model_dump(mode="json", exclude=NOT_COUNTED)
+    own = _counted(section, NOT_COUNTED)
     if section.init not in recipe.stages:
         own["init"] = None  # another run's stage, or none: its weights count, not where it lies
     return {
+        **_files(recipe),
         "stage": own,
         "name": stage,
         "seed": recipe.seed,
-        "model": recipe.model.model_dump(mode="json"),
+        "model": _counted(recipe.model, {"init_from"}) | _own_name(recipe),
         "augment": [
             step.model_dump(mode="json")
             for step in (recipe.augment if section.augment is None else section.augment)
@@ -33,6 +42,27 @@ def identity(recipe: Recipe, stage: str, data_fingerprint: str, parent_hash: str
                  "stem_size": data.image_size, "fingerprint": data_fingerprint},
         "parent": parent_hash,
     }  # fmt: skip
+
+
+def _counted(section: BaseModel, left_out: set[str]) -> dict:
+    values = section.model_dump(mode="json", exclude=left_out)
+    fields = type(section).model_fields
+    return {k: v for k, v in values.items() if k not in LATER or v != fields[k].default}
+
+
+def _own_name(recipe: Recipe) -> dict:
+    """A user's own network is its class and its file's contents, not where the file lies."""
+    name = recipe.model.backbone
+    return {"backbone": split_own(name)[1]} if models.is_own(name) else {}
+
+
+def _files(recipe: Recipe) -> dict:
+    model, found = recipe.model, {}
+    if models.is_own(model.backbone):
+        found["network"] = models.source_hash(model.backbone)
+    if model.init_from is not None:
+        found["init_from"] = models.file_hash(model.init_from)
+    return found
 
 
 def identity_hash(value: dict) -> str:

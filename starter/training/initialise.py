@@ -12,8 +12,7 @@ from torch import nn
 
 from starter.data import Catalog
 from starter.losses import FROM_RECIPE, ClassHead, Objective, dominant
-from starter.models import Embedder, Preprocessing, choose_stem
-from starter.models.resnet import ResNet
+from starter.models import Backbone, Embedder, Preprocessing, backbone_names, choose_stem
 from starter.recipe import UserError
 from starter.training.checkpoint import Checkpoint
 from starter.training.embed import EmbedOptions, class_means, embed, few_per_class, unit
@@ -148,9 +147,9 @@ def load_embedder(embedder: Embedder, parent: Checkpoint) -> dict[str, torch.Ten
     unlike += [k for k in state if k not in own]
     theirs = parent.meta["recipe"]["model"]
     stem = theirs["stem"]
-    if stem == "auto":
-        stem = choose_stem(parent.meta["recipe"]["data"]["image_size"])
-    if isinstance(embedder.backbone, ResNet) and embedder.backbone.stem != stem:
+    if stem == "auto" and theirs["backbone"] in backbone_names():
+        stem = choose_stem(theirs["backbone"], parent.meta["recipe"]["data"]["image_size"])
+    if isinstance(embedder.backbone, Backbone) and embedder.backbone.stem_kind != stem:
         unlike.append("model.stem")  # two of the three have weights of one shape
     if unlike:
         raise UserError(

@@ -1,7 +1,7 @@
 """Optimizer, learning-rate schedule and averaged weights: all functions of the update's number."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import nn
@@ -50,6 +50,22 @@ def build_optimizer(
             groups, lr=section.lr, momentum=section.momentum, nesterov=nesterov, fused=fused
         )
     return torch.optim.AdamW(groups, lr=section.lr, betas=section.betas, fused=fused)
+
+
+@torch.no_grad()
+def clip_adaptively(parameters: Iterable[nn.Parameter], factor: float, floor: float = 1e-3) -> None:
+    """Adaptive gradient clipping (Brock et al. 2021, NFNets, eq. 3).
+
+    Scales each output unit's gradient (a filter's, a row's; a vector's as a whole) to at most
+    `factor` times the norm of that unit's weights, which counts as `floor` where it is less.
+    """
+    for p in parameters:
+        if p.grad is None:
+            continue
+        over = tuple(range(1, p.ndim)) or None
+        norm = torch.linalg.vector_norm(p.float(), dim=over, keepdim=True).clamp(min=floor)
+        slope = torch.linalg.vector_norm(p.grad.float(), dim=over, keepdim=True)
+        p.grad.mul_((factor * norm / slope.clamp(min=1e-6)).clamp(max=1.0).to(p.grad.dtype))
 
 
 def set_learning_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:

@@ -15,7 +15,7 @@ from starter.losses import Mixed, Target
 from starter.recipe.schema import StageSection
 from starter.recipe.schema.data import MixSection
 from starter.training.learner import Learner
-from starter.training.optim import AveragedWeights, set_learning_rates
+from starter.training.optim import AveragedWeights, clip_adaptively, set_learning_rates
 from starter.training.precision import Precision
 
 
@@ -78,6 +78,8 @@ def train_step(setup: Setup, image_BHWC: torch.Tensor, label_B: torch.Tensor, st
     setup.scaler.unscale_(setup.optimizer)
     if section.clip_grad:
         torch.nn.utils.clip_grad_norm_(learner.parameters(), section.clip_grad)
+    if section.agc:
+        clip_adaptively(learner.embedder.parameters(), section.agc)
     setup.scaler.step(setup.optimizer)
     setup.scaler.update()
     setup.optimizer.zero_grad(set_to_none=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from starter.data import Catalog, load_pack
+from starter.models import source_hash
 from starter.recipe import UserError
 from starter.recipe.schema import Recipe
 from starter.training import checkpoint
@@ -121,6 +122,7 @@ def open_stage_without_data(folder: RunFolder, recipe: Recipe, stage: str | None
     if found is None:
         raise UserError(f"{folder.stage(name)} holds no checkpoint; run train.py first")
     trained_with = _trained_recipe(found)
+    _require_same_network(folder, name, trained_with.model.backbone)
     contract = found.meta["preprocessing"]
     learner = build_learner(trained_with, name, len(found.meta["classes"]), contract["image_size"])
     learner.load_state_dict(found.weights())
@@ -131,10 +133,21 @@ def open_stage_without_data(folder: RunFolder, recipe: Recipe, stage: str | None
     return Trained(folder, recipe, name, found, learner, options)
 
 
+def _require_same_network(folder: RunFolder, stage: str, backbone: str) -> None:
+    """Weights in an edited network of the same shapes would embed silently wrong."""
+    record = folder.read_stage(stage)
+    theirs = record["identity"].get("network") if record else None
+    if theirs is not None and source_hash(backbone) != theirs:
+        raise UserError(
+            f"{folder.stage(stage)} was trained with another text of {backbone}: put that file "
+            f"back, or train the stage again with --fresh {stage}"
+        )
+
+
 def _trained_recipe(found: Checkpoint) -> Recipe:
     """The recipe in the checkpoint; its weights are here, so none are fetched."""
     value = found.meta["recipe"]
-    value = value | {"model": value["model"] | {"pretrained": False}}
+    value = value | {"model": value["model"] | {"pretrained": False, "init_from": None}}
     return Recipe.model_validate_json(json.dumps(value))
 
 

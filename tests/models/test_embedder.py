@@ -66,8 +66,8 @@ def test_other_images_than_the_weights_expect_are_refused(image):
 def test_every_parameter_gets_a_gradient(name, embedding, neck, channels):
     embedder = make(name, channels=channels, embedding=embedding, neck=neck).train()
     for module in embedder.modules():  # a block that starts as the identity passes none inside
-        if hasattr(module, "last_norm"):
-            torch.nn.init.ones_(module.last_norm.weight)
+        if hasattr(module, "last_scale"):
+            torch.nn.init.ones_(module.last_scale)
         elif hasattr(module, "zero_init_last"):  # timm's
             torch.nn.init.ones_(module.bn2.weight)
     emb = embedder(embedder.prepare(pixels(6, channels)))
@@ -110,8 +110,8 @@ def test_an_image_embeds_the_same_in_any_batch(name, size, other_shapes):
 
     with torch.no_grad():
         for module in embedder.modules():
-            if hasattr(module, "last_norm"):  # fresh blocks are the identity: too easy
-                torch.nn.init.uniform_(module.last_norm.weight, 0.2, 0.8)
+            if hasattr(module, "last_scale"):  # fresh blocks are the identity: too easy
+                torch.nn.init.uniform_(module.last_scale, 0.2, 0.8)
         embedder.train()
         for _ in range(10):  # statistics that are not the initial 0 and 1
             embed(image)
@@ -165,7 +165,8 @@ def test_timm_backbones(name, features):
     ("name", "options", "words"),
     [
         ("resnet81", {}, "did you mean resnet18"),
-        ("convnext_ato", {}, "timm/convnext_atto"),
+        ("convnext_ato", {}, "did you mean convnext_atto"),
+        ("convnext_bas", {}, "timm/convnext_base"),
         ("timm/resnet10", {}, "did you mean timm/resnet10t"),
         ("resnet18", {"pretrained": True}, "timm/resnet18"),
         ("resnet18", {"neck": "bn"}, "512"),

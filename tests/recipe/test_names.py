@@ -45,15 +45,41 @@ def test_known_backbones(name, good):
     [
         ("resnet51", "did you mean 'resnet50'"),
         ("timm/convnxt_tiny", "'timm/convnext_tiny'"),
-        ("convnext_tiny", "'timm/convnext_tiny'"),
+        ("convnext_base", "'timm/convnext_base'"),
         ("timm/resnet50.a1_in22k", "no weights 'a1_in22k' of timm/resnet50"),
         ("resnet50.a1_in1k", "no weights"),
-        ("qqqqq", "there are resnet"),
+        ("qqqqq", "python -m starter.models"),
         ("tv/resnet50", "no such backbone"),
     ],
 )
 def test_unknown_backbones(name, hint, spoil):
     message = spoil("resnet18", name)
+    assert message.startswith("good.yaml:5:19: model.backbone: ") and hint in message
+
+
+NETWORK = "from torch import nn\nfrom somewhere import Other as Mine\nclass Net(nn.Module): pass\n"
+
+
+@pytest.mark.parametrize("name", ["Net", "Mine"])
+def test_an_own_network_is_known_by_its_file(name, good, tmp_path):
+    (tmp_path / "net.py").write_text(NETWORK)
+    spec = f"{tmp_path}/net.py:{name}"
+    assert load(good, [f"model.backbone={spec}"]).model.backbone == spec
+
+
+@pytest.mark.parametrize(
+    "text, name, hint",
+    [
+        (NETWORK, "Nett", "did you mean 'Net'"),
+        (NETWORK, "qqqqq", "it has Net"),
+        ("class Net(:", "Net", "is not Python"),
+        (None, "Net", "No such file"),
+    ],
+)
+def test_an_own_network_s_mistakes_are_told(text, name, hint, spoil, tmp_path):
+    if text is not None:
+        (tmp_path / "net.py").write_text(text)
+    message = spoil("resnet18", f'"{tmp_path}/net.py:{name}"')
     assert message.startswith("good.yaml:5:19: model.backbone: ") and hint in message
 
 

@@ -10,6 +10,7 @@ from starter.recipe.schema.train import SGD, AdamW, LearningRateScale, Schedule
 from starter.training.optim import (
     AveragedWeights,
     build_optimizer,
+    clip_adaptively,
     learning_rate_factor,
     parameter_groups,
     set_learning_rates,
@@ -90,3 +91,39 @@ def test_constant_schedule_stays_at_the_highest_rate():
     section = Schedule(kind="constant")
     factor = learning_rate_factor(section, steps_per_epoch=3, steps=9)
     assert [factor(step) for step in range(9)] == [1.0] * 9
+
+
+@pytest.mark.parametrize("factor", [0.01, 0.3])
+def test_adaptive_clipping_is_the_paper_s(factor):
+    """Brock et al. 2021, eq. 3, unit by unit; timm's agrees where no gradient is in float32."""
+    from timm.utils.agc import adaptive_clip_grad
+
+    torch.manual_seed(0)
+    ours = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 5))
+    nn.init.zeros_(ours[0].weight[1])  # a unit of norm 0 counts as 1e-3
+    theirs = copy.deepcopy(ours)
+    for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
+        mine.grad = torch.randn_like(mine) * torch.rand(len(mine), *[1] * (mine.ndim - 1)) ** 8
+        other.grad = mine.grad.clone()
+    before = [p.grad.clone() for p in ours.parameters()]
+    clip_adaptively(ours.parameters(), factor)
+    adaptive_clip_grad(theirs.parameters(), factor)
+    clipped = kept = 0
+    for p, other, old in zip(ours.parameters(), theirs.parameters(), before, strict=True):
+        torch.testing.assert_close(p.grad, other.grad)
+        units = zip(p, p.grad, old, strict=True) if p.ndim > 1 else [(p, p.grad, old)]
+        for weight, new, grad in units:
+            largest = factor * max(weight.norm().item(), 1e-3)
+            if grad.norm() > largest:
+                assert new.norm().item() == pytest.approx(largest, rel=1e-4)
+                clipped += 1
+            else:
+                torch.testing.assert_close(new, grad)
+                kept += 1
+    assert clipped and (kept or factor < 0.1)
+
+
+def test_adaptive_clipping_leaves_a_frozen_part_alone():
+    layer = nn.Linear(2, 2)
+    clip_adaptively(layer.parameters(), 0.01)
+    assert layer.weight.grad is None

@@ -108,6 +108,24 @@ def test_clipping_bounds_backbone_and_heads_together():
     assert moved.item() == pytest.approx(1e-3, rel=1e-2)
 
 
+def test_adaptive_clipping_bounds_the_embedder_and_not_the_heads():
+    """Plain descent at rate 1 moves each unit by its gradient: at most 1e-3 of its own norm."""
+    section = StageSection(
+        loss=ARCFACE, batch_size=8, agc=1e-3,
+        optimizer=SGD(kind="sgd", lr=1.0, momentum=0.0, nesterov=False, weight_decay=0.0),
+    )  # fmt: skip
+    setup = make_setup(section)
+    before = weights(setup)
+    train_step(setup, *batch(), step=0)
+    for name, parameter in setup.learner.named_parameters():
+        old, new = before[name], parameter.detach()
+        if old.ndim == 1:  # a vector is one unit
+            old, new = old[None], new[None]
+        moved, size = (new - old).flatten(1).norm(dim=1), old.flatten(1).norm(dim=1)
+        far = (moved > 1.01e-3 * size.clamp(min=1e-3) + 1e-6).any()
+        assert far == name.startswith("objective."), name
+
+
 @pytest.mark.filterwarnings("error")
 def test_an_update_that_fp16_skips_changes_no_weight_and_delays_no_rate():
     setup = make_setup(precision="fp16")

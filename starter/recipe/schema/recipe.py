@@ -48,10 +48,10 @@ class Recipe(Section):
     def _stages_exist(self) -> "Recipe":
         inits = {name: stage.init for name, stage in self.stages.items()}
         mistakes = stage_order(inits, self.verify.stage)
-        if self.rules.from_scratch and self.model.pretrained:
-            mistakes.append(
-                (("model", "pretrained"), "rules.from_scratch forbids it; set one of them to false")
-            )
+        for key in ("pretrained", "init_from"):
+            if self.rules.from_scratch and getattr(self.model, key):
+                message = "rules.from_scratch forbids it; leave it out, or set the rule to false"
+                mistakes.append((("model", key), message))
         if mistakes:
             raise Misfit(mistakes)
         return self

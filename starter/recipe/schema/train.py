@@ -98,6 +98,13 @@ class TrainSection(Section):
     clip_grad: Annotated[
         Positive | None, Field(description="largest gradient norm, backbone and heads together")
     ] = None
+    agc: Annotated[
+        Positive | None,
+        Field(
+            description="adaptive clipping: largest gradient of a filter as a share of its weights "
+            "(embedder only); NFNets need it, 0.01"
+        ),
+    ] = None
     freeze: Annotated[FreezeSection, Field(description="what stays as it was at the start")] = (
         FreezeSection()
     )

@@ -1,0 +1,89 @@
+"""The kit's own backbones by name: (class, setting) of each."""
+
+import difflib
+from typing import Any
+
+from torch import nn
+
+from starter.models import (
+    convnext,
+    efficientnet,
+    iresnet,
+    mobilefacenet,
+    mobilenet,
+    nfnet,
+    plain,
+    regnet,
+    resnest,
+    resnet,
+)
+from starter.models.blocks import Backbone
+from starter.models.external import suggest_timm
+from starter.models.regularise import Regularise
+from starter.models.stems import choose
+from starter.recipe import UserError
+
+_FAMILIES: list[tuple[type[Backbone], dict[str, Any]]] = [
+    (plain.Plain, plain.SETTINGS),
+    (resnet.ResNet, resnet.SETTINGS),
+    (resnest.ResNeSt, resnest.SETTINGS),
+    (iresnet.IResNet, iresnet.SETTINGS),
+    (mobilenet.MobileNetV2, mobilenet.SETTINGS),
+    (mobilefacenet.MobileFaceNet, mobilefacenet.SETTINGS),
+    (efficientnet.EfficientNet, efficientnet.SETTINGS),
+    (convnext.ConvNeXt, convnext.SETTINGS),
+    (regnet.RegNet, regnet.SETTINGS),
+    (nfnet.NFNet, nfnet.SETTINGS),
+]
+NETWORKS: dict[str, tuple[type[Backbone], Any]] = {
+    name: (network, setting) for network, settings in _FAMILIES
+    for name, setting in settings.items()
+}  # fmt: skip
+
+
+def backbone_names() -> list[str]:
+    """The kit's own backbones; timm's come besides, as `timm/NAME`."""
+    return list(NETWORKS)
+
+
+def choose_stem(name: str, image_size: int) -> str:
+    """What `stem: auto` means for one of backbone_names() and square images of so many pixels."""
+    network, setting = NETWORKS[name]
+    stems = getattr(setting, "stems", network.STEMS_BY_COST)
+    return choose(stems, network.REDUCTION, network.SMALLEST, image_size)
+
+
+def published_pool(name: str) -> str:
+    """What `pool: auto` means for one of backbone_names()."""
+    network, setting = NETWORKS[name]
+    return getattr(setting, "pool", network.POOL)
+
+
+def build_family(name: str, *, in_channels: int, stem: str, regularise: Regularise) -> Backbone:
+    """The network of one of backbone_names(), with fresh weights and average pooling."""
+    network, setting = NETWORKS[name]
+    make: Any = network
+    return make(setting, in_channels=in_channels, stem=stem, regularise=regularise)
+
+
+def unknown(name: str) -> UserError:
+    """The error for a name that is no backbone's, with the nearest ones."""
+    close = difflib.get_close_matches(name, NETWORKS, n=2) + suggest_timm(name)[:2]
+    hint = f"did you mean {', '.join(close)}? " if close else ""
+    return UserError(
+        f"model.backbone: no backbone {name!r}; {hint}"
+        "`python -m starter.models` lists the kit's own; timm's are timm/NAME, yours "
+        "path/to/net.py:Class"
+    )
+
+
+def last_map(backbone: nn.Module, in_channels: int, image_size: int) -> tuple[int, int, int]:
+    """(F, H, W) of what `backbone.features` gives, without computing it."""
+    import copy
+
+    import torch
+
+    twin: Any = copy.deepcopy(backbone).to("meta").eval()
+    with torch.no_grad():
+        shape = twin.features(torch.empty(1, in_channels, image_size, image_size, device="meta"))
+    return tuple(shape.shape[1:])
