@@ -57,7 +57,8 @@ def test_doors_are_short_and_call_the_workflow(door):
     "arguments",
     [["train.py", "--help"], ["verify.py", "--help"], ["submit.py", "--help"],
      ["train.py", "configs/demo.yaml", "--print-recipe"],
-     ["train.py", "configs/demo.yaml", "trian.epochs=3"], ["submit.py", "no/such.csv"]],
+     ["train.py", "configs/demo.yaml", "trian.epochs=3"], ["submit.py", "no/such.csv"],
+     ["submit.py", "ledger", "--ledger", "no/such.jsonl"], ["submit.py", "best", "--help"]],
     ids=" ".join,
 )  # fmt: skip
 def test_quick_answers_import_nothing_heavy(arguments):
