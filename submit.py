@@ -7,6 +7,7 @@
     python submit.py limits [RUN]             how many submissions are left today
     python submit.py best [RUN] [--lower]     the best public score and the run it is of
     python submit.py ledger                   local metrics against the leaderboard
+    python submit.py package RUN              the zip to hand in to a course
 """
 
 import argparse
@@ -15,7 +16,7 @@ import sys
 
 from starter import door
 
-COMMANDS = ("status", "limits", "best", "ledger")
+COMMANDS = ("status", "limits", "best", "ledger", "package")
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -36,6 +37,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         add("--no-wait", action="store_true", help="do not wait for the score")
         add("--watch", action="store_true", help="wait for the score as long as it takes")
         add("--timeout", type=seconds, metavar="S", help="wait for the score S seconds (900)")
+    elif command == "package":
+        add("target", metavar="RUN", help="a run folder")
+        add("--out", metavar="FILE.zip", help="else <name>_handin.zip in the run folder")
     elif command != "ledger":
         add("target", nargs="?", metavar="RUN|CSV", help="a run folder or a csv file")
     if command == "status":
@@ -44,8 +48,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         add("--lower", action="store_true", help="a lower score is the better one")
     if command == "ledger":
         add("--metric", choices=("combined", "accuracy", "eer"), help="to compare with")
-    add("--competition", metavar="SLUG", help="over submission.competition")
-    if command != "limits":
+    if command != "package":
+        add("--competition", metavar="SLUG", help="over submission.competition")
+    if command not in ("limits", "package"):
         add("--ledger", metavar="FILE", help="else submissions.jsonl beside the run, or in runs/")
     add("--json", action="store_true", help="print the result as JSON")
     options = parser.parse_args(arguments[1:] if command != "submit" else arguments)
@@ -78,6 +83,10 @@ def ask(options: argparse.Namespace) -> dict:
     from starter.workflow import leaderboard
 
     given = {k: v for k, v in vars(options).items() if k not in ("command", "json", "target")}
+    if options.command == "package":
+        from starter.workflow.package import package
+
+        return package(options.target, **given)
     if options.command == "ledger":
         return leaderboard.look_back(**given)
     if options.command != "submit":

@@ -86,4 +86,19 @@ def trust_words(found: dict) -> str:
     return f"{head}correlation {found['correlation']:.2f}{between}, {gap}: {verdict}"
 
 
-OF = {"submit": submitted, "status": listed, "limits": limits, "best": best, "ledger": ledger_words}
+def packed(result: dict) -> str:
+    """Where the hand-in lies."""
+    return (
+        f"{result['zip']}: {result['files']} files, {result['bytes'] / 1024:.0f} KiB, "
+        f"{result['trainable_parameters']:,} trainable parameters; fill in the TODOs of its README"
+    )
+
+
+OF = {
+    "submit": submitted,
+    "status": listed,
+    "limits": limits,
+    "best": best,
+    "ledger": ledger_words,
+    "package": packed,
+}
