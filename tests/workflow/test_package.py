@@ -75,7 +75,7 @@ def test_the_model_is_counted_and_printed(run, tmp_path):
     assert (tmp_path / "mine.zip").read_bytes() == before
 
 
-@pytest.mark.parametrize("place", ["recipe.yaml", "code.diff", "summary.json"])
+@pytest.mark.parametrize("place", ["recipe.yaml", "code.diff", "classify/metrics.jsonl"])
 def test_a_secret_is_refused_by_its_place(run, tmp_path, monkeypatch, place):
     monkeypatch.setenv("KAGGLE_KEY", "plain-words-as-a-key")
     path = run / place
@@ -84,7 +84,7 @@ def test_a_secret_is_refused_by_its_place(run, tmp_path, monkeypatch, place):
         "# plain-words-as-a-key\n")  # fmt: skip
     path.write_bytes(before + comment.encode())
     try:
-        with pytest.raises(UserError, match=f"{path.stem}.*:\\d+") as error:
+        with pytest.raises(UserError, match=r"(recipe.yaml|code.diff|classify.jsonl):\d+") as error:
             package(run, out=tmp_path / "mine.zip")
     finally:
         path.write_bytes(before)
