@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, TypeVar
 
-from starter.kaggle.errors import PLACES, NotSignedIn, explain, line
+from starter.kaggle.errors import PLACES, NotReached, NotSignedIn, explain, line
 from starter.recipe import UserError
 
 log = logging.getLogger(__name__)
@@ -63,6 +63,13 @@ class Client:
         except (OSError, ValueError) as error:  # all of requests' own are OSErrors
             told = explain(error, self.competition, _source(), TIMEOUT[1])
             raise type(told)(self.scrub(str(told))) from error
+        except (KeyError, TypeError, AttributeError) as error:
+            if not _from_sdk(error):
+                raise
+            raise NotReached(
+                f"the kaggle client does not understand Kaggle's answer ({self.scrub(line(error))})"
+                f": {PIP}"
+            ) from error
         finally:  # a result may be JSON on standard output: the client's words are kept from it
             self.printed = self.scrub(line(printed.getvalue()))
             for text in printed.getvalue().splitlines():
@@ -78,6 +85,16 @@ class Client:
             if secret and len(secret.strip()) > 3:
                 text = text.replace(secret.strip(), "***")
         return text
+
+
+def _from_sdk(error: Exception) -> bool:
+    """Whether the client stumbled over an answer: an unknown status, a list for an object."""
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        if "kagglesdk" in step.tb_frame.f_code.co_filename:
+            return True
+        step = step.tb_next
+    return step is not None and "kagglesdk" in step.tb_frame.f_code.co_filename
 
 
 def _sign_in() -> Any:

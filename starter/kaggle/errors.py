@@ -96,6 +96,8 @@ def _refusal(error, competition: str, source: str) -> UserError:
     page = f"https://www.kaggle.com/competitions/{competition}"
     if status == 401:
         return NotSignedIn(f"Kaggle does not accept the credentials from {source} {said}: {PLACES}")
+    if not competition and status in (403, 404):
+        return Refused(f"Kaggle refuses, or knows nothing of that name {said}")
     if status == 403:
         return Refused(
             f"Kaggle refuses {said}: join the competition and accept its rules at {page}/rules, "
@@ -114,7 +116,8 @@ def _refusal(error, competition: str, source: str) -> UserError:
         return NotReached(f"Kaggle has a fault {said}: wait some minutes, then send it again")
     if "daily" in said.lower() or "allowance" in said.lower():
         return LimitReached(f"Kaggle refuses {said}: the allowance starts anew at 00:00 UTC")
-    return Refused(f"Kaggle refuses {said}: mend that; the rules are at {page}")
+    rules = f"; the rules are at {page}" if competition else ""
+    return Refused(f"Kaggle refuses {said}: mend that{rules}")
 
 
 def line(text: object) -> str:

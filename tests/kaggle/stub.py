@@ -4,6 +4,7 @@ import base64
 import json
 import socket
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -46,6 +47,7 @@ class KaggleStub:
     calls: (method, Authorization header, body) in order. uploads: what was PUT, by its token.
     taken: the body of each CreateSubmission that was answered rightly. submissions: as listed.
     scores: the public scores of the next submissions; None: pending for ever, "x" an error.
+    more: further methods. files: what GET gives, by the last part of the address.
     """
 
     faults: dict[str, Fault | list[Fault]] = field(default_factory=dict)
@@ -53,6 +55,8 @@ class KaggleStub:
     scores: list[str | None] = field(default_factory=list)
     error: str = "Evaluation Exception: 3,001 rows expected"
     allowed: int = 10
+    more: dict[str, Callable[[dict], Fault]] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     blob_url: str | None = None
@@ -99,6 +103,8 @@ class KaggleStub:
         if method == "GetSubmission":
             found = [s for s in self.submissions if s["ref"] == body["ref"]]
             return answer(**found[0]) if found else refusal(404, "Not found")
+        if method in self.more:
+            return self.more[method](body)
         return refusal(404, "Not found")
 
     def next_fault(self, method: str) -> Fault | None:
@@ -134,6 +140,15 @@ class Handler(BaseHTTPRequestHandler):
         if fault is None or fault.after:
             right = self.stub.right_answer(method, authorization, body)
         self._send(fault or right)
+
+    def do_GET(self):
+        name = urlsplit(self.path).path.rsplit("/", 1)[-1]
+        content = self.stub.files[name]
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Last-Modified", "Fri, 02 Jan 2026 03:04:05 GMT")
+        self.end_headers()
+        self.wfile.write(content)
 
     def do_PUT(self):
         token = urlsplit(self.path).path.rsplit("/", 1)[-1]

@@ -39,6 +39,11 @@ FAULTS = {  # method, its answer, exit code, words of the message
     "a web page": (
         "GetSubmissionLimits", Fault(200, "<html>Sign in"), 8, "a web page", "in a browser",
     ),
+    "a number": ("ListSubmissions", Fault(200, "3", "application/json"), 8, "does not understand"),
+    "an unknown word": (
+        "ListSubmissions", answer(submissions=[{"ref": 1, "status": "QUEUED"}]), 8,
+        "QUEUED", "pip install --upgrade",
+    ),
     "upload refused": ("PUT", Fault(403), 8, "Could not submit", "send it again"),
     "upload broken": ("PUT", Fault(503), 8, "Could not submit", "send it again"),
 }  # fmt: skip
