@@ -137,9 +137,8 @@ def run(kit: Path, command: list[str]) -> int:
 
 
 def tell(state: str, code: int) -> None:
-    (WORKING / "status.json").write_text(
-        json.dumps({"name": SETTINGS["name"], "state": state, "code": code, "kit": SETTINGS["kit"]})
-    )
+    told = {"state": state, "code": code, **{key: SETTINGS[key] for key in ("name", "commit")}}
+    (WORKING / "status.json").write_text(json.dumps(told))
 
 
 def stop(why: str) -> NoReturn:

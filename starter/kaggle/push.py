@@ -26,10 +26,11 @@ INVALID = ("tags", "dataset_sources", "competition_sources", "kernel_sources", "
 
 @dataclass(frozen=True)
 class Job:
-    """A run on Kaggle. sources: the competition and the datasets that hold the data."""
+    """A run on Kaggle: what is mounted (competition, datasets) and what train.py is told."""
 
     name: str
     competition: str | None
+    commit: str | None = None
     datasets: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
     sample: str | None = None
@@ -58,10 +59,10 @@ def pack(files: dict[str, bytes]) -> tuple[bytes, str]:
         total.update(name.encode() + b"\0" + files[name] + b"\0")
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sorted(files):
-            archive.writestr(zipfile.ZipInfo(name, (2000, 1, 1, 0, 0, 0)), files[name])
-        archive.writestr(zipfile.ZipInfo("kit.sha256", (2000, 1, 1, 0, 0, 0)),
-                         "".join(f"{name}\n" for name in sorted(files)))  # fmt: skip
+        listed = "".join(f"{name}\n" for name in sorted(files)).encode()
+        for name, content in sorted((files | {"kit.sha256": listed}).items()):
+            entry = zipfile.ZipInfo(name, (2000, 1, 1, 0, 0, 0))
+            archive.writestr(entry, content, compress_type=zipfile.ZIP_DEFLATED)
     return held.getvalue(), total.hexdigest()
 
 
@@ -103,7 +104,8 @@ def push(client: Client, files: dict[str, bytes], job: Job) -> dict:
 def script(job: Job, kit: str) -> str:
     """bootstrap.py with the job's settings."""
     settings = {
-        "name": job.name, "kit": kit, "internet": job.internet, "continue": job.again,
+        "name": job.name, "kit": kit, "commit": job.commit,
+        "internet": job.internet, "continue": job.again,
         "processes": job.processes, "demo": job.demo, "sample": job.sample, "needs": NEEDS,
         "changes": [f"train.max_hours={job.max_hours:g}", *job.changes],
         "sources": [*([job.competition] if job.competition else []), *job.datasets],

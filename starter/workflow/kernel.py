@@ -10,6 +10,7 @@ from pathlib import Path
 
 from starter.recipe import UserError, load, to_yaml
 from starter.recipe.schema import Recipe
+from starter.workflow.folder import commit
 from starter.workflow.kit import code_files, own_network, refuse_secrets
 
 log = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ def push(
     job = Job(
         name=resolved.name,
         competition=slug,
+        commit=commit(),
         datasets=tuple(attach),
         changes=tuple(change for change in changes if change.startswith("data.root=")),
         sample=resolved.submission.sample,
@@ -111,6 +113,7 @@ def pull(target: str, changes: Sequence[str] = (), *, force: bool = False) -> di
             raise UserError(f"{kernel} left no run folder ({told['state']}); see its log on Kaggle")
         _refuse_other(target_folder, kernel, force)
         _at_home(new / "recipe.yaml", recipe, runs)
+        _note_commit(new / "environment.json", told.get("commit"))
         (new / MARK).write_text(json.dumps({"kernel": kernel}), encoding="utf-8")
         if target_folder.exists():
             os.replace(target_folder, place / "before")
@@ -149,6 +152,14 @@ def _at_home(path: Path, recipe: Recipe | None, runs: Path) -> None:
         places = {"root": recipe.data.root, "cache": recipe.data.cache}
         update |= {"data": pulled.data.model_copy(update=places), "submission": recipe.submission}
     path.write_text(to_yaml(pulled.model_copy(update=update)), encoding="utf-8")
+
+
+def _note_commit(path: Path, known: str | None) -> None:
+    """The commit that was pushed: there is no git checkout on Kaggle to ask."""
+    if path.is_file():
+        environment = json.loads(path.read_text(encoding="utf-8"))
+        environment["commit"] = environment.get("commit") or known
+        path.write_text(json.dumps(environment, indent=1) + "\n", encoding="utf-8")
 
 
 def _told(place: Path, kernel: str) -> dict:

@@ -115,6 +115,9 @@ def test_a_push_uploads_the_kit_and_starts_a_kernel(there, ask):
     assert not kernel.get("kernelDataSources")
     settings = settings_of(kernel["text"])
     assert settings["changes"] == ["train.max_hours=11.5"]
+    from starter.workflow.folder import commit
+
+    assert settings["commit"] == commit()
     assert settings["sources"] == ["stub-comp", "someone/weights"]
 
 
@@ -174,9 +177,11 @@ def test_status_is_kaggles(there, ask):
 
 def output(there, state="finished", **more: bytes) -> None:
     pulled = RECIPE.replace("data/here", "/kaggle/input/x").replace("sample.csv", "/kaggle/s.csv")
+    told = {"name": "My_run.2", "state": state, "code": 0, "commit": "abc+"}
     there.output({
-        "status.json": json.dumps({"name": "My_run.2", "state": state, "code": 0}).encode(),
+        "status.json": json.dumps(told).encode(),
         "runs/My_run.2/recipe.yaml": pulled.encode(),
+        "runs/My_run.2/environment.json": b'{"commit": null, "device": "T4"}',
         "runs/My_run.2/classify/metrics.jsonl": b"{}\n", **more,
     })  # fmt: skip
 
@@ -194,6 +199,8 @@ def test_a_pull_brings_the_run_folder_with_the_places_of_here(there, ask, tmp_pa
 
     pulled = load(run / "recipe.yaml", [])
     assert (pulled.data.root, pulled.submission.sample) == ("data/here", "sample.csv")
+    noted = json.loads((run / "environment.json").read_text())
+    assert noted == {"commit": "abc+", "device": "T4"}
     (run / "old").write_text("")
     output(there)
     assert "next: python submit.py runs/My_run.2" in ask("pull", KERNEL).stdout
@@ -213,8 +220,6 @@ def test_a_pull_of_something_else_changes_nothing(there, ask, tmp_path, monkeypa
     refused(ask("pull", ask.recipe), 2, "names no run folder")
     there.output({"../escape.txt": b"x"})
     refused(ask("pull", ask.recipe), 5, "Refusing to download")
-    output(there)
-    there.stub.files["f2"] = b"longer than was listed"
     assert not list((tmp_path / "runs").iterdir())
 
 
