@@ -16,7 +16,7 @@ exit codes: 0 done
   5 Kaggle refuses: rules not accepted, no such competition, closed
   6 no submission left
   7 this file was submitted before (--force)
-  8 not reached: no connection, no answer in time, a fault of Kaggle's; nothing was taken
+  8 not reached: no connection, no answer in time, a fault of Kaggle's (said: what was taken)
   9 unsure: the connection broke after the upload; the same command looks first
  10 Kaggle could not score it
  11 no score yet, in the time given

@@ -97,7 +97,7 @@ def status(
     """The team's newest submissions as Kaggle lists them; brings the ledger up to date.
 
     Args:
-        target: a run folder or csv: its own submissions alone.
+        target: a run folder or csv: the ledger's submissions of it alone.
         watch: wait until none of them is pending.
     Returns:
         competition, submissions: a list of Kaggle's values, with `run` where the ledger knows it.
@@ -108,17 +108,14 @@ def status(
     book = open_ledger(handin, ledger)
     slug = _slug(competition, handin, book)
     client = kaggle.Client(slug)
-    only = sha256_of(handin.csv) if handin else None
-    for entry in book.entries() if watch else []:
-        mine = entry["competition"] == slug and only in (None, entry["sha256"])
-        if mine and entry["ref"] and entry["status"] == "pending":
+    mine = {e["ref"]: e for e in book.entries() if e["competition"] == slug and _is_of(e, handin)}
+    for entry in mine.values() if watch else ():
+        if entry["ref"] and entry["status"] == "pending":
             kaggle.wait(client, entry["ref"], None, _writer(book, entry))
-    found = _up_to_date(client, book, slug)
-    runs = {e["ref"]: e for e in book.entries() if e["competition"] == slug}
     listed = [
-        dataclasses.asdict(s) | {"run": runs.get(s.ref, {}).get("run")}
-        for s in found
-        if only is None or runs.get(s.ref, {}).get("sha256") == only
+        dataclasses.asdict(s) | {"run": mine.get(s.ref, {}).get("run")}
+        for s in _up_to_date(client, book, slug)
+        if handin is None or s.ref in mine
     ]
     return {"competition": slug, "submissions": listed}
 
@@ -252,6 +249,15 @@ def _up_to_date(client, book: Ledger, slug: str) -> list:
         if entry["competition"] == slug and entry["ref"] in by_ref:
             _writer(book, entry)(by_ref[entry["ref"]])
     return found
+
+
+def _is_of(entry: dict, handin: Handin | None) -> bool:
+    """Whether a line is of this run, or of this very file; every line, where none is meant."""
+    if handin is None:
+        return True
+    if handin.folder is not None:
+        return entry.get("run") == handin.folder.path.name
+    return entry["sha256"] == sha256_of(handin.csv)
 
 
 def _slug(given: str | None, handin: Handin | None, book: Ledger | None = None) -> str:

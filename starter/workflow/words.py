@@ -22,6 +22,8 @@ def submitted(result: dict) -> str:
 
 def listed(result: dict) -> str:
     """Kaggle's list, newest first, its reasons below."""
+    if not result["submissions"]:
+        return f"{result['competition']}: no submission"
     rows = [("ref", "date", "run", "file", "status", "public", "private")]
     errors = []
     for s in result["submissions"]:

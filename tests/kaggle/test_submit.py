@@ -151,3 +151,13 @@ def test_the_whole_loop_of_a_run(kaggle, as_user, run_folder, credentials):
 def test_a_message_with_an_unknown_placeholder_is_refused(in_process, door, run_folder):
     refused(door(str(run_folder), "--message", "{acuracy}"), 2, "did you mean 'accuracy'?")
     assert not in_process.calls
+
+
+def test_status_of_a_run_is_of_that_run_whatever_its_file_is_now(in_process, door, run_folder):
+    assert door.file().returncode == 0
+    assert door("status", str(run_folder)).stdout == "stub-comp: no submission\n"
+    assert door(str(run_folder), "--no-wait", "--force").returncode == 0
+    csv = run_folder / "submission.csv"
+    csv.write_bytes(csv.read_bytes() + b"\r\n")
+    told = door("status", str(run_folder)).stdout
+    assert "1001" in told and "mine" in told and "1000" not in told
