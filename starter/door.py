@@ -3,12 +3,24 @@
 import errno
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from starter.recipe import UserError
 
 OK, USER_ERROR, STOPPED_EARLY, INTERRUPTED = 0, 2, 3, 130
 EXIT_CODES = "exit codes: 0 done, 2 something to fix (said in a line), 3 stopped early, run again"
+SUBMIT_EXIT_CODES = """\
+exit codes: 0 done
+  2 something to fix in the file or the command (said in a line)
+  4 not signed in: no kaggle package, no or wrong credentials
+  5 Kaggle refuses: rules not accepted, no such competition, closed
+  6 no submission left
+  7 this file was submitted before (--force)
+  8 not reached: no connection, no answer in time, a fault of Kaggle's (said: what was taken)
+  9 unsure: the connection broke after the upload; the same command looks first
+ 10 Kaggle could not score it
+ 11 no score yet, in the time given
+130 interrupted"""
 # What a disk or a folder refuses; any other OSError is a fault of ours and keeps its traceback.
 REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR,
            errno.EISDIR, errno.EEXIST, errno.ENOENT, errno.ENAMETOOLONG}  # fmt: skip
@@ -36,12 +48,12 @@ def set_up_logging(quiet: bool = False) -> None:
 
 
 def run(work: Callable[[], None]) -> int:
-    """Runs a door's work; a user's mistake becomes its message and exit code 2."""
+    """Runs a door's work; a user's mistake becomes its message and its exit code, mostly 2."""
     try:
         work()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return USER_ERROR
+        return error.exit_code
     except BrokenPipeError:
         return OK
     except OSError as error:
@@ -64,3 +76,18 @@ def run(work: Callable[[], None]) -> int:
 def percent(fraction: float | None) -> str:
     """A fraction as a person reads it, a dash where it was not measured."""
     return "-" if fraction is None else f"{100 * fraction:.2f} %"
+
+
+def columns(rows: Sequence[tuple[str, ...]]) -> str:
+    """Rows of text side by side, the first column to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in
+                  enumerate(zip(row, widths, strict=True))).rstrip()
+        for row in rows
+    )  # fmt: skip
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number as a person reads it, a dash where there is none."""
+    return "-" if value is None else f"{value:.{digits}f}"

@@ -1,76 +1,104 @@
-"""One file to one competition through the real `kaggle` client, or one line that says what to do.
+"""The real `kaggle` client: signed in once, every call bounded in time, every fault one line.
 
 The client prints where it should raise, ends the process without credentials, returns normally from
-a failed upload and never gives up waiting (kaggle 1.8 to 2.2.5). It is imported only when a file is
-sent, so that a check needs neither the package nor a network.
+a failed upload and never gives up waiting (kaggle 1.8 to 2.2.5). It is imported only when Kaggle is
+asked, so that a check needs neither the package nor a network.
 """
 
 import io
-import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from starter.kaggle.errors import PLACES, NotReached, NotSignedIn, explain, line
 from starter.recipe import UserError
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 TIMEOUT = (10.0, 60.0)  # seconds: to connect, and without a byte from the server
 RETRIES = 2  # of an upload that breaks; the client's own 10 take 6 minutes on a dead host
 PIP = 'pip install --upgrade "kaggle>=1.8" six'
-SETTINGS = "https://www.kaggle.com/settings/api"
-PLACES = (
-    f"create a token at {SETTINGS} and put it into KAGGLE_API_TOKEN or ~/.kaggle/access_token "
-    "(or a user name and a key into KAGGLE_USERNAME and KAGGLE_KEY, or ~/.kaggle/kaggle.json)"
-)
 
 
-@dataclass(frozen=True)
-class Sent:
-    """What Kaggle took: its reference, above 0, and what it said."""
+class Client:
+    """Signed in to Kaggle, for one competition (or none, where kernels are meant).
 
-    ref: int
-    message: str
-
-
-def submit(csv: Path, competition: str, message: str) -> Sent:
-    """Uploads a file to a competition and waits until Kaggle has taken it, not for its score.
-
-    Credentials are the client's: KAGGLE_API_TOKEN, ~/.kaggle/access_token, KAGGLE_USERNAME and
+    Credentials are the client's own: KAGGLE_API_TOKEN, ~/.kaggle/access_token, KAGGLE_USERNAME and
     KAGGLE_KEY, kaggle.json, in this order. The log says which are used, never what they are.
 
     Raises:
-        UserError: Kaggle did not take it, or may not have; one line with what to do about it.
+        UserError: one of starter.kaggle.errors, with what to do about it.
     """
-    try:
-        with _captured() as printed, _time_limits():
-            api = _sign_in()
-            log.info("kaggle: %s to %s, credentials from %s", csv, competition, _source())
-            start = printed.tell()
-            answer = api.competition_submit(str(csv), message, competition, quiet=True)
-    except UserError:
-        raise
-    except ImportError as error:
-        raise UserError(f"the kaggle package cannot be imported ({error}): {PIP}") from error
-    except (OSError, ValueError) as error:  # all of requests' own are OSErrors
-        raise UserError(_why(error, competition)) from error
-    said = _line(answer.message or "")
-    ref = int(answer.ref or 0)
-    if ref <= 0 or said.startswith("Could not submit"):
-        reason = _line(printed.getvalue()[start:]) or "nothing"
-        raise UserError(
-            f"Kaggle did not take {csv} ({said or 'no reference'}; the client printed: {reason}): "
-            "send it again; if that repeats, see whether a proxy or firewall stops uploads"
-        )
-    return Sent(ref, said)
+
+    def __init__(self, competition: str = ""):
+        self.competition = competition
+        self.asked: list[str] = []  # the methods that requests were begun for, in order
+        self.printed = ""  # what the client printed during the last call
+        self.api: Any = None
+        self.api = self.call(_sign_in)
+        self.source = _source()
+        log.info("kaggle: credentials from %s", self.source)
+
+    @property
+    def user(self) -> str:
+        """The user name that goes with the credentials. NotSignedIn where none is known."""
+        name = self.api.config_values.get("username")
+        if not name:
+            raise NotSignedIn(f"Kaggle names no user for the credentials from {self.source}")
+        return str(name)
+
+    def call(self, work: Callable[[], T]) -> T:
+        """Does something with the client; what it raises becomes a line without a secret."""
+        printed = io.StringIO()
+        try:
+            with redirect_stdout(printed), _time_limits(self.asked):
+                return work()
+        except UserError as error:
+            raise type(error)(self.scrub(str(error))) from None
+        except ImportError as error:
+            raise NotSignedIn(f"the kaggle package cannot be imported ({error}): {PIP}") from error
+        except (OSError, ValueError) as error:  # all of requests' own are OSErrors
+            told = explain(error, self.competition, _source(), TIMEOUT[1])
+            raise type(told)(self.scrub(str(told))) from error
+        except (KeyError, TypeError, AttributeError) as error:
+            if not _from_sdk(error):
+                raise
+            raise NotReached(
+                f"the kaggle client does not understand Kaggle's answer ({self.scrub(line(error))})"
+                f": {PIP}"
+            ) from error
+        finally:  # a result may be JSON on standard output: the client's words are kept from it
+            self.printed = self.scrub(line(printed.getvalue()))
+            for text in printed.getvalue().splitlines():
+                if text.startswith("Warning"):
+                    log.warning("kaggle: %s", self.scrub(text))
+
+    def scrub(self, text: str) -> str:
+        """The text without a key or token in it, wherever an error repeats one."""
+        values = self.api.config_values if self.api is not None else {}
+        secrets = [values.get("key"), values.get("token"), os.environ.get("KAGGLE_KEY"),
+                   os.environ.get("KAGGLE_API_TOKEN"), _token()]  # fmt: skip
+        for secret in secrets:
+            if secret and len(secret.strip()) > 3:
+                text = text.replace(secret.strip(), "***")
+        return text
+
+
+def _from_sdk(error: Exception) -> bool:
+    """Whether the client stumbled over an answer: an unknown status, a list for an object."""
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        if "kagglesdk" in step.tb_frame.f_code.co_filename:
+            return True
+        step = step.tb_next
+    return step is not None and "kagglesdk" in step.tb_frame.f_code.co_filename
 
 
 def _sign_in() -> Any:
-    """The client's api object, with credentials. UserError without, or with rejected ones."""
+    """The client's api object, with credentials. NotSignedIn without, or with rejected ones."""
     import requests
 
     try:
@@ -84,17 +112,25 @@ def _sign_in() -> Any:
     except SystemExit as error:
         token = _token_source()
         reason = f"Kaggle does not accept the token from {token}" if token else "no credentials"
-        raise UserError(f"cannot sign in to Kaggle, {reason}: {PLACES}") from error
+        raise NotSignedIn(f"cannot sign in to Kaggle, {reason}: {PLACES}") from error
     except OSError as error:
-        raise UserError(
-            f"kaggle cannot make its settings folder ({_line(error)}): "
+        raise NotSignedIn(
+            f"kaggle cannot make its settings folder ({line(error)}): "
             "set KAGGLE_CONFIG_DIR to a folder that can be written"
         ) from error
     except Exception as error:
-        raise UserError(f"cannot sign in to Kaggle ({_line(error)}): {PLACES}") from error
+        raise NotSignedIn(f"cannot sign in to Kaggle ({line(error)}): {PLACES}") from error
     # VERBOSE=1 in the environment makes the client print the Authorization header
     api.args = [word for word in api.args if word not in ("--verbose", "-v")]
     return api
+
+
+def _token() -> str | None:
+    try:
+        from kagglesdk import get_access_token_from_env
+    except ImportError:
+        return None
+    return get_access_token_from_env()[0]
 
 
 def _token_source() -> str | None:
@@ -121,23 +157,11 @@ def _source() -> str:
 
 
 @contextmanager
-def _captured() -> Iterator[io.StringIO]:
-    """Keeps what the client prints from standard output, which may be JSON; logs its warnings."""
-    printed = io.StringIO()
-    try:
-        with redirect_stdout(printed):
-            yield printed
-    finally:
-        for line in printed.getvalue().splitlines():
-            if line.startswith("Warning"):
-                log.warning("kaggle: %s", line)
-
-
-@contextmanager
-def _time_limits() -> Iterator[None]:
+def _time_limits(asked: list[str]) -> Iterator[None]:
     """Gives every request meanwhile a time limit and few retries; the client has no such option.
 
-    This changes `requests.Session` for the whole process, and puts it back.
+    This changes `requests.Session` for the whole process, and puts it back. `asked` grows by the
+    last part of each address.
     """
     import requests
 
@@ -149,6 +173,7 @@ def _time_limits() -> Iterator[None]:
         adapter = self.get_adapter(request.url)
         total = min(adapter.max_retries.total, RETRIES)
         adapter.max_retries = adapter.max_retries.new(total=total)
+        asked.append(str(request.url).rsplit("/", 1)[-1])
         return plain(self, request, **kwargs)
 
     requests.Session.send = send  # type: ignore[method-assign]
@@ -156,67 +181,3 @@ def _time_limits() -> Iterator[None]:
         yield
     finally:
         requests.Session.send = plain  # type: ignore[method-assign]
-
-
-def _why(error: Exception, competition: str) -> str:
-    """What went wrong on the way to Kaggle, and what to do, in one line without a secret."""
-    import requests
-
-    page = f"https://www.kaggle.com/competitions/{competition}"
-    if isinstance(error, requests.HTTPError):
-        return _refused(error, competition, page)
-    if isinstance(error, json.JSONDecodeError):
-        return (
-            "Kaggle's answer is a web page, not data (it is under maintenance, or a proxy wants a "
-            "sign-in): open https://www.kaggle.com in a browser, then send it again"
-        )
-    if isinstance(error, requests.ConnectionError):
-        return (
-            f"no connection to Kaggle ({type(error).__name__}): check the network and https_proxy; "
-            "in a Kaggle notebook switch Internet on"
-        )
-    if isinstance(error, requests.Timeout):
-        return (
-            f"Kaggle did not answer within {TIMEOUT[1]:g} s: see {page}/submissions whether it has "
-            "the file, and send it again if not"
-        )
-    header = requests.exceptions.InvalidHeader
-    if isinstance(error, header) or not isinstance(error, OSError):  # its text repeats the token
-        return (
-            f"the credentials from {_source()} hold a character that is no part of them, such as "
-            "a line break: paste them again"
-        )
-    return f"sending failed ({type(error).__name__}: {_line(error)}): send it again"
-
-
-def _refused(error: Any, competition: str, page: str) -> str:
-    """What an HTTP status means here. `error`: a requests.HTTPError."""
-    status = error.response.status_code if error.response is not None else 0
-    said = f"({status}: {_line(error)})"
-    if status == 401:
-        return f"Kaggle does not accept the credentials from {_source()} {said}: {PLACES}"
-    if status == 403:
-        return (
-            f"Kaggle refuses {said}: join the competition and accept its rules at {page}/rules, "
-            "then send it again"
-        )
-    if status == 404:
-        return (
-            f"Kaggle knows no competition {competition!r} {said}: the slug is the last part of its "
-            "address; set submission.competition or give --competition SLUG"
-        )
-    if status == 429:
-        return f"too many requests to Kaggle {said}: wait some minutes, then send it again"
-    if status >= 500:
-        return (
-            f"Kaggle has a fault {said}: wait some minutes, see {page}/submissions whether it has "
-            "the file, and send it again if not"
-        )
-    if "daily" in said.lower() or "allowance" in said.lower():
-        return f"Kaggle refuses {said}: the allowance starts anew at 00:00 UTC"
-    return f"Kaggle refuses {said}: mend that; the rules are at {page}"
-
-
-def _line(text: object) -> str:
-    """Text of others as one line of bounded length."""
-    return " ".join(str(text).split())[:400]

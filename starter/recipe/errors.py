@@ -7,9 +7,11 @@ from collections.abc import Iterable
 class UserError(ValueError):
     """Something the user can fix: the message names the file, the place and the fix.
 
-    The doors print the message without a traceback and exit with code 2. What can only be a
+    The doors print the message without a traceback and exit with `exit_code`. What can only be a
     fault of this code is an `assert` instead.
     """
+
+    exit_code = 2
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:

@@ -2,6 +2,19 @@
 
 from starter.submission.check import Problem, check
 from starter.submission.formats import fill
+from starter.submission.ledger import NAME as LEDGER_NAME
+from starter.submission.ledger import Ledger, SubmittedBefore, sha256_of, trust
 from starter.submission.table import Table, write
 
-__all__ = ["Problem", "Table", "check", "fill", "write"]
+__all__ = [
+    "LEDGER_NAME",
+    "Ledger",
+    "Problem",
+    "SubmittedBefore",
+    "Table",
+    "check",
+    "fill",
+    "sha256_of",
+    "trust",
+    "write",
+]

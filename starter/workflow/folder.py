@@ -111,6 +111,12 @@ def environment(device_name: str, threads: int) -> dict:
     }
 
 
+def commit() -> str | None:
+    """The commit of the code, "+" after it where the code differs; None outside a git checkout."""
+    found = _git("rev-parse", "HEAD")
+    return f"{found}+" if found and code_difference() else found
+
+
 def code_difference() -> str | None:
     """What the code differs by from its commit; None outside a git checkout."""
     return _git("diff", "HEAD", "--", "*.py", "*.yaml")

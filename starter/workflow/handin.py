@@ -1,7 +1,8 @@
-"""The file to hand in: written from scores and classes, checked, sent."""
+"""The file to hand in: written from scores and classes, and checked."""
 
 import logging
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,15 @@ from starter.submission import check, fill, write
 from starter.workflow.folder import RunFolder
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Handin:
+    """A file to hand in, and the run it is of (None, None for a bare csv)."""
+
+    csv: Path
+    folder: RunFolder | None = None
+    recipe: Recipe | None = None
 
 
 def write_submission(
@@ -105,52 +115,37 @@ def raise_errors(csv: Path, sample: Path | None) -> list:
     return problems
 
 
-def submit(
-    target: str | Path,
-    *,
-    dry_run: bool = False,
-    competition: str | None = None,
-    sample: str | Path | None = None,
-    message: str | None = None,
-) -> dict:
-    """Checks a run's submission (or any csv) and sends it with the kaggle client.
+def checked(target: str | Path, sample: str | Path | None = None) -> tuple[dict, Handin]:
+    """Checks a run's submission (or any csv).
 
-    Args:
-        target: a run folder, or a csv file.
-        dry_run: stop after the check.
-        competition, sample, message: over what the run's recipe says; needed for a bare csv.
     Returns:
-        csv, sample, warnings, and (unless dry_run) Kaggle's reference.
+        csv, sample and warnings, to print; and what to hand in.
     Raises:
-        UserError: the file is wrong in any way, or Kaggle did not take it.
+        UserError: the file is wrong in any way, or is not of the weights that the run has now.
     """
-    csv, recipe = _target(Path(target))
+    handin = open_target(target)
+    if handin.folder is not None:
+        _refuse_stale(handin.folder)
+    recipe, csv = handin.recipe, handin.csv
     sample_file = Path(sample) if sample else (sample_path(recipe) if recipe else None)
     result: dict = {"csv": csv.as_posix(), "sample": sample_file and sample_file.as_posix()}
     result["warnings"] = [str(problem) for problem in raise_errors(csv, sample_file)]
     if sample_file is None:
         result["warnings"].append("no sample submission to check against: give --sample FILE")
-    if dry_run:
-        return result
-    slug = competition or (recipe and recipe.submission.competition)
-    if not slug:
-        raise UserError("no competition: set submission.competition or give --competition SLUG")
-    from starter.kaggle.client import submit as send
-
-    sent = send(csv, slug, message or (recipe.name if recipe else csv.stem))
-    return result | {"competition": slug, "reference": sent.ref, "message": sent.message}
+    return result, handin
 
 
-def _target(target: Path) -> tuple[Path, Recipe | None]:
-    if target.is_dir():
-        folder = RunFolder.existing(target)
+def open_target(target: str | Path) -> Handin:
+    """A run folder with its submission, or a csv file. UserError when it is neither."""
+    path = Path(target)
+    if path.is_dir():
+        folder = RunFolder.existing(path)
         if not folder.submission.is_file():
             raise UserError(f"{folder.submission} is not there; run: python verify.py {target}")
-        _refuse_stale(folder)
-        return folder.submission, load(folder.path / "recipe.yaml", [])
-    if not target.is_file():
+        return Handin(folder.submission, folder, load(folder.path / "recipe.yaml", []))
+    if not path.is_file():
         raise UserError(f"{target} is neither a run folder nor a file")
-    return target, None
+    return Handin(path)
 
 
 def _refuse_stale(folder: RunFolder) -> None:

@@ -2,7 +2,9 @@
 
 import base64
 import json
+import socket
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -15,12 +17,17 @@ SECRETS = (KEY, TOKEN, BASIC.removeprefix("Basic "))
 
 @dataclass(frozen=True)
 class Fault:
-    """An answer in place of the right one; `hang` gives none until the stub closes."""
+    """An answer in place of the right one; `hang` gives none until the stub closes.
+
+    after: what was asked is done first. lost: the connection is closed without an answer.
+    """
 
     status: int = 200
     body: str = ""
     type: str = "text/html"
     hang: bool = False
+    after: bool = False
+    lost: bool = False
 
 
 def refusal(status: int, message: str) -> Fault:
@@ -34,13 +41,23 @@ def answer(**body) -> Fault:
 
 @dataclass
 class KaggleStub:
-    """Use as a context. `faults` maps a method of the API, or PUT, to its wrong answer.
+    """Use as a context. `faults` maps a method of the API, or PUT, to its wrong answer, or to a
+    list of them for its first calls.
 
     calls: (method, Authorization header, body) in order. uploads: what was PUT, by its token.
-    taken: the body of each CreateSubmission that was answered rightly.
+    taken: the body of each CreateSubmission that was answered rightly. submissions: as listed.
+    scores: the public scores of the next submissions; None: pending for ever, "x" an error.
+    more: further methods. files: what GET gives, by the last part of the address.
     """
 
-    faults: dict[str, Fault] = field(default_factory=dict)
+    faults: dict[str, Fault | list[Fault]] = field(default_factory=dict)
+    submissions: list[dict] = field(default_factory=list)
+    scores: list[str | None] = field(default_factory=list)
+    error: str = "Evaluation Exception: 3,001 rows expected"
+    allowed: int = 10
+    more: dict[str, Callable[[dict], Fault]] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     blob_url: str | None = None
     calls: list[tuple[str, str | None, dict]] = field(default_factory=list)
@@ -71,13 +88,42 @@ class KaggleStub:
             return refusal(401, "Unauthenticated")
         if method == "StartSubmissionUpload":
             token = f"tok{len(self.calls)}"
+            self.names[token] = body["fileName"]
             return answer(token=token, createUrl=f"{self.blob_url or self.url}/blob/{token}")
         if method == "CreateSubmission":
             if body["blobFileTokens"] not in self.uploads:
                 return refusal(400, "no such blob")
             self.taken.append(body)
-            return answer(message="Successfully submitted to Stub", ref=999 + len(self.taken))
+            return answer(message="Successfully submitted to Stub", ref=self._submission(body))
+        if method == "GetSubmissionLimits":
+            used = len(self.taken)
+            return answer(numToday=used, numTotal=used, numAllowedNow=self.allowed - used)
+        if method == "ListSubmissions":
+            return answer(submissions=self.submissions[::-1])
+        if method == "GetSubmission":
+            found = [s for s in self.submissions if s["ref"] == body["ref"]]
+            return answer(**found[0]) if found else refusal(404, "Not found")
+        if method in self.more:
+            return self.more[method](body)
         return refusal(404, "Not found")
+
+    def next_fault(self, method: str) -> Fault | None:
+        planned = self.faults.get(method)
+        if isinstance(planned, list):
+            return planned.pop(0) if planned else None
+        return planned
+
+    def _submission(self, body: dict) -> int:
+        score = self.scores.pop(0) if self.scores else "0.91234"
+        made = {"ref": 1000 + len(self.submissions), "date": "2026-01-02T03:04:05.000Z",
+                "fileName": self.names[body["blobFileTokens"]],
+                "description": body.get("submissionDescription", ""), "publicScore": score or "",
+                "status": "COMPLETE" if score else "PENDING"}  # fmt: skip
+        if score == "x":
+            made |= {"status": "ERROR", "publicScore": "",
+                     "errorDescription": self.error}  # fmt: skip
+        self.submissions.append(made)
+        return made["ref"]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -90,18 +136,28 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self._read() or b"{}")
         authorization = self.headers.get("Authorization")
         self.stub.calls.append((method, authorization, body))
-        if method in self.stub.faults:
-            self._send(self.stub.faults[method])
-        else:
-            self._send(self.stub.right_answer(method, authorization, body))
+        fault = self.stub.next_fault(method)
+        if fault is None or fault.after:
+            right = self.stub.right_answer(method, authorization, body)
+        self._send(fault or right)
+
+    def do_GET(self):
+        name = urlsplit(self.path).path.rsplit("/", 1)[-1]
+        content = self.stub.files[name]
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Last-Modified", "Fri, 02 Jan 2026 03:04:05 GMT")
+        self.end_headers()
+        self.wfile.write(content)
 
     def do_PUT(self):
         token = urlsplit(self.path).path.rsplit("/", 1)[-1]
         content = self._read()
         self.stub.calls.append(("PUT", self.headers.get("Authorization"), {}))
-        if "PUT" not in self.stub.faults:
+        fault = self.stub.next_fault("PUT")
+        if fault is None:
             self.stub.uploads[token] = content
-        self._send(self.stub.faults.get("PUT", Fault(201)))
+        self._send(fault or Fault(201))
 
     def _read(self) -> bytes:
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -109,7 +165,9 @@ class Handler(BaseHTTPRequestHandler):
     def _send(self, reply: Fault) -> None:
         if reply.hang:
             self.stub.closing.wait(60)
+        if reply.hang or reply.lost:
             self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
             return
         content = reply.body.encode()
         self.send_response(reply.status)

@@ -1,0 +1,236 @@
+"""One competition: what may still be sent, one file sent once, its score waited for."""
+
+import logging
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+
+from starter.kaggle.client import Client
+from starter.kaggle.errors import (
+    LimitReached,
+    NoScoreYet,
+    NotReached,
+    NotScored,
+    TooManyRequests,
+    Unsure,
+    line,
+)
+from starter.recipe import UserError
+
+log = logging.getLogger(__name__)
+
+FIRST_WAIT, LONGEST_WAIT = 5.0, 60.0  # seconds between two looks at a score
+LOOKS = 3  # for a submission whose answer was lost; Kaggle lists a new one after some seconds
+PATIENCE = 10  # looks in a row that may fail before a score is given up
+PAGE = 50  # submissions asked for at once
+
+
+@dataclass(frozen=True)
+class Submission:
+    """As Kaggle lists it. status: "pending", "complete" or "error"; scores None where absent."""
+
+    ref: int
+    file: str
+    message: str
+    date: str
+    status: str
+    public: float | None
+    private: float | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The team's submissions. `known` is False before the team's first one: all are 0 then."""
+
+    used_today: int
+    used: int
+    left: int
+    by_total: bool = False
+
+    @property
+    def known(self) -> bool:
+        """Whether the counts say anything."""
+        return bool(self.used_today or self.used or self.left)
+
+    def __str__(self) -> str:
+        if not self.known:
+            return "Kaggle tells no limits yet (no team: join the competition, accept its rules)"
+        if self.by_total:
+            return f"{self.left} left of all that the competition allows ({self.used} used)"
+        return f"{self.left} of {self.left + self.used_today} left, resets 00:00 UTC"
+
+
+def limits(client: Client) -> Limits | None:
+    """What may still be sent today; None where the installed client cannot ask."""
+    ask = getattr(client.api, "competition_get_submission_limits", None)
+    if ask is None:
+        return None
+    found = client.call(lambda: ask(client.competition))
+    return Limits(found.num_today, found.num_total, found.num_allowed_now, found.limited_by_total)
+
+
+def refuse_without_allowance(found: Limits) -> None:
+    """LimitReached when nothing is left."""
+    if found.known and found.left <= 0:
+        fix = "the competition's own total is used up" if found.by_total else "wait until then"
+        raise LimitReached(f"nothing was sent: {found}: {fix}")
+
+
+def submissions(client: Client) -> list[Submission]:
+    """The team's newest submissions, newest first."""
+    found = client.call(
+        lambda: client.api.competition_submissions(client.competition, page_size=PAGE)
+    )
+    return sorted((_read(client, s) for s in found or [] if s), key=lambda s: -s.ref)
+
+
+def submission(client: Client, ref: int) -> Submission | None:
+    """One submission; None while Kaggle does not show it yet."""
+    import requests
+
+    def ask():
+        try:
+            from kagglesdk.competitions.types.competition_api_service import ApiGetSubmissionRequest
+        except ImportError:  # a client that can only list
+            return "list"
+        request = ApiGetSubmissionRequest()
+        request.ref = ref
+        try:
+            with client.api.build_kaggle_client() as kaggle:
+                return kaggle.competitions.competition_api_client.get_submission(request)
+        except requests.HTTPError as error:
+            if error.response is not None and error.response.status_code == 404:
+                return None
+            raise
+
+    found = client.call(ask)
+    if found == "list":
+        return next((s for s in submissions(client) if s.ref == ref), None)
+    return None if found is None else _read(client, found)
+
+
+def send(client: Client, csv: Path, message: str, newest: int) -> int:
+    """Uploads a file and returns Kaggle's reference. The file is sent once, whatever happens.
+
+    Args:
+        newest: the highest reference before. When the answer is lost after the file was handed
+            over, a higher one with this file's name and message is this submission.
+    Raises:
+        Unsure: it was handed over, but neither answered nor listed.
+        UserError: Kaggle did not take it.
+    """
+    client.asked.clear()
+    try:
+        answer = client.call(
+            lambda: client.api.competition_submit(str(csv), message, client.competition, quiet=True)
+        )
+    except NotReached as error:
+        if "CreateSubmission" not in client.asked or isinstance(error, TooManyRequests):
+            raise
+        return _recover(client, csv, message, newest, str(error))
+    said = line(answer.message or "")
+    ref = int(answer.ref or 0)
+    if ref > 0 and not said.startswith("Could not submit"):
+        return ref
+    if "CreateSubmission" in client.asked:
+        return _recover(client, csv, message, newest, f"no reference, only: {said or 'nothing'}")
+    raise NotReached(
+        f"Kaggle did not take {csv} ({said or 'no reference'}; the client printed: "
+        f"{client.printed or 'nothing'}): send it again; if that repeats, see whether a proxy or "
+        "firewall stops uploads"
+    )
+
+
+def find(
+    client: Client, csv_name: str, message: str, newest: int, known: Collection[int] = ()
+) -> int | None:
+    """The reference above `newest`, not `known`, of a file with this name and message, or None."""
+    for found in submissions(client):
+        new = found.ref > newest and found.ref not in known
+        if new and (found.file, found.message) == (csv_name, message):
+            return found.ref
+    return None
+
+
+def _recover(client: Client, csv: Path, message: str, newest: int, why: str) -> int:
+    """Looks for a submission whose answer was lost, instead of sending it a second time."""
+    log.warning("%s; looking whether Kaggle has the file", why)
+    for look in range(LOOKS):
+        if look:
+            time.sleep(FIRST_WAIT)
+        try:
+            ref = find(client, csv.name, message, newest)
+        except UserError as error:
+            log.warning("%s", error)
+            continue
+        if ref is not None:
+            log.info("Kaggle has it: ref %d", ref)
+            return ref
+    raise Unsure(
+        f"{csv} was handed over, but Kaggle did not say so ({why}) and does not list it: see "
+        f"https://www.kaggle.com/competitions/{client.competition}/submissions, or run the same "
+        "command in some minutes: it looks there first and sends only what is not there"
+    )
+
+
+def wait(
+    client: Client, ref: int, timeout: float | None, tell: Callable[[Submission], None]
+) -> Submission:
+    """Waits for a score, looking after 0, 5, 10, 20, 40, 60, 60 ... seconds.
+
+    Args:
+        timeout: seconds; None: as long as it takes.
+        tell: given the submission whenever its state is known, also in the end.
+    Raises:
+        NotScored: with Kaggle's own words. NoScoreYet: still pending. NotReached: Kaggle does not
+            answer any more. The file is with Kaggle in all three.
+    """
+    end = None if timeout is None else time.monotonic() + timeout
+    pause, failed = FIRST_WAIT, 0
+    while True:
+        try:
+            found, failed = submission(client, ref), 0
+        except NotReached as error:
+            failed += 1
+            log.warning("%s", error)
+            if failed >= PATIENCE:
+                raise NotReached(f"ref {ref} is with Kaggle, its score not: {error}") from None
+            found = None
+        if found is not None:
+            tell(found)
+            if found.status == "error":
+                raise NotScored(f"Kaggle could not score ref {ref}: {found.error or 'no reason'}")
+            if found.status == "complete":
+                return found
+        left = LONGEST_WAIT if end is None else end - time.monotonic()
+        if left <= 0:
+            raise NoScoreYet(f"ref {ref} has no score after {timeout:g} s; look again with status")
+        log.info("ref %d: no score yet", ref)
+        time.sleep(min(pause, left))
+        pause = min(2 * pause, LONGEST_WAIT)
+
+
+def _read(client: Client, found) -> Submission:
+    """Kaggle's scores are text, '' where there are none."""
+    error = client.scrub(line(found.error_description or "")) or None
+    return Submission(
+        ref=int(found.ref or 0),
+        file=str(found.file_name or ""),
+        message=str(found.description or ""),
+        date=str(found.date or "")[:19],
+        status=found.status.name.lower(),
+        public=_number(found.public_score),
+        private=_number(found.private_score),
+        error=error,
+    )
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text) if text else None
+    except ValueError:
+        return None
+    return value if value is not None and isfinite(value) else None

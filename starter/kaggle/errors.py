@@ -1,0 +1,125 @@
+"""What goes wrong with Kaggle, each kind with its exit code and one line that says what to do."""
+
+import json
+
+from starter.recipe import UserError
+
+SETTINGS = "https://www.kaggle.com/settings/api"
+PLACES = (
+    f"create a token at {SETTINGS} and put it into KAGGLE_API_TOKEN or ~/.kaggle/access_token "
+    "(or a user name and a key into KAGGLE_USERNAME and KAGGLE_KEY, or ~/.kaggle/kaggle.json)"
+)
+
+
+class NotSignedIn(UserError):
+    """No kaggle package, no credentials, or ones that Kaggle does not accept."""
+
+    exit_code = 4
+
+
+class Refused(UserError):
+    """Kaggle understood, and will not: rules not accepted, no such competition, closed."""
+
+    exit_code = 5
+
+
+class LimitReached(UserError):
+    """No submission is left today, or for ever."""
+
+    exit_code = 6
+
+
+class NotReached(UserError):
+    """No connection, no answer in time, a fault of Kaggle's: nothing was taken, send it again."""
+
+    exit_code = 8
+
+
+class TooManyRequests(NotReached):
+    """429: Kaggle did not look at the request."""
+
+
+class Unsure(UserError):
+    """The connection broke after the upload and Kaggle does not list the file (yet)."""
+
+    exit_code = 9
+
+
+class NotScored(UserError):
+    """Kaggle took the file and could not score it."""
+
+    exit_code = 10
+
+
+class NoScoreYet(UserError):
+    """Kaggle took the file and has no score for it in the time given."""
+
+    exit_code = 11
+
+
+def explain(error: Exception, competition: str, source: str, timeout: float) -> UserError:
+    """What went wrong on the way to Kaggle, and what to do, in one line without a secret.
+
+    source: where the credentials come from. timeout: seconds that an answer was waited for.
+    """
+    import requests
+
+    if isinstance(error, requests.HTTPError):
+        return _refusal(error, competition, source)
+    if isinstance(error, json.JSONDecodeError):
+        return NotReached(
+            "Kaggle's answer is a web page, not data (it is under maintenance, or a proxy wants a "
+            "sign-in): open https://www.kaggle.com in a browser, then send it again"
+        )
+    if isinstance(error, requests.ConnectionError):
+        return NotReached(
+            f"no connection to Kaggle ({type(error).__name__}): check the network and https_proxy; "
+            "in a Kaggle notebook switch Internet on"
+        )
+    if isinstance(error, requests.Timeout):
+        return NotReached(f"Kaggle did not answer within {timeout:g} s: send it again")
+    header = (requests.exceptions.InvalidHeader, UnicodeError)
+    if isinstance(error, header) or "header" in str(error).lower():  # its text repeats the token
+        return NotSignedIn(
+            f"the credentials from {source} hold a character that is no part of them, such as "
+            "a line break: paste them again"
+        )
+    if not isinstance(error, OSError):
+        return Refused(f"the kaggle client refuses: {line(error)}")
+    return NotReached(f"sending failed ({type(error).__name__}: {line(error)}): send it again")
+
+
+def _refusal(error, competition: str, source: str) -> UserError:
+    """What an HTTP status means here. `error`: a requests.HTTPError."""
+    status = error.response.status_code if error.response is not None else 0
+    said = f"({status}: {line(error)})"
+    page = f"https://www.kaggle.com/competitions/{competition}"
+    if status == 401:
+        return NotSignedIn(f"Kaggle does not accept the credentials from {source} {said}: {PLACES}")
+    if not competition and status in (403, 404):
+        return Refused(f"Kaggle refuses, or knows nothing of that name {said}")
+    if status == 403:
+        return Refused(
+            f"Kaggle refuses {said}: join the competition and accept its rules at {page}/rules, "
+            "then send it again"
+        )
+    if status == 404:
+        return Refused(
+            f"Kaggle knows no competition {competition!r} {said}: the slug is the last part of its "
+            "address; set submission.competition or give --competition SLUG"
+        )
+    if status == 429:
+        return TooManyRequests(
+            f"too many requests to Kaggle {said}: wait some minutes, then send it again"
+        )
+    if status >= 500:
+        return NotReached(f"Kaggle has a fault {said}: wait some minutes, then send it again")
+    if "daily" in said.lower() or "allowance" in said.lower():
+        return LimitReached(f"Kaggle refuses {said}: the allowance starts anew at 00:00 UTC")
+    rules = f"; the rules are at {page}" if competition else ""
+    return Refused(f"Kaggle refuses {said}: mend that{rules}")
+
+
+def line(text: object) -> str:
+    """Text of others as one line of bounded length."""
+    return " ".join(str(text).split())[:400]

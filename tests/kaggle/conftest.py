@@ -1,0 +1,185 @@
+"""A Kaggle on 127.0.0.1, a file to hand in, and `submit.py` as a user and as a caller runs it."""
+
+import json
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from starter.kaggle import client, competition
+from tests.conftest import ROOT
+from tests.kaggle.stub import KEY, SECRETS, TOKEN, USER, KaggleStub
+
+BY_KEY = {"KAGGLE_USERNAME": USER, "KAGGLE_KEY": KEY}
+BY_TOKEN = {"KAGGLE_API_TOKEN": TOKEN}
+CREDENTIALS = {"key": BY_KEY, "token": BY_TOKEN}
+NOWHERE = "http://127.0.0.1:9"  # the discard port: refused at once
+OURS = ("kaggle_", "verbose", "xdg_config_home")
+
+
+@pytest.fixture
+def kaggle():
+    with KaggleStub() as stub:
+        yield stub
+
+
+@pytest.fixture
+def csv(tmp_path):
+    """A filled submission, beside the sample it answers; the bytes are easily spoiled ones."""
+    score_P = np.random.default_rng(0).uniform(-1, 1, 3000).astype(np.float32)
+    sample = "".join(f"a{p}.jpg b{p}.jpg,0\n" for p in range(3000))
+    (tmp_path / "sample.csv").write_text(f"ID,Label\n{sample}Ünï ⊕.jpg,0\n", encoding="utf-8")
+    rows = "".join(f"a{p}.jpg b{p}.jpg,{s:.9g}\r\n" for p, s in enumerate(score_P))
+    path = tmp_path / "mine.csv"
+    path.write_bytes(f"ID,Label\r\n{rows}Ünï ⊕.jpg,7".encode())
+    return path
+
+
+def environment(home, proxy: str, **more: str) -> dict[str, str]:
+    """This one without anything that could reach Kaggle; the client sees only the stub.
+
+    KAGGLE_API_ENVIRONMENT=LOCALHOST is the client's own switch to http://localhost/api, and a
+    proxy leads that to the stub's port.
+    """
+    kept = {
+        name: value for name, value in os.environ.items()
+        if not name.lower().startswith(OURS) and not name.lower().endswith("_proxy")
+    }  # fmt: skip
+    return kept | {
+        "HOME": str(home), "OMP_NUM_THREADS": "1", "KAGGLE_API_ENVIRONMENT": "LOCALHOST",
+        "http_proxy": proxy, "https_proxy": NOWHERE, "no_proxy": "", "NO_PROXY": "",
+    } | more  # fmt: skip
+
+
+@pytest.fixture
+def as_user(tmp_path):
+    """Runs a command as a user does, in a home of its own; no secret may come out of it."""
+    home = tmp_path / "home"
+    home.mkdir()
+
+    def run(proxy: str, *arguments: str, **env: str) -> subprocess.CompletedProcess:
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=ROOT, env=environment(home, proxy, **env), capture_output=True, text=True,
+            timeout=60,
+        )  # fmt: skip
+        told = done.stdout + done.stderr
+        assert "Traceback" not in told, told[-3000:]
+        assert_no_secret(told, tmp_path)
+        return done
+
+    run.home = home
+    return run
+
+
+@pytest.fixture
+def hand_in(as_user, csv):
+    """`submit.py` for the file `csv`."""
+
+    def run(proxy: str, *arguments: str, **env: str) -> subprocess.CompletedProcess:
+        return as_user(proxy, "submit.py", *handing_in(csv), *arguments, **env)
+
+    run.home = as_user.home
+    return run
+
+
+def handing_in(csv) -> list[str]:
+    folder = csv.parent
+    return [str(csv), "--sample", str(folder / "sample.csv"), "--competition", "stub-comp",
+            "--ledger", str(folder / "ledger.jsonl")]  # fmt: skip
+
+
+def assert_no_secret(told: str, folder) -> None:
+    """Neither in what was printed nor in the ledger."""
+    ledger = folder / "ledger.jsonl"
+    told += ledger.read_text() if ledger.is_file() else ""
+    assert not [secret for secret in SECRETS if secret in told]
+
+
+def refused(done, code: int, *words: str) -> None:
+    """The exit code, one last line with the words of the fix, nothing on standard output."""
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == code and done.stdout == "", done.stdout + done.stderr
+    assert last.startswith("error: "), done.stderr
+    assert not [word for word in words if word not in last], last
+
+
+def lines_of(ledger) -> list[dict]:
+    """The lines of a ledger."""
+    return [json.loads(line) for line in ledger.read_text().splitlines()] if ledger.exists() else []
+
+
+RECIPE = """\
+name: mine
+data: {root: ROOT}
+stages: {classify: {epochs: 1, loss: [{kind: softmax}]}}
+submission: {competition: stub-comp, sample: ROOT/sample.csv}
+"""
+
+
+@pytest.fixture
+def run_folder(csv):
+    """What train.py and verify.py leave of a run, without weights."""
+    folder = csv.parent / "runs" / "mine"
+    predictions = folder / "classify" / "predictions"
+    predictions.mkdir(parents=True)
+    (folder / "verify").mkdir()
+    np.savez(predictions / "best.npz", correct_M=np.arange(100) < 80)
+    (folder / "recipe.yaml").write_text(RECIPE.replace("ROOT", csv.parent.as_posix()))
+    (folder / "submission.csv").write_bytes(csv.read_bytes())
+    (folder / "code.diff").write_text("+changed\n")
+    (folder / "environment.json").write_text(json.dumps({"commit": "0123abcdef"}))
+    (folder / "best.json").write_text(json.dumps({"stage": "classify"}))
+    val = {"eer": 0.05, "accuracy": 0.99, "pairs": 500, "intervals": {"eer": [0.04, 0.06]}}
+    result = {"stage": "classify", "weights": None, "val": val, "dev_accuracy": 0.8}
+    (folder / "verify" / "result.json").write_text(json.dumps(result))
+    return folder
+
+
+@pytest.fixture(params=list(CREDENTIALS))
+def credentials(request):
+    """Both forms, one after the other."""
+    return CREDENTIALS[request.param]
+
+
+@pytest.fixture
+def in_process(kaggle, tmp_path, monkeypatch, credentials):
+    """The client in this process, its address of Kaggle replaced by the stub's, in a hurry."""
+    for name in list(os.environ):
+        if name.lower().startswith(OURS) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("https_proxy", NOWHERE)
+    for name, value in credentials.items():
+        monkeypatch.setenv(name, value)
+    pytest.importorskip("kaggle")
+    from kaggle import api
+    from kagglesdk import kaggle_env
+
+    monkeypatch.setattr(api, "config_values", {})
+    monkeypatch.setitem(kaggle_env._env_to_endpoint, kaggle_env.KaggleEnv.PROD, kaggle.url)
+    monkeypatch.setattr(competition, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(competition, "LONGEST_WAIT", 0.05)
+    monkeypatch.setattr(client, "TIMEOUT", (1.0, 5.0))
+    return kaggle
+
+
+@pytest.fixture
+def door(in_process, csv, capsys, monkeypatch, tmp_path):
+    """`submit.py` in this process: runs a command, returns code, out, err; see `hand_in`."""
+    import submit
+
+    monkeypatch.setattr(submit.door, "set_up_logging", lambda: None)
+
+    def run(*arguments: str) -> SimpleNamespace:
+        code = submit.main(list(arguments))
+        out, err = capsys.readouterr()
+        assert_no_secret(out + err, tmp_path)
+        return SimpleNamespace(returncode=code, stdout=out, stderr=err)
+
+    run.file = lambda *arguments: run(*handing_in(csv), *arguments)
+    run.ledger = csv.parent / "ledger.jsonl"
+    return run
