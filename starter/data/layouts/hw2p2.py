@@ -23,7 +23,7 @@ from starter.data.layouts.disk import (
 )
 from starter.data.layouts.draft import Draft
 from starter.data.layouts.pairfile import read_pairs, refuse_unmeasurable
-from starter.data.layouts.survey import Survey
+from starter.data.layouts.survey import Survey, settle
 from starter.recipe import UserError
 from starter.recipe.schema.data import DataSection
 
@@ -71,7 +71,7 @@ def find_base(root: Path) -> Path:
         return root
     inside = scan(root).folders
     found = [root / name for name in inside if (root / name / CLASSIFY).is_dir()]
-    found = found or [path.parent for path in Survey(root).named([CLASSIFY])]
+    found = found or [path.parent for path in Survey(root).folders if path.name == CLASSIFY]
     if len(found) == 1:
         return found[0]
     if found:
@@ -85,19 +85,19 @@ def find_base(root: Path) -> Path:
 
 
 def _find_splits(base: Path, data: DataSection) -> dict[str, Path]:
-    parts = {}
+    parts, classify = {}, settle(base / CLASSIFY)
     for key, usual in folders.USUAL.items():
         name = getattr(data.splits, key)
         if name is not None:
-            parts[key] = find_named(base / CLASSIFY, key, name, base)
+            parts[key] = find_named(classify, key, name, base)
             continue
-        found = find_usual(base / CLASSIFY, usual)
+        found = find_usual(classify, usual)
         if found is not None:
             parts[key] = found
         elif key != "test":
             raise UserError(
-                f"{base / CLASSIFY}: no split {key}; it has "
-                f"{some(scan(base / CLASSIFY).folders)} (other names go under data.splits)"
+                f"{classify}: no split {key}; it has "
+                f"{some(scan(classify).folders)} (other names go under data.splits)"
             )
     return parts
 
@@ -153,7 +153,7 @@ def read_labels(folder: Path, base: Path) -> Labelled | None:
     path = folder / "labels.txt"
     if not path.is_file():
         return None
-    images = folder / "images" if (folder / "images").is_dir() else folder
+    images = settle(folder / "images") if (folder / "images").is_dir() else folder
     present = set(scan(images).images)
     prefix = relative(images, base)
     found = Labelled(path, [], [], [])
@@ -213,7 +213,7 @@ def _known(listed: Labelled, number: dict[str, int]) -> list[int]:
 
 def _add_pairs(draft: Draft, base: Path, folder_name: str) -> None:
     """Both pair files and the images they name."""
-    folder = base / folder_name
+    folder = settle(base / folder_name)
     paths = {split: _find_pair_file(base, folder, f"{split}_pairs") for split in ("val", "test")}
     files = {split: path for split, path in paths.items() if path is not None}
     if not files:

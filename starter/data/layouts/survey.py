@@ -8,8 +8,9 @@ from typing import NamedTuple
 from starter.data.layouts.disk import IMAGE_SUFFIXES, some
 from starter.recipe import UserError
 
-DEEPEST = 6  # /kaggle/input/competitions/<slug>/classification/classification/train
+DEEPEST = 8  # /kaggle/input/datasets/<owner>/<set>/<slug>/classification/classification/train
 CLASSES = 64  # a folder of more holds classes, not parts of a set: it is not entered
+SIDES = (("verification", "verif", "ver_"), ("classification", "classif", "cls_"))
 TEXT_SUFFIXES = (".txt", ".csv", ".tsv")
 
 
@@ -49,17 +50,8 @@ class Survey:
         for name in names:
             found = [path for path in self.folders if path.name.lower() == name.lower()]
             if found:
-                return list(dict.fromkeys(map(self.settle, found)))
+                return list(dict.fromkeys(map(settle, found)))
         return []
-
-    def settle(self, path: Path) -> Path:
-        """The folder, or the only one in it where that has the same name."""
-        while True:
-            inside = self.folders.get(path) or _list(path)
-            names = inside.folders
-            if inside.images or len(names) != 1 or names[0].lower() != path.name.lower():
-                return path
-            path = path / names[0]
 
     def texts(self, names: Iterable[str]) -> list[Path]:
         """Text files of the first of these names (in any case) that there are."""
@@ -82,10 +74,20 @@ class Survey:
         """Which competition of a pair of them a path belongs to: "classification" or
         "verification", by the innermost folder that says so, or None."""
         for part in reversed(path.relative_to(self.root).parts):
-            for side in ("verification", "classification"):
-                if side[:5] in part.lower():
+            for side, inside, start in SIDES:
+                if inside in part.lower() or part.lower().startswith(start):
                     return side
         return None
+
+
+def settle(path: Path) -> Path:
+    """The folder, or the only one in it where that has the same name."""
+    while True:
+        inside = _list(path)
+        names = inside.folders
+        if inside.images or len(names) != 1 or names[0].lower() != path.name.lower():
+            return path
+        path = path / names[0]
 
 
 def only(found: list[Path], what: str, root: Path) -> Path | None:
