@@ -1,5 +1,6 @@
 """`python -m starter.data`: what it finds in a set whose faults are known, and pairs it writes."""
 
+import itertools
 import json
 import shutil
 
@@ -29,6 +30,13 @@ def put(path, image, *options):
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), image, list(options))
     return path
+
+
+def apart(a, b) -> float:
+    """How unlike two pictures are, made grey and 8 pixels small."""
+    small = [cv2.resize(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2GRAY), (8, 8),
+                        interpolation=cv2.INTER_AREA).astype(float) for path in (a, b)]  # fmt: skip
+    return float(np.abs(small[0] - small[1]).mean())
 
 
 @pytest.fixture
@@ -123,6 +131,12 @@ def test_pairs_are_written_in_the_competitions_format(tmp_path, capsys, hard):
     assert len({frozenset((row.a, row.b)) for row in rows}) == 20
     twins = sum(int(row.a[1]) // 2 == int(row.b[1]) // 2 for row in rows if not row.same)
     assert twins == 10 if hard else twins < 10
+    if hard:  # the ten of all genuine pairs that look least alike
+        held = {row.a[:2] for row in rows} | {row.b[:2] for row in rows}
+        files = [sorted(root.glob(f"{who}/*.png")) for who in held]
+        every = [apart(a, b) for own in files for a, b in itertools.combinations(own, 2)]
+        kept = [apart(root / row.a, root / row.b) for row in rows if row.same]
+        assert sorted(kept) == pytest.approx(sorted(every)[-10:])
     assert main(["pairs", str(recipe), *keys, "--out", str(out)]) == 2
     assert "is there already" in capsys.readouterr().err
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from starter.data import load_catalog
-from starter.data.layouts import disk
+from starter.data.layouts import disk, survey
 from starter.recipe import UserError
 from tests.data.trees import section, write
 from tests.data.years import YEARS, text
@@ -198,3 +198,22 @@ def test_a_picture_of_each_known_person_makes_no_pairs(tmp_path):
     catalog = load_catalog(section(tmp_path, expected.layout))
     assert catalog.pairs == {} and len(catalog.gallery.dev_Q) == 0
     assert np.array_equal(catalog.gallery.identity_G, [0, 1])
+
+
+def test_a_picture_beside_the_folders_hides_nothing(tmp_path):
+    expected = YEARS["F21"](tmp_path)
+    wanted = load_catalog(section(tmp_path, "auto")).fingerprint()
+    for place in (tmp_path, tmp_path / "train_data", tmp_path / "val_data"):
+        write(place / "preview.png")
+    found = load_catalog(section(tmp_path, "auto"))
+    assert list(found.classes) == expected.classes and found.fingerprint() == wanted
+
+
+def test_a_root_of_very_many_folders_is_looked_into_no_further(tmp_path, monkeypatch, caplog):
+    YEARS["F26"](tmp_path)
+    for i in range(9):
+        (tmp_path / "aaa" / str(i)).mkdir(parents=True)
+    monkeypatch.setattr(survey, "MOST", 3)
+    with pytest.raises(UserError, match="fits no layout"):
+        load_catalog(section(tmp_path, "auto", splits={"train": "nowhere"}))
+    assert "holds more than 3 folders" in caplog.text

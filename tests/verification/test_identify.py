@@ -159,3 +159,10 @@ def test_shuffled_folds_are_balanced_and_follow_the_seed():
     assert np.array_equal(fold_P, shuffled_folds(same_P, 10, 0))
     assert not np.array_equal(fold_P, shuffled_folds(same_P, 10, 1))
     assert cross_validate(np.zeros(12), np.arange(12) < 6) == {}
+
+
+def test_an_image_never_finds_itself():
+    angle_N = np.deg2rad([0, 180, 100, 260])  # the other of the class is the farthest of all
+    emb_ND = np.stack([np.cos(angle_N), np.sin(angle_N)], axis=1)
+    found = retrieve(emb_ND, np.array([0, 0, 1, 1]), (1, 2))
+    assert found["recall_at"] == {1: 0.0, 2: 0.0} and found["map_at_r"] == 0.0

@@ -1,5 +1,6 @@
 """Where things lie under a root: the names of its folders and text files, a few levels deep."""
 
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -8,8 +9,11 @@ from typing import NamedTuple
 from starter.data.layouts.disk import IMAGE_SUFFIXES, some
 from starter.recipe import UserError
 
+log = logging.getLogger(__name__)
+
 DEEPEST = 8  # /kaggle/input/datasets/<owner>/<set>/<slug>/classification/classification/train
 CLASSES = 64  # a folder of more holds classes, not parts of a set: it is not entered
+MOST = 20_000  # folders looked into, in about a second: data.root may be a whole disk
 SIDES = (("verification", "verif", "ver_"), ("classification", "classif", "cls_"))
 TEXT_SUFFIXES = (".txt", ".csv", ".tsv")
 
@@ -23,12 +27,12 @@ class Folder(NamedTuple):
 
     @property
     def holds_classes(self) -> bool:
-        """Folders and no images: perhaps a folder per class."""
-        return bool(self.folders) and not self.images
+        """Folders, and hardly an image beside them: perhaps a folder per class."""
+        return bool(self.folders) and self.images <= len(self.folders)
 
 
 class Survey:
-    """The folders under a root, breadth first, without entering those that hold images."""
+    """The folders under a root, breadth first, without entering those of many classes."""
 
     def __init__(self, root: Path):
         self.root = root
@@ -37,8 +41,12 @@ class Survey:
         for _ in range(DEEPEST + 1):
             below = []
             for path in level:
+                if len(self.folders) == MOST:
+                    log.warning("%s holds more than %d folders; no more were looked into",
+                                root, MOST)  # fmt: skip
+                    return
                 found = self.folders[path] = _list(path)
-                if not found.images and len(found.folders) <= CLASSES:
+                if len(found.folders) <= CLASSES:
                     below += [path / name for name in found.folders]
             level = below
 
