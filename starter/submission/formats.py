@@ -85,14 +85,19 @@ def fill(
         if class_of_test is not None and wants_numbers(sample, asked, classes):
             numbered = True
             note += "; the sample has numbers for classes, so each is written as its place in order"
-    if FORMATS[format].upload != "submission.csv":
-        note += f"; the course names this file {FORMATS[format].upload}"
+    note += _upload(format)
     if numbered and class_of_test is not None:
         place = {name: str(k) for k, name in enumerate(classes)}
         class_of_test = [place[name] for name in class_of_test]
     answer = _answers(asked, class_of_test, pair_names, score_P, match_of_face)
     rows = [(name, answer(ask)) for name, ask in zip(ids, asked, strict=True)]
     return Table(header, rows, note)
+
+
+def _upload(format: str) -> str:
+    """What the course's starter calls the file, where that is not submission.csv."""
+    name = FORMATS[format].upload
+    return "" if name == "submission.csv" else f"; the course names this file {name}"
 
 
 def _default(

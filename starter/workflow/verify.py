@@ -66,12 +66,7 @@ def verify(run: str | Path, *, overrides: Sequence[str] = (), stage: str | None 
         _save_threshold(folder, trained, result["val"])
     classes = trained.classify(items_U, emb_UD)
     result["classes_from"] = classes.source
-    for split in ("dev", "test"):
-        index_M = catalog.index(split)
-        if len(index_M) and (catalog.label_N[index_M] >= 0).all():
-            predicted_M = classes.of(index_M)
-            accuracy = float((predicted_M == catalog.label_N[index_M]).mean())
-            result[f"{split}_accuracy"] = accuracy
+    result |= _accuracies(catalog, classes)
     result |= write_submission(folder, recipe, catalog, scores.get("test"), classes, matches)
     result |= answer_demo(folder, recipe)
     write_json(folder.verify / "result.json", result)
@@ -165,6 +160,17 @@ def _measure(recipe: Recipe, catalog: Catalog, scores: dict[str, np.ndarray]) ->
             seed=recipe.seed,
         )
     return result
+
+
+def _accuracies(catalog: Catalog, classes) -> dict[str, float]:
+    """{"dev_accuracy", "test_accuracy"}: of the splits whose classes are known."""
+    found = {}
+    for split in ("dev", "test"):
+        index_M = catalog.index(split)
+        if len(index_M) and (catalog.label_N[index_M] >= 0).all():
+            predicted_M = classes.of(index_M)
+            found[f"{split}_accuracy"] = float((predicted_M == catalog.label_N[index_M]).mean())
+    return found
 
 
 def _save_threshold(folder: RunFolder, trained: "Trained", metrics: dict) -> None:
