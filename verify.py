@@ -59,6 +59,7 @@ def block(result: dict) -> str:
         lines.append(f"{name:<12} {values}{mark}")
     if "val" in result:
         lines.append(f"{'validation':<12} {metrics(result['val'])}")
+    lines += measured(result)
     for split in ("dev", "test"):
         if f"{split}_accuracy" in result:
             lines.append(f"{split:<12} accuracy {door.percent(result[f'{split}_accuracy'])}")
@@ -71,13 +72,34 @@ def block(result: dict) -> str:
         lines.append(f"{'answers':<12} " + ", ".join(parts) + " (held back until now)")
     lines.append(f"{'classes':<12} {result['classes_from']}")
     if result["submission"] is None:
-        lines.append(f"{'submission':<12} none: the data has no test images and no test pairs")
+        lines.append(f"{'submission':<12} none: the data has nothing to predict")
         return "\n".join(lines)
     checked = f", checked against {result['sample']}" if result["sample"] else ""
     lines.append(f"{'submission':<12} {result['submission']}: {result['rows']} rows{checked}")
     lines.append(f"{'files':<12} {result['run']}/ (recipe, checkpoints, metrics.jsonl, verify/)")
     lines.append(f"{'next':<12} python submit.py {result['run']} --dry-run")
     return "\n".join(lines)
+
+
+def measured(result: dict) -> list[str]:
+    """Accuracy over folds, retrieval and 1:N identification, each where there is one."""
+    lines = []
+    if "folds" in result:
+        found = result["folds"]
+        whose = "shuffled" if found["shuffled"] else "of the set"
+        error = door.percent(found["standard_error"])
+        lines.append(f"{'folds':<12} accuracy {door.percent(found['accuracy'])} +- {error} over "
+                     f"{found['folds']} ({whose})")  # fmt: skip
+    if "retrieval" in result:
+        found = result["retrieval"]
+        recall = ", ".join(f"@{k} {door.percent(v)}" for k, v in found["recall_at"].items())
+        lines.append(f"{'retrieval':<12} recall{recall}, mAP@R {door.percent(found['map_at_r'])}")
+    if "identification" in result:
+        found = result["identification"]
+        ranks = ", ".join(f"rank-{k} {door.percent(v)}" for k, v in found["cmc"].items())
+        lines.append(f"{'1:N':<12} accuracy {door.percent(found['accuracy'])} (threshold fitted on "
+                     f"the same {found['probes']} probes), {ranks or 'no rank'}")  # fmt: skip
+    return lines
 
 
 def metrics(found: dict) -> str:

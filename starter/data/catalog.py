@@ -1,6 +1,6 @@
 """The one in-memory form of a competition.
 
-Shapes: N items (images), M items of one split, P pairs, H W image.
+Shapes: N items (images), M items of one split, P pairs, H W image; Gallery has its own.
 """
 
 import hashlib
@@ -22,12 +22,36 @@ TRAIN, DEV, TEST, VERIFY = range(len(SPLITS))
 class Pairs:
     """Pairs of a catalog's items to compare.
 
-    a_P, b_P: int64 item indices. same_P: bool, or None where nobody knows.
+    a_P, b_P: int64 item indices. same_P: bool, or None where nobody knows. fold_P: the part of a
+    k-fold protocol each belongs to, where the set has one. text_P: both names as the pair file
+    spells them, where that may differ from the items' bare names.
     """
 
     a_P: np.ndarray
     b_P: np.ndarray
     same_P: np.ndarray | None
+    fold_P: np.ndarray | None = None
+    text_P: Sequence[str] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Gallery:
+    """Known people, and probes to find among them (1:N identification, F22 to S24).
+
+    Shapes: G images of known people, Q labelled probes, T probes nobody has labelled.
+
+    known_G, dev_Q, test_T: int64 items. identity_G: int64, index into `people`; answer_Q: the
+    same, -1 where the probe is nobody known. no_match: what a submission writes for nobody, or
+    None where every probe is somebody.
+    """
+
+    people: tuple[str, ...]
+    known_G: np.ndarray
+    identity_G: np.ndarray
+    dev_Q: np.ndarray
+    answer_Q: np.ndarray
+    test_T: np.ndarray
+    no_match: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +68,7 @@ class Catalog:
         array_N: the images themselves, uint8 (N,H,W) or (N,H,W,3), or None for files.
         identity_N: int64 identity of every item, held-out identities too, -1 unknown; None
             where the identities of labelled pairs are not known.
+        gallery: known people and the probes to find among them, or None.
     """
 
     root: Path | None
@@ -54,6 +79,7 @@ class Catalog:
     pairs: dict[str, Pairs]
     array_N: np.ndarray | None = None
     identity_N: np.ndarray | None = None
+    gallery: Gallery | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -101,6 +127,13 @@ class Catalog:
             digest.update(name.encode())
             for side in (pairs.a_P, pairs.b_P, pairs.same_P):
                 digest.update(b"?" if side is None else side.astype("<i8").tobytes())
+            if pairs.fold_P is not None:
+                digest.update(pairs.fold_P.astype("<i8").tobytes())
+        if self.gallery is not None:
+            digest.update("\0".join(self.gallery.people).encode())
+            for known in (self.gallery.known_G, self.gallery.identity_G, self.gallery.dev_Q,
+                          self.gallery.answer_Q, self.gallery.test_T):  # fmt: skip
+                digest.update(known.astype("<i8").tobytes())
         return digest.hexdigest()
 
     def place(self) -> str:

@@ -46,11 +46,18 @@ def make_pairs(identity_N: np.ndarray, index_M: np.ndarray, count: int, seed: in
     Raises:
         UserError: fewer such pairs exist, saying how many.
     """
+    return draw_pairs(identity_N, index_M, count // 2, count - count // 2, seed)
+
+
+def draw_pairs(
+    identity_N: np.ndarray, index_M: np.ndarray, genuine: int, impostor: int, seed: int
+) -> Pairs:
+    """`make_pairs` with a number of each kind."""
+    count = genuine + impostor
     rng = np.random.default_rng(seed)
     identity_M = identity_N[index_M]
     order_M = np.argsort(identity_M, kind="stable")
     _, start_K, size_K = np.unique(identity_M[order_M], return_index=True, return_counts=True)
-    genuine, impostor = count // 2, count - count // 2
     _refuse_too_many(genuine, impostor, size_K)
     same_a, same_b = _genuine(start_K, size_K, genuine, rng)
     other_a, other_b = _impostor(start_K, size_K, impostor, rng)
@@ -63,8 +70,13 @@ def make_pairs(identity_N: np.ndarray, index_M: np.ndarray, count: int, seed: in
 
 def most_pairs(identity_M: np.ndarray) -> int:
     """The largest count that `make_pairs` can draw from images of these identities."""
+    return 2 * min(pairs_there_are(identity_M))
+
+
+def pairs_there_are(identity_M: np.ndarray) -> tuple[int, int]:
+    """Genuine and impostor pairs between images of these identities."""
     genuine_K, impostor = _capacity(np.unique(identity_M, return_counts=True)[1])
-    return 2 * min(int(genuine_K.sum()), impostor)
+    return int(genuine_K.sum()), impostor
 
 
 def _capacity(size_K: np.ndarray) -> tuple[np.ndarray, int]:

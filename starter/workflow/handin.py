@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,8 +26,9 @@ class Handin:
 
 
 def write_submission(
-    folder: RunFolder, recipe: Recipe, catalog, score_P: np.ndarray | None, classes
-) -> dict:
+    folder: RunFolder, recipe: Recipe, catalog, score_P: np.ndarray | None, classes,
+    match_of_face: Sequence[str] = (),
+) -> dict:  # fmt: skip
     """Writes submission.csv as the sample asks, or the default of `submission.format`.
 
     Raises:
@@ -34,8 +36,8 @@ def write_submission(
     """
     test_M = catalog.index("test")
     pairs = catalog.pairs.get("test")
-    if not len(test_M) and pairs is None:
-        log.info("nothing to submit: the data has no test images and no test pairs")
+    if not len(test_M) and pairs is None and not match_of_face:
+        log.info("nothing to submit: the data has no test images, test pairs or unknown faces")
         return {"submission": None}
     sample = sample_path(recipe)
     names = [catalog.submission_name(i) for i in test_M]
@@ -54,6 +56,8 @@ def write_submission(
         pair_names=pair_names,
         score_P=score_P,
         classes=catalog.classes,
+        match_of_face=match_of_face,
+        pair_ids=None if pairs is None else pairs.text_P,
     )
     if table.note:
         log.info("submission: %s", table.note)

@@ -38,6 +38,7 @@ def verify(run: str | Path, *, overrides: Sequence[str] = (), stage: str | None 
     from starter.data import load_catalog
     from starter.training.checkpoint import write_json
     from starter.workflow.handin import answer_demo, write_submission
+    from starter.workflow.identified import find_alike, find_known, over_folds
     from starter.workflow.trained import open_stage
 
     folder, recipe = open_run(run, overrides)
@@ -57,17 +58,16 @@ def verify(run: str | Path, *, overrides: Sequence[str] = (), stage: str | None 
     }
     scores = _score_pairs(folder, catalog, items_U, emb_UD)
     result |= _measure(recipe, catalog, scores)
+    result |= over_folds(catalog, scores, recipe.seed)
+    result |= find_alike(catalog, items_U, emb_UD)
+    identification, matches = find_known(catalog, items_U, emb_UD)
+    result |= identification
     if "val" in result:
         _save_threshold(folder, trained, result["val"])
     classes = trained.classify(items_U, emb_UD)
     result["classes_from"] = classes.source
-    for split in ("dev", "test"):
-        index_M = catalog.index(split)
-        if len(index_M) and (catalog.label_N[index_M] >= 0).all():
-            predicted_M = classes.of(index_M)
-            accuracy = float((predicted_M == catalog.label_N[index_M]).mean())
-            result[f"{split}_accuracy"] = accuracy
-    result |= write_submission(folder, recipe, catalog, scores.get("test"), classes)
+    result |= _accuracies(catalog, classes)
+    result |= write_submission(folder, recipe, catalog, scores.get("test"), classes, matches)
     result |= answer_demo(folder, recipe)
     write_json(folder.verify / "result.json", result)
     return result
@@ -120,9 +120,13 @@ def verify_pair(
 
 def _wanted(catalog: Catalog) -> np.ndarray:
     """Every image that a score or a class is asked of, once: items_U, ascending."""
-    parts = [catalog.index("dev"), catalog.index("test")]
+    from starter.workflow.identified import retrieved
+
+    parts = [catalog.index("dev"), catalog.index("test"), retrieved(catalog)]
     for pairs in catalog.pairs.values():
         parts += [pairs.a_P, pairs.b_P]
+    if catalog.gallery is not None:
+        parts += [catalog.gallery.known_G, catalog.gallery.dev_Q, catalog.gallery.test_T]
     return np.unique(np.concatenate(parts))
 
 
@@ -156,6 +160,17 @@ def _measure(recipe: Recipe, catalog: Catalog, scores: dict[str, np.ndarray]) ->
             seed=recipe.seed,
         )
     return result
+
+
+def _accuracies(catalog: Catalog, classes) -> dict[str, float]:
+    """{"dev_accuracy", "test_accuracy"}: of the splits whose classes are known."""
+    found = {}
+    for split in ("dev", "test"):
+        index_M = catalog.index(split)
+        if len(index_M) and (catalog.label_N[index_M] >= 0).all():
+            predicted_M = classes.of(index_M)
+            found[f"{split}_accuracy"] = float((predicted_M == catalog.label_N[index_M]).mean())
+    return found
 
 
 def _save_threshold(folder: RunFolder, trained: "Trained", metrics: dict) -> None:

@@ -250,3 +250,84 @@ def test_a_class_folder_is_written_as_its_place_where_the_sample_has_numbers(tmp
     sample.write_text("id,label\n0.jpg,n000001\n1.jpg,n000001\n")
     table = fill(sample, "classification", **options)
     assert [row[1] for row in table.rows] == ["n000009", "n000001"]
+
+
+NINE = ["0.jpg", "1.jpg", "2.jpg"]
+ROW_SCORES = f"0,{S0}\n1,{S1}\n"
+PAIR_SCORES = f"v/a.jpg v/b.jpg,{S0}\nv/c.jpg v/a.jpg,{S1}\n"
+MATCHED = "id,label\n0,n000100\n1,n000000\n2,n000200\n"
+# Written by hand from the starters' cells: classes are n000002 and n000010, ImageFolder's 0 and 1.
+BY_HAND = {
+    "s19_classification": "id,label\n0,n000010\n1,n000002\n2,n000010\n",
+    "s20_classification": "Id,Category\n0.jpg,n000010\n1.jpg,n000002\n2.jpg,n000010\n",
+    "s21_classification": "id,label\n0.jpg,n000010\n1.jpg,n000002\n2.jpg,n000010\n",
+    "f21_classification": "id,label\n0.jpg,n000010\n1.jpg,n000002\n2.jpg,n000010\n",
+    **dict.fromkeys(
+        [f"{year}_classification" for year in ("s22", "f22", "s23", "f23", "s24")],
+        "id,label\n0.jpg,1\n1.jpg,0\n2.jpg,1\n",
+    ),
+    **dict.fromkeys(["s19_verification", "s20_verification"], f"trial,score\n{PAIR_SCORES}"),
+    **dict.fromkeys(["f20_verification", "s21_verification", "f21_verification"],
+                    f"Id,Category\n{PAIR_SCORES}"),
+    "s22_verification": f"id,match\n{ROW_SCORES}",
+    **dict.fromkeys(
+        ["identification", *(f"{y}_identification" for y in ("f22", "s23", "f23", "s24"))], MATCHED
+    ),
+    **dict.fromkeys(
+        [f"{y}_verification" for y in ("f24", "s25", "f25", "s26")], f"ID,Label\n{ROW_SCORES}"
+    ),
+    "f26_combined": "ID,Label\n0.jpg,n000010\n1.jpg,n000002\n2.jpg,n000010\n" + PAIR_SCORES,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("format", BY_HAND)
+def test_a_years_file_equals_one_written_by_hand(format, tmp_path):
+    faces = ["n000100", "n000000", "n000200"] if "identification" in format else []
+    table = fill(
+        None, format, test_names=NINE, class_of_test=["n000010", "n000002", "n000010"],
+        pair_names=PAIRS, score_P=SCORES, classes=["n000002", "n000010"], match_of_face=faces,
+        pair_ids=["v/a.jpg v/b.jpg", "v/c.jpg v/a.jpg"],
+    )  # fmt: skip
+    write(table, tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text() == BY_HAND[format]
+    early = "verification_early_submission.csv"
+    assert (early in table.note) == (format[:3] in ("f24", "s25", "f25", "s26"))
+    assert ("unverified" in table.note) == (format == "f26_combined")
+
+
+def test_every_format_a_recipe_may_name_is_known_and_written_by_hand_here():
+    import typing
+
+    from starter.recipe.schema.verify import SubmissionSection
+    from starter.submission.years import FORMATS
+
+    allowed = typing.get_args(SubmissionSection.model_fields["format"].annotation)
+    assert set(allowed) == set(FORMATS) == set(BY_HAND) | set(DEFAULTS)
+
+
+def faces_of(sample, format="verification", faces=("n1", "n0", "n2"), names=()):
+    return fill(sample, format, test_names=list(names), class_of_test=["7"] * len(names),
+                pair_names=[], score_P=None, classes=["7"], match_of_face=faces)  # fmt: skip
+
+
+def test_a_sample_of_row_numbers_asks_for_unknown_faces(tmp_path):
+    sample = tmp_path / "sample.csv"
+    sample.write_text("id,label\n2,n000000\n0,n000000\n1,n000000\n")
+    assert faces_of(sample).rows == rows("2|0|1", "n2", "n1", "n0")
+    assert "3 rows ask for who an unknown face is" in faces_of(sample).note
+    assert faces_of(sample, names=NINE).rows[0] == ("2", "n2")  # the labels are no numbers
+    sample.write_text("id,label\n0,0\n1,0\n2,0\n")
+    assert faces_of(sample, "f22_identification", names=NINE).rows[2] == ("2", "n2")
+    assert faces_of(sample, "f22_classification", names=NINE).rows[2] == ("2", "0")
+    with pytest.raises(UserError, match="fit both the test images and the unknown faces"):
+        faces_of(sample, names=NINE)
+    sample.write_text("id,label\n0,0\n1,0\n")
+    with pytest.raises(UserError, match="or 3 unknown faces"):
+        faces_of(sample)
+
+
+def test_a_format_the_data_cannot_give_says_what_it_can(answer):
+    with pytest.raises(UserError, match=r"no unknown faces \(it has test images and test pairs\)"):
+        answer(None, "s23_identification")
+    with pytest.raises(UserError, match=r"no test pairs; .*set submission\.format=identification"):
+        faces_of(None)

@@ -1,17 +1,25 @@
 """One reader per way a data set lies on disk; each returns a Catalog."""
 
+import logging
 from pathlib import Path
 
 from starter.data.catalog import Catalog
-from starter.data.layouts import arrays, folders, hw2p2
+from starter.data.layouts import arrays, course, cub, folders, hw2p2, lfw, omniglot, table
 from starter.data.layouts.disk import expand_root
+from starter.data.layouts.recognise import name_of, recognise
 from starter.recipe.schema.data import DataSection
+
+log = logging.getLogger(__name__)
 
 READERS = {
     "hw2p2": hw2p2.read,
+    **dict.fromkeys(course.FAMILIES, course.read),
     "folders": folders.read,
-    "mnist": arrays.read,
-    "cifar10": arrays.read,
+    "csv": table.read,
+    "lfw": lfw.read,
+    "cub": cub.read,
+    "omniglot": omniglot.read,
+    **dict.fromkeys(arrays.KINDS, arrays.read),
 }
 
 
@@ -21,7 +29,20 @@ def load_catalog(data: DataSection) -> Catalog:
     Raises:
         UserError: in one line, what is wrong with it, where, and what to do.
     """
+    if data.layout == "auto":
+        data, why = settle(data)
+        log.info("data.layout: %s", why)
     return READERS[data.layout](data)
+
+
+def settle(data: DataSection) -> tuple[DataSection, str]:
+    """The section with its layout recognised where that is auto, and the reason in words."""
+    if data.layout != "auto":
+        return data, f"{data.layout} ({name_of(data.layout)}), as the recipe says"
+    fit = recognise(expand_root(data.root), data)
+    known = data.model_copy(update={"layout": fit.layout, "root": str(fit.root)})
+    return known, (f"recognised {fit.layout} ({name_of(fit.layout)}) at {fit.root} by "
+                   f"{', '.join(fit.there)}")  # fmt: skip
 
 
 def resolve_root(data: DataSection) -> Path:
@@ -30,6 +51,7 @@ def resolve_root(data: DataSection) -> Path:
     Raises:
         UserError: no such folder; the message says what is there instead.
     """
+    data, _ = settle(data)
     root = expand_root(data.root)
     if data.layout == "hw2p2":
         return hw2p2.find_base(root)

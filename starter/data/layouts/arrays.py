@@ -1,4 +1,4 @@
-"""MNIST and CIFAR-10 as torchvision's readers expect them on disk: images in one array."""
+"""MNIST, FashionMNIST and CIFAR as torchvision's readers expect them: images in one array."""
 
 import pickle
 from pathlib import Path
@@ -13,8 +13,12 @@ from starter.recipe.schema.data import DataSection
 
 EXPECTED = {
     "mnist": "MNIST/raw/train-images-idx3-ubyte and its three fellows",
+    "fashion_mnist": "FashionMNIST/raw/train-images-idx3-ubyte and its three fellows",
     "cifar10": "cifar-10-batches-py/data_batch_1 and its fellows",
+    "cifar100": "cifar-100-python/train, test and meta",
 }
+KINDS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10",
+         "cifar100": "CIFAR100"}  # fmt: skip
 
 
 def read(data: DataSection) -> Catalog:
@@ -25,12 +29,12 @@ def read(data: DataSection) -> Catalog:
     Raises:
         UserError: files absent or damaged; a split that is no part of the set.
     """
-    root = expand_root(data.root)
+    root = expand_root(data.root, make=data.download)
     second = _second_split(data)
     draft = Draft(root=None, identities=[])
     images = []
     for part, split in (("train", TRAIN), ("test", second)):
-        image_M, label_M, draft.identities = _read_part(data.layout, root, part)
+        image_M, label_M, draft.identities = _read_part(data, root, part)
         images.append(image_M)
         draft.add(split, [f"{part}/{i}" for i in range(len(label_M))], label_M.tolist())
     draft.array_N = np.concatenate(images)
@@ -50,13 +54,16 @@ def _second_split(data: DataSection) -> int:
     return DEV if splits.dev else TEST
 
 
-def _read_part(layout: str, root: Path, part: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
+def _read_part(
+    data: DataSection, root: Path, part: str
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Images uint8 (M,H,W) or (M,H,W,3), labels int64, class names."""
     from torchvision import datasets
 
-    kind = {"mnist": datasets.MNIST, "cifar10": datasets.CIFAR10}[layout]
+    layout = data.layout
+    kind = getattr(datasets, KINDS[layout])
     try:
-        found = kind(root, train=part == "train", download=False)
+        found = kind(root, train=part == "train", download=data.download)
     except (RuntimeError, ValueError, OSError, EOFError, pickle.UnpicklingError) as error:
         raise UserError(
             f"data.root: {root} holds no readable {kind.__name__} ({EXPECTED[layout]}): "
@@ -65,4 +72,5 @@ def _read_part(layout: str, root: Path, part: str) -> tuple[np.ndarray, np.ndarr
     label_M = np.asarray(found.targets, np.int64)
     if layout == "mnist":
         return found.data.numpy(), label_M, [str(k) for k in range(10)]
-    return found.data, label_M, list(found.classes)
+    image_M = found.data.numpy() if layout == "fashion_mnist" else found.data
+    return image_M, label_M, list(found.classes)

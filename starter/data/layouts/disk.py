@@ -1,12 +1,15 @@
 """What readers need of a disk: folders, image names and text lines, one scan a folder."""
 
 import difflib
+import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from starter.recipe import UserError
+
+log = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = (
     ".jpg", ".jpeg", ".png", ".bmp", ".pgm", ".ppm", ".webp", ".tif", ".tiff",
@@ -41,8 +44,15 @@ def scan(folder: Path) -> Listing:
     return Listing(sorted(images), sorted(folders))
 
 
-def expand_root(text: str) -> Path:
-    """data.root with ~ and $NAME expanded; UserError with what lies nearby when it is absent."""
+KAGGLE = Path("/kaggle/input")  # where a notebook finds its data, read-only
+
+
+def expand_root(text: str, *, make: bool = False) -> Path:
+    """data.root with ~ and $NAME expanded; UserError with what lies nearby when it is absent.
+
+    Kaggle has mounted the same data in more than one place: the others are looked at too.
+    make: the folder is made where it is absent (something is to be fetched into it).
+    """
     expanded = os.path.expandvars(text)
     root = Path(expanded).expanduser()
     if root.is_dir():
@@ -51,6 +61,13 @@ def expand_root(text: str) -> Path:
         raise UserError(f"data.root: {root} is a file; unpack it and name the folder")
     if "$" in expanded:
         raise UserError(f"data.root: {expanded}: an environment variable in it is not set")
+    elsewhere = next((path for path in _mounts(root) if path.is_dir()), None)
+    if elsewhere is not None:
+        log.info("data.root: %s is not there; %s is used", root, elsewhere)
+        return elsewhere
+    if make:
+        root.mkdir(parents=True)
+        return root
     parent = root.absolute().parent
     while not parent.is_dir():
         parent = parent.parent
@@ -58,6 +75,18 @@ def expand_root(text: str) -> Path:
     close = difflib.get_close_matches(root.name, near, n=1)
     hint = f"; did you mean {parent / close[0]}?" if close else ""
     raise UserError(f"data.root: no folder {root}; {parent} holds {some(near)}{hint}")
+
+
+def _mounts(root: Path) -> list[Path]:
+    """Other places for /kaggle/input/<slug>/...: under competitions/ and datasets/<owner>/."""
+    if not root.is_relative_to(KAGGLE) or root == KAGGLE:
+        return []
+    parts = root.relative_to(KAGGLE).parts
+    rest = Path(*(parts[1:] if parts[0] == "competitions" else parts))
+    if parts[0] == "datasets":
+        rest = Path(*parts[2:])
+    owners = sorted((KAGGLE / "datasets").glob("*"))
+    return [KAGGLE / "competitions" / rest, KAGGLE / rest, *(owner / rest for owner in owners)]
 
 
 def some(names: Iterable[str], most: int = 6) -> str:

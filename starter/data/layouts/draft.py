@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from starter.data.catalog import DEV, SPLITS, TEST, TRAIN, VERIFY, Catalog, Pairs
+from starter.data.catalog import DEV, SPLITS, TEST, TRAIN, VERIFY, Catalog, Gallery, Pairs
 from starter.data.pairs import hold_out_classes, make_pairs, most_pairs
 from starter.recipe import UserError
 from starter.recipe.schema.data import DataSection, PairsSection
@@ -31,6 +31,7 @@ class Draft:
     split: list[int] = field(default_factory=list)
     pairs: dict[str, Pairs] = field(default_factory=dict)
     array_N: np.ndarray | None = None
+    gallery: Gallery | None = None
 
     def add(self, split: int, names: Sequence[str], identity: Sequence[int] | None = None) -> None:
         """More items of a split; without identities where nobody knows them."""
@@ -56,11 +57,13 @@ class Draft:
             split_N = split_dev(identity_N, split_N, data.dev_fraction)
         catalog = self._label(identity_N, split_N)
         if wanted is None:
-            return catalog
+            return replace(catalog, identity_N=identity_N) if known_verify.any() else catalog
         index_M = np.flatnonzero((split_N == VERIFY) & (identity_N >= 0))
         count = wanted.count
         if data.pairs is None:  # nobody asked for a number: no more than there are
             count = min(count, most_pairs(identity_N[index_M]))
+            if count < 2:  # a picture of each: nobody can be compared with themself
+                return replace(catalog, identity_N=identity_N)
         made = make_pairs(identity_N, index_M, count, wanted.seed)
         return replace(catalog, pairs=self.pairs | {"val": made}, identity_N=identity_N)
 
@@ -95,6 +98,7 @@ class Draft:
             classes=tuple(self.identities[k] for k in class_K),
             pairs=self.pairs,
             array_N=self.array_N,
+            gallery=self.gallery,
         )
 
 

@@ -3,9 +3,7 @@
 A split is a labels.txt beside images/, or a folder per identity; test may be unlabelled.
 """
 
-import csv
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +22,8 @@ from starter.data.layouts.disk import (
     some,
 )
 from starter.data.layouts.draft import Draft
+from starter.data.layouts.pairfile import read_pairs, refuse_unmeasurable
+from starter.data.layouts.survey import Survey, settle
 from starter.recipe import UserError
 from starter.recipe.schema.data import DataSection
 
@@ -39,15 +39,6 @@ class Labelled(NamedTuple):
     names: list[str]  # relative to the base folder
     labels: list[int]
     lines: list[int]
-
-
-class Row(NamedTuple):
-    """A line of a pair file."""
-
-    line: int
-    a: str
-    b: str
-    same: bool | None
 
 
 def read(data: DataSection) -> Catalog:
@@ -74,11 +65,13 @@ def read(data: DataSection) -> Catalog:
 
 
 def find_base(root: Path) -> Path:
-    """The folder that holds cls_data: root, or one folder in it (root/hw2p2_data)."""
+    """The folder that holds cls_data: root, or one folder in it (root/hw2p2_data), or the only one
+    deeper down (/kaggle/input/<slug>/hw2p2_data)."""
     if (root / CLASSIFY).is_dir():
         return root
     inside = scan(root).folders
     found = [root / name for name in inside if (root / name / CLASSIFY).is_dir()]
+    found = found or [path.parent for path in Survey(root).folders if path.name == CLASSIFY]
     if len(found) == 1:
         return found[0]
     if found:
@@ -92,19 +85,19 @@ def find_base(root: Path) -> Path:
 
 
 def _find_splits(base: Path, data: DataSection) -> dict[str, Path]:
-    parts = {}
+    parts, classify = {}, settle(base / CLASSIFY)
     for key, usual in folders.USUAL.items():
         name = getattr(data.splits, key)
         if name is not None:
-            parts[key] = find_named(base / CLASSIFY, key, name, base)
+            parts[key] = find_named(classify, key, name, base)
             continue
-        found = find_usual(base / CLASSIFY, usual)
+        found = find_usual(classify, usual)
         if found is not None:
             parts[key] = found
         elif key != "test":
             raise UserError(
-                f"{base / CLASSIFY}: no split {key}; it has "
-                f"{some(scan(base / CLASSIFY).folders)} (other names go under data.splits)"
+                f"{classify}: no split {key}; it has "
+                f"{some(scan(classify).folders)} (other names go under data.splits)"
             )
     return parts
 
@@ -160,15 +153,17 @@ def read_labels(folder: Path, base: Path) -> Labelled | None:
     path = folder / "labels.txt"
     if not path.is_file():
         return None
-    images = folder / "images" if (folder / "images").is_dir() else folder
+    images = settle(folder / "images") if (folder / "images").is_dir() else folder
     present = set(scan(images).images)
     prefix = relative(images, base)
     found = Labelled(path, [], [], [])
     seen: dict[str, int] = {}
     for line, text in read_lines(path):
+        if line == 1 and _is_header(text):
+            continue
         name, label = _parse_label(f"{path}:{line}", text)
         if name not in present:
-            name = name.removeprefix("images/")
+            name = name.replace("\\", "/").removeprefix("images/")
         if name not in present:
             raise UserError(f"{path}:{line}: {images} has no image {name}")
         if name in seen:
@@ -183,6 +178,12 @@ def read_labels(folder: Path, base: Path) -> Labelled | None:
         log.warning("%s: %d images are not in labels.txt and are left out", images,
                     len(present) - len(seen))  # fmt: skip
     return found
+
+
+def _is_header(text: str) -> bool:
+    """Words that name columns: neither an image nor a number."""
+    name, _, label = text.rpartition(" ")
+    return bool(name) and not name.lower().endswith(IMAGE_SUFFIXES) and not label.isdecimal()
 
 
 def _parse_label(place: str, text: str) -> tuple[str, int]:
@@ -212,7 +213,7 @@ def _known(listed: Labelled, number: dict[str, int]) -> list[int]:
 
 def _add_pairs(draft: Draft, base: Path, folder_name: str) -> None:
     """Both pair files and the images they name."""
-    folder = base / folder_name
+    folder = settle(base / folder_name)
     paths = {split: _find_pair_file(base, folder, f"{split}_pairs") for split in ("val", "test")}
     files = {split: path for split, path in paths.items() if path is not None}
     if not files:
@@ -224,13 +225,8 @@ def _add_pairs(draft: Draft, base: Path, folder_name: str) -> None:
         raise UserError(f"{next(iter(files.values()))}: its images' folder {folder} is missing")
     present = set(scan(folder).images)
     rows = {split: read_pairs(path, present, folder) for split, path in files.items()}
-    if "val" in rows and rows["val"][0].same is None:
-        raise UserError(f"{files['val']}:{rows['val'][0].line}: validation pairs need a label, "
-                        "0 or 1, after the two names")  # fmt: skip
-    kinds = {row.same for row in rows.get("val", [])}
-    if len(kinds) == 1:
-        raise UserError(f"{files['val']}: every pair is {'1' if kinds.pop() else '0'}; genuine (1) "
-                        "and impostor (0) pairs are both needed to measure an EER")  # fmt: skip
+    if "val" in rows:
+        refuse_unmeasurable(files["val"], rows["val"])
     names = sorted({name for part in rows.values() for row in part for name in (row.a, row.b)})
     item = {name: len(draft.names) + i for i, name in enumerate(names)}
     prefix = relative(folder, base)
@@ -254,44 +250,3 @@ def _find_pair_file(base: Path, verify: Path, stem: str) -> Path | None:
     if len(found) > 1:
         log.warning("%s is used, not %s", found[0], some(map(str, found[1:])))
     return found[0] if found else None
-
-
-def read_pairs(path: Path, present: set[str], folder: Path) -> list[Row]:
-    """Rows of a pair file: two names and perhaps 0 or 1, parted by commas or by spaces.
-
-    It may start with a header, whatever its suffix. A name's directory part is dropped where the
-    folder has no such path. Either every row has a label or none has.
-    """
-    lines = read_lines(path)
-    comma = bool(lines) and "," in lines[0][1]
-    if lines and not _cells(lines[0][1], comma)[0].lower().endswith(IMAGE_SUFFIXES):
-        lines = lines[1:]
-    if not lines:
-        raise UserError(f"{path}: holds no pairs")
-    rows = [_parse_pair(f"{path}:{n}", n, _cells(text, comma), present, folder)
-            for n, text in lines]  # fmt: skip
-    for row in rows:
-        if (row.same is None) != (rows[0].same is None):
-            state = "no label" if row.same is None else "a label"
-            raise UserError(f"{path}:{row.line}: {state}, unlike line {rows[0].line}")
-    return rows
-
-
-def _cells(text: str, comma: bool) -> list[str]:
-    return [cell.strip() for cell in next(csv.reader([text]))] if comma else text.split()
-
-
-def _parse_pair(
-    place: str, line: int, cells: Sequence[str], present: set[str], folder: Path
-) -> Row:
-    if len(cells) not in (2, 3):
-        raise UserError(f"{place}: expected two names and perhaps 0 or 1, found {len(cells)} parts")
-    names = []
-    for cell in cells[:2]:
-        name = cell if cell in present else cell.replace("\\", "/").rsplit("/", 1)[-1]
-        if name not in present:
-            raise UserError(f"{place}: {folder} has no image {cell}")
-        names.append(name)
-    if len(cells) == 3 and cells[2] not in ("0", "1"):
-        raise UserError(f"{place}: the label {cells[2]!r} is neither 0 nor 1")
-    return Row(line, names[0], names[1], cells[2] == "1" if len(cells) == 3 else None)

@@ -9,6 +9,9 @@ from starter.recipe.schema.base import Misfit, Positive, Section
 Statistics = Annotated[tuple[float, ...], Field(strict=False, min_length=1, max_length=3)]
 
 
+DOWNLOADABLE = ("mnist", "fashion_mnist", "cifar10", "cifar100", "omniglot")
+
+
 class DemoSection(Section):
     """The built-in competition, drawn at `data.root` when nothing is there yet."""
 
@@ -47,12 +50,52 @@ class SplitsSection(Section):
     ] = None
 
 
+class CsvSection(Section):
+    """The table of layout csv: a header, then a row an image."""
+
+    file: Annotated[
+        str | None, Field(description="the table, under data.root; else the only one that fits")
+    ] = None
+    path: Annotated[str | None, Field(description="column of image paths; else recognised")] = None
+    label: Annotated[str | None, Field(description="column of classes; else recognised")] = None
+    split: Annotated[
+        str | None, Field(description="column of train, dev, test, verify; else recognised")
+    ] = None
+    delimiter: Annotated[
+        str | None, Field(min_length=1, max_length=1, description="else recognised")
+    ] = None
+
+
+class LfwSection(Section):
+    """Which of the two views of LFW."""
+
+    view: Annotated[
+        Literal[1, 2], Field(description="1 for choosing models, 2 for reporting over 10 folds")
+    ] = 1
+    fold: Annotated[
+        int | None,
+        Field(ge=1, le=10, description="of view 2: train on the other nine folds' people"),
+    ] = None
+
+
+class CubSection(Section):
+    """Which task CUB-200-2011 is."""
+
+    task: Annotated[
+        Literal["classes", "retrieval"],
+        Field(description="its own train and test images, or classes 101 to 200 never trained on"),
+    ] = "classes"
+
+
 class DataSection(Section):
     """What there is to see and where it lies."""
 
     layout: Annotated[
-        Literal["hw2p2", "folders", "mnist", "cifar10"],
-        Field(description="how the set lies on disk"),
+        Literal[
+            "auto", "hw2p2", "hw2p2_f22", "hw2p2_s22", "hw2p2_f20", "hw2p2_s19", "folders", "csv",
+            "lfw", "cub", "omniglot", "mnist", "fashion_mnist", "cifar10", "cifar100",
+        ],
+        Field(description="how the set lies on disk; auto recognises it"),
     ] = "hw2p2"
     root: Annotated[str, Field(min_length=1, description="the folder; ~ and $NAME are expanded")]
     image_size: Annotated[
@@ -73,6 +116,12 @@ class DataSection(Section):
     demo: Annotated[
         DemoSection | None, Field(description="draw the built-in competition at root")
     ] = None
+    download: Annotated[
+        bool, Field(description="fetch the set into root first, where torchvision can")
+    ] = False
+    csv: Annotated[CsvSection, Field(description="where layout csv finds what")] = CsvSection()
+    lfw: Annotated[LfwSection, Field(description="which view of LFW")] = LfwSection()
+    cub: Annotated[CubSection, Field(description="which task of CUB-200-2011")] = CubSection()
     cache: Annotated[str, Field(description="folder for the packed images")] = "cache"
     workers: Annotated[
         Annotated[int, Field(ge=0)] | Literal["auto"],
@@ -82,11 +131,16 @@ class DataSection(Section):
     @model_validator(mode="after")
     def _statistics_fit(self) -> "DataSection":
         counts = "1 value" if self.channels == 1 else f"1 or {self.channels} values"
-        mistakes = [
+        mistakes: list[tuple[tuple[str | int, ...], str]] = [
             ((key,), f"should have {counts}: one for each channel (got {list(values)})")
             for key, values in (("mean", self.mean), ("std", self.std))
             if len(values) not in (1, self.channels)
         ]
+        if self.lfw.fold is not None and self.lfw.view == 1:
+            mistakes.append((("lfw", "fold"), "is of view 2; set lfw.view: 2 or leave it out"))
+        if self.download and self.layout not in DOWNLOADABLE:
+            mistakes.append((("download",), f"torchvision fetches {', '.join(DOWNLOADABLE)}; for "
+                             f"layout {self.layout} unpack the files yourself"))  # fmt: skip
         if self.std and min(self.std) <= 0:
             mistakes.append((("std",), f"should be greater than 0 (got {list(self.std)})"))
         if mistakes:

@@ -27,6 +27,14 @@ class SubmissionSection(Section):
         str | None, Field(description="sample submission, absolute or under data.root")
     ] = None
     format: Annotated[
-        Literal["verification", "classification", "combined"],
+        Literal[
+            "verification", "classification", "identification", "combined", "s19_classification",
+            "s19_verification", "s20_classification", "s20_verification", "f20_verification",
+            "s21_classification", "s21_verification", "f21_classification", "f21_verification",
+            "s22_classification", "s22_verification", "f22_classification", "f22_identification",
+            "s23_classification", "s23_identification", "f23_classification",
+            "f23_identification", "s24_classification", "s24_identification", "f24_verification",
+            "s25_verification", "f25_verification", "s26_verification", "f26_combined",
+        ],
         Field(description="what to write where there is no sample"),
     ] = "verification"

@@ -1,0 +1,73 @@
+"""What a recipe's data is made of, and validation pairs for a set that ships none.
+
+    python -m starter.data inspect configs/hw2p2.yaml data.root=/kaggle/input/<slug>
+    python -m starter.data inspect configs/orl.yaml --json --picture orl.png
+    python -m starter.data pairs configs/orl.yaml --hard --out hard_pairs.txt
+"""
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+
+from starter.recipe import UserError, load
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m starter.data", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    commands = parser.add_subparsers(dest="command", required=True)
+    inspect = commands.add_parser("inspect", help="counts, sizes, faults, twins, leakage, pairs")
+    pairs = commands.add_parser("pairs", help="write validation pairs, 'a b 1' a line")
+    for command in (inspect, pairs):
+        command.add_argument("recipe", help="a recipe, e.g. configs/hw2p2.yaml")
+        command.add_argument("changes", nargs="*", metavar="key=value", help="over the recipe")
+        command.add_argument("--json", action="store_true", help="print the result as JSON")
+    inspect.add_argument("--picture", type=Path, metavar="PNG", help="draw samples and pairs")
+    inspect.add_argument("--threads", type=int, default=2, help="that decode (default 2)")
+    pairs.add_argument("--hard", action="store_true", help="impostors that look alike")
+    pairs.add_argument("--out", type=Path, default=Path("val_pairs.txt"), help="the file to write")
+    return parser.parse_args(arguments)
+
+
+def run_inspect(options: argparse.Namespace) -> None:
+    from starter.data.inspect import inspect, table
+
+    report, catalog, _ = inspect(load(options.recipe, options.changes).data, options.threads)
+    if options.picture:
+        from starter.data.inspect.sheet import draw
+
+        draw(catalog, options.picture)
+        report["picture"] = options.picture.as_posix()
+    print(json.dumps(report, indent=1) if options.json else table(report))
+
+
+def run_pairs(options: argparse.Namespace) -> None:
+    from starter.data.inspect.written import made_pairs, write_pairs
+
+    catalog, pairs = made_pairs(load(options.recipe, options.changes).data, hard=options.hard)
+    write_pairs(catalog, pairs, options.out)
+    assert pairs.same_P is not None
+    found = {"file": options.out.as_posix(), "pairs": len(pairs.a_P),
+             "genuine": int(pairs.same_P.sum()), "hard": options.hard,
+             "root": None if catalog.root is None else catalog.root.as_posix()}  # fmt: skip
+    text = f"{found['file']}: {found['pairs']} pairs, {found['genuine']} genuine"
+    print(json.dumps(found, indent=1) if options.json else f"{text}, of {found['root']}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        {"inspect": run_inspect, "pairs": run_pairs}[options.command](options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

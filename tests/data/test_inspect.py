@@ -1,0 +1,162 @@
+"""`python -m starter.data`: what it finds in a set whose faults are known, and pairs it writes."""
+
+import itertools
+import json
+import shutil
+
+import cv2
+import numpy as np
+import pytest
+
+from starter.data.__main__ import main
+from starter.data.inspect.twins import byte_twins, near_twins
+from starter.data.layouts.pairfile import read_pairs
+from tests.data.trees import competition, picture
+
+RECIPE = """\
+name: x
+data: {{layout: {layout}, root: {root}, image_size: 16}}
+stages: {{a: {{loss: [{{kind: softmax}}]}}}}
+"""
+
+
+def scene(seed: int, size: int = 48) -> np.ndarray:
+    """A picture large enough that its smoothed forms differ from those of other seeds."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+    return cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC)
+
+
+def put(path, image, *options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), image, list(options))
+    return path
+
+
+def apart(a, b) -> float:
+    """How unlike two pictures are, made grey and 8 pixels small."""
+    small = [cv2.resize(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2GRAY), (8, 8),
+                        interpolation=cv2.INTER_AREA).astype(float) for path in (a, b)]  # fmt: skip
+    return float(np.abs(small[0] - small[1]).mean())
+
+
+@pytest.fixture
+def faulty(tmp_path):
+    """Three classes of five and a dev split, with one fault of each kind; its recipe."""
+    root = tmp_path / "set"
+    for k, name in enumerate("abc"):
+        for i in range(5):
+            put(root / "train" / name / f"{i}.png", scene(10 * k + i))
+        put(root / "dev" / name / "0.png", scene(100 + k))
+    shutil.copy(root / "train/a/0.png", root / "dev/a/copied.png")  # across splits
+    shutil.copy(root / "train/a/1.png", root / "train/b/wrong.png")  # across labels
+    shutil.copy(root / "train/c/1.png", root / "train/c/again.png")
+    put(root / "dev/c/near.jpg", scene(21), cv2.IMWRITE_JPEG_QUALITY, 60)  # train/c/1, recompressed
+    put(root / "train/c/grey.png", cv2.cvtColor(scene(300, 32), cv2.COLOR_BGR2GRAY))
+    (root / "train/c/cut.png").write_bytes((root / "train/c/2.png").read_bytes()[:200])
+    (root / "train/b/empty.jpg").write_bytes(b"")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE.format(layout="auto", root=root.as_posix()))
+    return recipe
+
+
+def test_every_fault_is_found_and_nothing_else(faulty, capsys, tmp_path):
+    assert main(["inspect", str(faulty), "--json", "--picture", str(tmp_path / "p.png")]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["layout"] == "folders" and "recognised folders" in found["why"]
+    assert found["splits"] == {"train": 20, "dev": 5, "test": 0, "verify": 0}
+    assert found["per_class"]["least"] == 5 and found["per_class"]["most"] == 8
+    assert sum(n for *_, n in found["per_class"]["histogram"]) == 3
+    assert found["sizes"] == {"48x48": 22, "32x32": 1} and found["modes"] == {"RGB": 22, "L": 1}
+    assert found["undecodable"]["count"] == 2
+    said = " ".join(found["undecodable"]["examples"])
+    assert "cut.png: truncated PNG" in said and "empty.jpg: empty file" in said
+    same, near = found["byte_duplicates"], found["near_duplicates"]
+    assert (same["pairs"], same["across_splits"], same["across_labels"]) == (3, 1, 1)
+    assert same["across_splits_examples"] == [["train/a/0.png", "dev/a/copied.png"]]
+    assert same["across_labels_examples"] == [["train/a/1.png", "train/b/wrong.png"]]
+    assert same["examples"] == [["train/c/1.png", "train/c/again.png"]]
+    assert near["across_splits"] == near["pairs"] == 2 and near["across_labels"] == 0
+    assert {a for a, _ in near["across_splits_examples"]} == {"train/c/1.png", "train/c/again.png"}
+    sheet = cv2.imread(str(tmp_path / "p.png"))
+    assert sheet.shape == (2 * 68, 12 * 68, 3)
+    assert main(["inspect", str(faulty)]) == 0
+    text = capsys.readouterr().out
+    assert "across labels: train/a/1.png = train/b/wrong.png" in text and "undecodable  2" in text
+
+
+def test_leakage_pair_balance_and_what_the_pairs_can_tell(tmp_path, capsys):
+    root = competition(tmp_path / "set")
+    shutil.copy(root / "cls_data/train/images/train_000.jpg", root / "ver_data/a.jpg")
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE.format(layout="hw2p2", root=root.as_posix()))
+    assert main(["inspect", str(recipe), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["pairs"]["val"] == {"pairs": 2, "genuine": 1, "impostor": 1, "lowest_far": 1.0}
+    assert found["pairs"]["test"]["genuine"] is None
+    assert found["leakage"]["identities"] is None  # the set does not name them
+    assert found["leakage"]["twins"] >= 1 and found["byte_duplicates"]["across_splits"] >= 1
+    assert main(["pairs", str(recipe), "--out", str(tmp_path / "x.txt")]) == 2
+    assert "ships its own validation pairs" in capsys.readouterr().err
+
+
+def test_identities_held_out_do_not_leak(faulty, capsys):
+    (faulty.parent / "set/train/c/cut.png").unlink()
+    (faulty.parent / "set/train/b/empty.jpg").unlink()
+    extra = faulty.parent / "set/train/d"
+    for i in range(5):
+        put(extra / f"{i}.png", scene(400 + i))
+    changes = ["data.pairs.hold_out=2", "data.pairs.count=12"]
+    assert main(["inspect", str(faulty), *changes, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["leakage"]["identities"] == 0 and found["pairs"]["val"]["genuine"] == 6
+    assert found["classes"] == 2
+
+
+@pytest.mark.parametrize("hard", [False, True])
+def test_pairs_are_written_in_the_competitions_format(tmp_path, capsys, hard):
+    root = tmp_path / "set"
+    for k in range(6):
+        for i in range(5):  # classes of neighbouring numbers look alike
+            image = scene(k // 2).astype(int) + picture(10 * k + i, (48, 48, 3)) // 4
+            put(root / f"n{k}" / f"{i}.png", np.clip(image, 0, 255).astype(np.uint8))
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE.format(layout="folders", root=root.as_posix()))
+    out = tmp_path / "val_pairs.txt"
+    keys = ["data.pairs.hold_out=4", "data.pairs.count=20"]
+    assert main(["pairs", str(recipe), *keys, "--out", str(out), *["--hard"] * hard]) == 0
+    names = {path.relative_to(root).as_posix() for path in root.rglob("*.png")}
+    rows = read_pairs(out, names, root)
+    assert len(rows) == 20 and sum(bool(row.same) for row in rows) == 10
+    assert all((row.a[:2] == row.b[:2]) == row.same for row in rows)
+    assert len({frozenset((row.a, row.b)) for row in rows}) == 20
+    twins = sum(int(row.a[1]) // 2 == int(row.b[1]) // 2 for row in rows if not row.same)
+    assert twins == 10 if hard else twins < 10
+    if hard:  # the ten of all genuine pairs that look least alike
+        held = {row.a[:2] for row in rows} | {row.b[:2] for row in rows}
+        files = [sorted(root.glob(f"{who}/*.png")) for who in held]
+        every = [apart(a, b) for own in files for a, b in itertools.combinations(own, 2)]
+        kept = [apart(root / row.a, root / row.b) for row in rows if row.same]
+        assert sorted(kept) == pytest.approx(sorted(every)[-10:])
+    assert main(["pairs", str(recipe), *keys, "--out", str(out)]) == 2
+    assert "is there already" in capsys.readouterr().err
+
+
+def test_twins_by_brute_force():
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 256, (60, 64)).astype(np.uint8)
+    small[40:50] = np.clip(small[:10].astype(int) + rng.integers(-2, 3, (10, 64)), 0, 255)
+    small[50:] = 7  # nothing to see: not called twins of each other
+    found = {tuple(pair) for pair in near_twins(small, np.ones(60, bool))}
+    wanted = {(a, b) for b in range(50) for a in range(b)
+              if np.abs(small[a].astype(int) - small[b]).mean() <= 2}  # fmt: skip
+    assert len(wanted) == 10 and found <= wanted and len(found) >= 9
+    sums = np.array([3, 5, 3, 9, 5, 3], np.uint64)
+    valid = np.array([1, 1, 1, 1, 1, 0], bool)
+    assert sorted(map(tuple, byte_twins(sums, valid))) == [(0, 2), (1, 4)]
+
+
+@pytest.mark.parametrize("arguments", [["inspect", "no/such.yaml"], ["pairs", "no/such.yaml"]])
+def test_a_missing_recipe_is_a_line(arguments, capsys):
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
