@@ -8,6 +8,7 @@
 import argparse
 import json
 import sys
+from pathlib import Path
 
 from starter import door
 from starter.recipe import load, to_yaml
@@ -41,15 +42,19 @@ def main(arguments: list[str] | None = None) -> int:
             print(to_yaml(recipe), end="")
             return
         door.set_up_logging()
-        from starter.workflow import train
+        from starter.workflow import draw_report, train
 
         summary = train(recipe, stage=options.stage, fresh=options.fresh)
-        print(json.dumps(summary, indent=1) if options.json else table(recipe, summary))
+        report = draw_report(f"{recipe.runs}/{recipe.name}")
+        if options.json:
+            print(json.dumps(summary, indent=1))
+        else:
+            print(table(recipe, summary, report))
 
     return door.run(work)
 
 
-def table(recipe, summary: dict) -> str:
+def table(recipe, summary: dict, report: Path | None) -> str:
     """The stages side by side, and the next command."""
     rows = [("stage", "epochs", "minutes", "images/s", "accuracy", "EER", "AUC")]
     for name, stage in summary["stages"].items():
@@ -71,6 +76,7 @@ def table(recipe, summary: dict) -> str:
     folder = f"{recipe.runs}/{recipe.name}"
     return "\n".join(
         ["", *lines, "", f"* best of the run; everything is in {folder}",
+         *([f"report: {report.as_posix()}"] if report else []),
          f"next: python verify.py {folder}"]
     )  # fmt: skip
 

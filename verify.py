@@ -8,6 +8,7 @@
 import argparse
 import json
 import sys
+from pathlib import Path
 
 from starter import door
 
@@ -38,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
             text = answer(result)
         else:
             result = workflow.verify(options.run, overrides=options.changes, stage=options.stage)
-            text = block(result)
+            text = block(result, workflow.draw_report(options.run))
         print(json.dumps(result, indent=1) if options.json else text)
 
     return door.run(work)
@@ -50,7 +51,7 @@ def answer(result: dict) -> str:
     return f"{word}: score {result['score']:.4f}, threshold {result['threshold']:.4f}"
 
 
-def block(result: dict) -> str:
+def block(result: dict, report: Path | None) -> str:
     """What was reached and where it lies."""
     lines = [""]
     for name, stage in result["stages"].items():
@@ -71,6 +72,8 @@ def block(result: dict) -> str:
             parts.append(f"combined {answers['combined']:.4f}")
         lines.append(f"{'answers':<12} " + ", ".join(parts) + " (held back until now)")
     lines.append(f"{'classes':<12} {result['classes_from']}")
+    if report:
+        lines.append(f"{'report':<12} {report.as_posix()}")
     if result["submission"] is None:
         lines.append(f"{'submission':<12} none: the data has nothing to predict")
         return "\n".join(lines)

@@ -26,7 +26,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class StageJob:
-    """What a stage is given. `stop` is asked after every update and gives a reason or None."""
+    """What a stage is given.
+
+    `stop` is asked after every update and gives a reason or None; `after_epoch` is called when an
+    epoch's checkpoint is written.
+    """
 
     name: str
     folder: Path
@@ -36,6 +40,7 @@ class StageJob:
     parent: Checkpoint | None
     device: torch.device
     stop: Callable[[], str | None] = lambda: None
+    after_epoch: Callable[[], None] = lambda: None
 
     @property
     def section(self) -> StageSection:

@@ -16,6 +16,7 @@ from starter.training.evaluate import Evaluation, better, evaluate, monitored
 from starter.training.position import Position, resume, save
 from starter.training.precision import inference_precision
 from starter.training.progress import LOG_EVERY, MetricsFile, Progress
+from starter.training.shown import keep_first_batch, keep_result, keep_target_angles
 from starter.training.step import Setup, train_step
 from starter.training.watch import LossWatch
 
@@ -51,6 +52,8 @@ def run_stage(job: StageJob) -> Evaluation:
     setup.evaluated.load_state_dict(best.weights())
     found = _evaluate(job, setup, image_NHWC)
     _save_predictions(job, found)
+    options = _embed_options(job, setup)
+    keep_result(job.folder, setup.evaluated, job.catalog, image_NHWC, options, found)
     return found
 
 
@@ -71,6 +74,8 @@ def _train(
                     backbone_frozen=position.step < frozen_steps,
                     batchnorm_frozen=section.freeze.batchnorm,
                 )
+                if position.step == 0:
+                    keep_first_batch(job.folder, batch, image_NHWC, job.catalog.classes)
                 rate = setup.rate(position.step)
                 losses = train_step(setup, batch.image_BHWC, batch.label_B, position.step)
                 position.meter.add(position.step, rate, losses)
@@ -152,7 +157,9 @@ def _end_epoch(
     row |= means
     measured: dict[str, float | None] = {}
     if due:
-        measured = _evaluate(job, setup, image_NHWC).metrics
+        found = _evaluate(job, setup, image_NHWC)
+        keep_target_angles(job.folder, position.step, setup.evaluated, job.catalog, found)
+        measured = found.metrics
         name, value = monitored(measured, job.section.monitor)
         if better(value, position.best_value, name):
             position.best_step, position.best_value = position.step, value
@@ -162,6 +169,7 @@ def _end_epoch(
     metrics.write(row)
     log.info("%s", _line(job.name, epoch + 1, job.section.epochs, row))
     save(job, setup, position, measured)
+    job.after_epoch()
 
 
 def _line(stage: str, epoch: int, epochs: int, row: dict) -> str:
@@ -177,9 +185,12 @@ def _line(stage: str, epoch: int, epochs: int, row: dict) -> str:
 
 
 def _evaluate(job: StageJob, setup: Setup, image_NHWC: np.ndarray) -> Evaluation:
+    return evaluate(setup.evaluated, job.catalog, image_NHWC, _embed_options(job, setup))
+
+
+def _embed_options(job: StageJob, setup: Setup) -> EmbedOptions:
     precision = inference_precision(setup.precision.name, job.device.type)
-    options = EmbedOptions(job.recipe.verify.batch_size, job.device, precision)
-    return evaluate(setup.evaluated, job.catalog, image_NHWC, options)
+    return EmbedOptions(job.recipe.verify.batch_size, job.device, precision)
 
 
 def _save_predictions(job: StageJob, found: Evaluation) -> None:

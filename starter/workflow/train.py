@@ -9,6 +9,7 @@ import numpy as np
 from starter.recipe import UserError, differences, to_yaml
 from starter.recipe.schema import Recipe
 from starter.workflow.folder import RunFolder, code_difference, environment
+from starter.workflow.redraw import Redraw, draw_report
 from starter.workflow.stop import Stopper
 
 if TYPE_CHECKING:  # these import torch
@@ -57,6 +58,7 @@ def train(recipe: Recipe, *, stage: str | None = None, fresh: str | None = None)
             for name in names:
                 _run(folder, recipe, name, catalog, device, stopper)
         except Interrupted as error:
+            draw_report(folder.path, live=True)
             if fresh:
                 raise Interrupted(f"{error}; leave out --fresh {fresh} from now on") from None
             raise
@@ -209,6 +211,7 @@ def _run(
         parent=parent,
         device=device,
         stop=lambda: stopper.reason(section.max_hours),
+        after_epoch=Redraw(folder.path),
     )
     load_pack(catalog, job.image_size, recipe.data.channels, job.cache)
     with stopper.listening():

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -62,6 +62,7 @@ def verify(run: str | Path, *, overrides: Sequence[str] = (), stage: str | None 
     result |= find_alike(catalog, items_U, emb_UD)
     identification, matches = find_known(catalog, items_U, emb_UD)
     result |= identification
+    _keep_for_report(folder, catalog, scores)
     if "val" in result:
         _save_threshold(folder, trained, result["val"])
     classes = trained.classify(items_U, emb_UD)
@@ -171,6 +172,19 @@ def _accuracies(catalog: Catalog, classes) -> dict[str, float]:
             predicted_M = classes.of(index_M)
             found[f"{split}_accuracy"] = float((predicted_M == catalog.label_N[index_M]).mean())
     return found
+
+
+def _keep_for_report(folder: RunFolder, catalog: Catalog, scores: dict[str, np.ndarray]) -> None:
+    """shown/<name>.npz: scores of labelled pairs with what they should say."""
+    for name, pairs in catalog.pairs.items():
+        if pairs.same_P is None:
+            continue
+        kept: dict[str, Any] = {"score": scores[name], "same": pairs.same_P}
+        identity_P2 = catalog.identities(pairs)
+        if identity_P2 is not None:
+            kept["identity"] = identity_P2
+        (folder.verify / "shown").mkdir(exist_ok=True)
+        np.savez_compressed(folder.verify / "shown" / f"{name}.npz", **kept)
 
 
 def _save_threshold(folder: RunFolder, trained: "Trained", metrics: dict) -> None:

@@ -1,0 +1,143 @@
+"""Figures as files and as parts of the page, drawn anew only where what they show has changed.
+
+figures/<slug>.png and .svg, and figures/index.json with what each was made of: drawing a report
+again after an epoch costs as much as the curves that grew.
+"""
+
+import hashlib
+import html
+import json
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from starter.report import style
+from starter.report.figures import Figure
+from starter.report.read import UNREADABLE
+
+log = logging.getLogger(__name__)
+
+INDEX = "index.json"
+# What drawing raises for arrays of another kind or shape than a stage writes.
+ODD = (*UNREADABLE, IndexError, TypeError, AttributeError)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure as it goes into the page."""
+
+    slug: str
+    section: str
+    title: str
+    caption: str
+    svg: str
+
+
+def render(
+    folder: Path, figures: Sequence[Figure], problems: list[str], *, live: bool = False
+) -> list[Shown]:
+    """Draws what has changed into <folder>/figures and reads the rest back.
+
+    problems: figures that cannot be drawn are told here.
+    live: a stage is running; what only a finished one changes is left for later.
+    """
+    place = folder / "figures"
+    index, kept, shown = _read_index(place), {}, []
+    with style.settings():
+        for figure in figures:
+            key = _key(folder, figure)
+            entry = index.get(figure.slug)
+            svg = _read(place, figure.slug) if entry and entry["key"] == key else None
+            if svg is None and not (live and not figure.live):
+                caption = _draw(figure, place, problems)
+                entry = None if caption is None else {"key": key, "caption": caption}
+                svg = None if caption is None else _read(place, figure.slug)
+            if svg is None or entry is None:
+                continue
+            kept[figure.slug] = entry
+            svg = style.inline(svg, figure.slug, html.escape(figure.title))
+            shown.append(Shown(figure.slug, figure.section, figure.title, entry["caption"], svg))
+    if not live:
+        _remove(place, [slug for slug in index if slug not in kept])
+    new = (index if live else {}) | kept
+    if new != index:
+        write_text(place / INDEX, json.dumps(new, indent=1))
+    return shown
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces a file in one step: a browser that reads it meanwhile sees one or the other."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_text(text, encoding="utf-8", errors="replace")
+    os.replace(part, path)
+
+
+def _draw(figure: Figure, place: Path, problems: list[str]) -> str | None:
+    """Draws and saves; the caption, or None where there is nothing to draw, or it cannot be."""
+    try:
+        drawn = figure.draw()
+        if drawn is None:
+            return None
+        picture, caption = drawn
+        style.save(picture, place, figure.slug)
+    except ODD as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk, not the arrays
+        problems.append(f"{figure.title}: cannot be drawn from what was kept ({error})")
+        log.debug("%s", figure.slug, exc_info=True)
+        return None
+    return caption
+
+
+def _key(folder: Path, figure: Figure) -> str:
+    """Changes when a source does, or the code that draws."""
+    digest = hashlib.sha256(f"{_code()}\0{figure.title}".encode(errors="replace"))
+    for source in figure.sources:
+        try:
+            status = source.stat()
+        except OSError:
+            continue
+        text = f"{os.path.relpath(source, folder)}\0{status.st_size}\0{status.st_mtime_ns}\0"
+        digest.update(text.encode(errors="replace"))
+    return digest.hexdigest()[:32]
+
+
+@cache
+def _code() -> str:
+    """Of this room's source."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _read_index(place: Path) -> dict[str, dict]:
+    try:
+        found = json.loads((place / INDEX).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {
+        slug: entry for slug, entry in found.items()
+        if isinstance(entry, dict) and {"key", "caption"} <= set(entry)
+    }  # fmt: skip
+
+
+def _read(place: Path, slug: str) -> str | None:
+    """The SVG, where both files are there and whole."""
+    try:
+        svg = (place / f"{slug}.svg").read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
+    whole = svg.rstrip().endswith("</svg>") and (place / f"{slug}.png").is_file()
+    return svg if whole else None
+
+
+def _remove(place: Path, slugs: list[str]) -> None:
+    for slug in slugs:
+        for kind in ("png", "svg"):
+            (place / f"{slug}.{kind}").unlink(missing_ok=True)

@@ -1,0 +1,101 @@
+"""Run folders as a stage and verify leave them, made of drawn numbers: no training, no faces."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+RECIPE = """\
+name: {name}
+data: {{image_size: 16}}
+model: {{backbone: resnet10_small}}
+rules: {{max_parameters: 1000}}
+stages:
+  classify: {{epochs: 3, monitor: combined, optimizer: {{lr: 0.1}}}}
+  finetune: {{epochs: 2, monitor: combined, optimizer: {{lr: {lr}}}}}
+"""
+CLASSES = 6
+
+
+def make_run(folder: Path, *, name: str = "made", lr: float = 0.01, seed: int = 0, pairs: int = 200,
+             classes: list[str] | None = None) -> Path:  # fmt: skip
+    """A finished run of two stages with everything that a report may show."""
+    rng = np.random.default_rng(seed)
+    names = np.array(classes or [f"person {k}" for k in range(CLASSES)])
+    folder.mkdir(parents=True)
+    (folder / "recipe.yaml").write_text(RECIPE.format(name=json.dumps(name), lr=lr))
+    write(folder / "environment.json", {"device": "CPU", "commit": "0" * 40})
+    write(folder / "best.json", {"stage": "finetune"})
+    summary = {}
+    for i, (stage, epochs) in enumerate((("classify", 3), ("finetune", 2))):
+        place = folder / stage
+        place.mkdir()
+        rows = []
+        for epoch in range(1, epochs + 1):
+            step = 20 * epoch
+            rows.append({"kind": "interval", "step": step, "lr": 0.1 / epoch, "loss": 3 / epoch,
+                         "softmax": 2 / epoch, "triplet": 1 / epoch})  # fmt: skip
+            rows.append({"kind": "epoch", "step": step, "epoch": epoch, "loss": 3 / epoch,
+                         "accuracy": 0.5 + 0.1 * (epoch + i), "eer": 0.3 - 0.05 * (epoch + i),
+                         "auc": 0.8, "combined": 0.6, "images_per_second": 100.0,
+                         "data_wait": 0.02})  # fmt: skip
+        (place / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        write(place / "stage.json", {"finished": True, "gate": f"took {stage}"})
+        summary[stage] = {"epochs": epochs, "seconds": 60.0, "images_per_second": 100.0,
+                          "parameters": 900, "accuracy": 0.7 + 0.1 * i, "eer": 0.2 - 0.05 * i,
+                          "auc": 0.8, "monitor": 0.7}  # fmt: skip
+        keep_scores(place / "shown" / "scores.npz", rng, pairs, 1 + i)
+        keep_pictures(place / "shown", rng, names)
+    write(folder / "summary.json", {"stages": summary, "best": "finetune"})
+    keep_scores(folder / "verify" / "shown" / "val.npz", rng, pairs, 2.5)
+    write(folder / "verify" / "result.json", {
+        "stage": "finetune", "weights": "0", "dev_accuracy": 0.8,
+        "val": {"eer": 0.11, "impostor": pairs // 2, "intervals": {"eer": [0.08, 0.14]}},
+    })  # fmt: skip
+    return folder
+
+
+def keep_scores(path: Path, rng, pairs: int, apart: float) -> None:
+    same_P = np.arange(pairs) % 2 == 0
+    score_P = (0.1 * rng.standard_normal(pairs) + 0.1 * apart * same_P).astype(np.float32)
+    left_P = rng.integers(0, 12, pairs)
+    right_P = np.where(same_P, left_P, (left_P + rng.integers(1, 12, pairs)) % 12)
+    save(path, score=score_P, same=same_P, identity=np.stack([left_P, right_P], axis=1))
+
+
+def keep_pictures(place: Path, rng, names: np.ndarray) -> None:
+    def images(count):
+        return rng.integers(0, 256, (count, 16, 16, 3), dtype=np.uint8)
+
+    count = len(names)
+    label_M = np.repeat(np.arange(count), 8)
+    predicted_M = np.where(rng.random(len(label_M)) < 0.7, label_M, (label_M + 1) % count)
+    save(place / "classes.npz", classes=names, dev_label=label_M, dev_predicted=predicted_M,
+         train_label=label_M, train_predicted=label_M)  # fmt: skip
+    save(place / "images.npz", image=images(4), loss=np.array([4.0, 3, 2, 1]), label=names[[0] * 4],
+         predicted=names[[-1] * 4], name=np.array(["a.jpg"] * 4))  # fmt: skip
+    hardest = {}
+    for kind in ("genuine", "impostor"):
+        hardest |= {f"{kind}_a": images(3), f"{kind}_b": images(3),
+                    f"{kind}_score": np.array([0.1, 0.2, 0.3]),
+                    f"{kind}_name": np.array([["a", "b"]] * 3)}  # fmt: skip
+    save(place / "pairs.npz", **hardest)
+    centre_KD = rng.standard_normal((count, 8))
+    emb_MD = centre_KD[label_M] + 0.3 * rng.standard_normal((len(label_M), 8))
+    save(place / "map.npz", emb=emb_MD.astype(np.float32), name=names[label_M])
+    for step in (20, 40):
+        save(place / f"angles-{step:08d}.npz", own=rng.integers(0, 9, 180))
+    save(place / "angles.npz", **{key: rng.integers(0, 9, 180) for key in
+                                  ("dev_own", "dev_other", "train_own", "between", "nearest")},
+         by=np.array("class weights"))  # fmt: skip
+    save(place / "augmented.npz", before=images(6), seen=images(6), name=names[[0] * 6])
+
+
+def write(path: Path, value: dict) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(value))
+
+
+def save(path: Path, **arrays) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(path, **arrays)
