@@ -43,8 +43,9 @@ MISTAKES = {
     ),
     "one of a few words": (
         "root: somewhere", "root: x, layout: folder",
-        "good.yaml:2:25: data.layout: should be 'hw2p2', 'folders', 'mnist' or 'cifar10'; "
-        "did you mean 'folders'? (got 'folder')",
+        "good.yaml:2:25: data.layout: should be 'auto', 'hw2p2', 'hw2p2_f22', 'hw2p2_s22', "
+        "'hw2p2_f20', 'hw2p2_s19', 'folders', 'csv', 'lfw', 'cub', 'omniglot', 'mnist', "
+        "'fashion_mnist', 'cifar10' or 'cifar100'; did you mean 'folders'? (got 'folder')",
     ),
     "unknown kind": (
         "kind: arcface", "kind: arcfase",
@@ -167,8 +168,8 @@ MISTAKES = {
     ),
     "from scratch, pretrained": (
         "{backbone: resnet18", "{pretrained: true, backbone: timm/resnet18",
-        "good.yaml:5:21: model.pretrained: rules.from_scratch forbids it; set one of them to "
-        "false",
+        "good.yaml:5:21: model.pretrained: rules.from_scratch forbids it; leave it out, or set the "
+        "rule to false",
     ),
 }  # fmt: skip
 

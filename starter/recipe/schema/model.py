@@ -21,8 +21,8 @@ class ModelSection(Section):
     pool: Annotated[
         Literal["auto", "avg", "gem", "flatten", "depthwise"],
         Field(
-            description="of the last map: its average, generalised mean, every place by itself or "
-            "a weight per place (these two for aligned faces of one size); auto: as published"
+            description="of the last map: average, generalised mean, every place, a weight per "
+            "place; auto: as published"
         ),
     ] = "auto"
     neck: Annotated[
