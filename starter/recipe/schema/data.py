@@ -113,6 +113,10 @@ class DataSection(Section):
         PairsSection | None,
         Field(description="make validation pairs, where the set ships none"),
     ] = None
+    imbalance: Annotated[
+        float,
+        Field(ge=1, description="leaves images out: the first class has this times the last"),
+    ] = 1.0
     demo: Annotated[
         DemoSection | None, Field(description="draw the built-in competition at root")
     ] = None
