@@ -87,15 +87,19 @@ def predict(
     image_NHWC: np.ndarray,
     options: EmbedOptions,
 ) -> np.ndarray:
-    """Classes of embeddings, int64 (M): by the head's margin-free logits, else nearest mean."""
+    """Classes of embeddings, int64 (M): by the head's margin-free logits, else nearest mean.
+
+    Only the catalog's `answers` are given.
+    """
+    answers = catalog.answers or len(catalog.classes)
     head = learner.objective.classifier
     if head is not None:
         with torch.no_grad():
             device = next(learner.parameters()).device
             logits_MK = head.logits(torch.from_numpy(emb_MD).to(device))
-        return logits_MK.argmax(1).cpu().numpy()
+        return logits_MK[:, :answers].argmax(1).cpu().numpy()
     mean_KD = nearest_means(learner, catalog, image_NHWC, options)
-    return (emb_MD @ mean_KD.T).argmax(1)
+    return (emb_MD @ mean_KD[:answers].T).argmax(1)
 
 
 def nearest_means(
