@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from starter.data.__main__ import main
+from starter.data.inspect.pictures import mode_of
 from starter.data.inspect.twins import byte_twins, near_twins
 from starter.data.layouts.pairfile import read_pairs
 from tests.data.trees import competition, picture
@@ -153,6 +154,30 @@ def test_twins_by_brute_force():
     sums = np.array([3, 5, 3, 9, 5, 3], np.uint64)
     valid = np.array([1, 1, 1, 1, 1, 0], bool)
     assert sorted(map(tuple, byte_twins(sums, valid))) == [(0, 2), (1, 4)]
+
+
+def test_modes_are_what_pil_says(tmp_path):
+    from PIL import Image
+
+    rng, kinds = np.random.default_rng(0), []
+    for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK", "YCbCr", "F"):
+        for suffix in ("png", "jpg", "bmp", "tif", "webp"):
+            path = tmp_path / f"{mode.replace(';', '')}.{suffix}"
+            pixels = rng.integers(0, 256, (9, 7, 3), dtype=np.uint8)
+            image = Image.fromarray(pixels).convert(mode if mode != "I;16" else "I").convert(mode)
+            try:
+                image.save(path, progressive=True)
+            except (OSError, KeyError):  # not every kind holds every mode
+                continue
+            kinds.append((suffix, mode_of(path.read_bytes()), Image.open(path).mode))
+    assert len(kinds) > 20 and not [kind for kind in kinds if kind[1] != kind[2]]
+    assert {"L", "RGB", "CMYK"} <= {found for suffix, found, _ in kinds if suffix == "jpg"}
+    rotated = Image.new("RGB", (8, 8))
+    exif = rotated.getexif()
+    exif[274] = 6
+    rotated.save(tmp_path / "exif.jpg", exif=exif)
+    assert mode_of((tmp_path / "exif.jpg").read_bytes()) == "RGB"
+    assert mode_of(b"\xff\xd8nothing") == mode_of(b"") == "unknown"
 
 
 @pytest.mark.parametrize("arguments", [["inspect", "no/such.yaml"], ["pairs", "no/such.yaml"]])

@@ -6,7 +6,7 @@ Shapes: N items, K classes, T pairs of twins, P verification pairs.
 import numpy as np
 
 from starter.data.catalog import SPLITS, Catalog, Pairs
-from starter.data.inspect.pictures import BAD, Pictures, look
+from starter.data.inspect.pictures import BAD, THREADS, Pictures, look
 from starter.data.inspect.twins import byte_twins, near_twins
 from starter.data.layouts import READERS, settle
 from starter.recipe.schema.data import DataSection
@@ -15,7 +15,7 @@ SHOWN = 5  # examples of each kind of fault
 VERIFY = SPLITS.index("verify")
 
 
-def inspect(data: DataSection, threads: int = 2) -> tuple[dict, Catalog, Pictures]:
+def inspect(data: DataSection, threads: int = THREADS) -> tuple[dict, Catalog, Pictures]:
     """What the data of a recipe is made of, as plain values, with what it was made from.
 
     Raises:
