@@ -40,7 +40,7 @@ def run_inspect(options: argparse.Namespace) -> None:
     if options.picture:
         from starter.data.inspect.sheet import draw
 
-        draw(catalog, options.picture)
+        draw(catalog, options.picture, report)
         report["picture"] = options.picture.as_posix()
     print(json.dumps(report, indent=1) if options.json else table(report))
 

@@ -89,7 +89,7 @@ def _look(catalog: Catalog, i: int):
     try:
         if catalog.array_N is not None:
             image, data = catalog.array_N[i], np.ascontiguousarray(catalog.array_N[i]).tobytes()
-            mode = "grey" if image.ndim == 2 else "RGB"
+            mode = "L" if image.ndim == 2 else "RGB"
         else:
             path = f"{catalog.root}/{catalog.names[i]}"
             data = read_file(path)
