@@ -14,11 +14,13 @@ distances = pytest.importorskip("pytorch_metric_learning.distances")
 class Calculator(calculators.AccuracyCalculator):
     """With recall@k as retrieval papers mean it: one of the class among the k nearest."""
 
-    def calculate_recall_at_2(self, knn_labels, query_labels, **_):
-        return (knn_labels[:, :2] == query_labels[:, None]).any(1).double().mean().item()
+    def calculate_recall_at_2(self, knn_labels, query_labels, not_lone_query_mask, **_):
+        hit = (knn_labels[:, :2] == query_labels[:, None]).any(1)
+        return hit[not_lone_query_mask].double().mean().item()
 
-    def calculate_recall_at_5(self, knn_labels, query_labels, **_):
-        return (knn_labels[:, :5] == query_labels[:, None]).any(1).double().mean().item()
+    def calculate_recall_at_5(self, knn_labels, query_labels, not_lone_query_mask, **_):
+        hit = (knn_labels[:, :5] == query_labels[:, None]).any(1)
+        return hit[not_lone_query_mask].double().mean().item()
 
     def requires_knn(self):
         return [*super().requires_knn(), "recall_at_2", "recall_at_5"]
