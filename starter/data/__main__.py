@@ -36,7 +36,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def run_inspect(options: argparse.Namespace) -> None:
     from starter.data.inspect import inspect, table
 
-    report, catalog, _ = inspect(load(options.recipe, options.changes).data, max(1, options.threads))
+    data = load(options.recipe, options.changes).data
+    report, catalog, _ = inspect(data, max(1, options.threads))
     if options.picture:
         from starter.data.inspect.sheet import draw
 

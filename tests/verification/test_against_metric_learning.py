@@ -1,4 +1,4 @@
-"""recall@k and mAP@R against pytorch-metric-learning's AccuracyCalculator, with its exact search."""
+"""recall@k and mAP@R against pytorch-metric-learning's AccuracyCalculator, searching exactly."""
 
 import numpy as np
 import pytest

@@ -132,7 +132,8 @@ def table(report: dict) -> str:
     lines = [("layout", report["why"]), ("root", report["root"]),
              ("images", f"{report['images']}: " + _list(report["splits"])),
              ("classes", _classes(report)), ("sizes", _list(report["sizes"])),
-             ("modes", _list({MODES.get(k, k): n for k, n in report["modes"].items()}))]  # fmt: skip
+             ("modes", _list({MODES.get(k, k): n for k, n in report["modes"].items()})),
+             ]  # fmt: skip
     bad = report["undecodable"]
     lines.append(("undecodable", str(bad["count"])))
     lines += [("", text) for text in bad["examples"]]
@@ -141,8 +142,8 @@ def table(report: dict) -> str:
         found = report[key]
         lines.append((name, f"{found['pairs']} pairs, {found['across_splits']} across splits, "
                             f"{found['across_labels']} across labels"))  # fmt: skip
-        lines += [("", f"across splits: {a} {sign} {b}") for a, b in found["across_splits_examples"]]
-        lines += [("", f"across labels: {a} {sign} {b}") for a, b in found["across_labels_examples"]]
+        lines += [("", f"across {which}: {a} {sign} {b}") for which in ("splits", "labels")
+                  for a, b in found[f"across_{which}_examples"]]  # fmt: skip
     lines.append(("leakage", _leak(report)))
     for name, found in report["pairs"].items():
         text = f"{found['pairs']}, unlabelled"
@@ -173,7 +174,8 @@ def _classes(report: dict) -> str:
     found = report["per_class"]
     if found["least"] == found["most"]:
         return f"{report['classes']}, each of {found['least']} train images"
-    most = max(n for *_, n in found["histogram"])
-    bars = "".join(BARS[-(-(len(BARS) - 1) * n // most)] for *_, n in found["histogram"])
-    return (f"{report['classes']}, of {found['least']} to {found['most']} train images, median "
-            f"{found['median']:g}; so many have: {found['least']} [{bars}] {found['most']}")  # fmt: skip
+    highest = max(n for *_, n in found["histogram"])
+    bars = "".join(BARS[-(-(len(BARS) - 1) * n // highest)] for *_, n in found["histogram"])
+    least, most = found["least"], found["most"]
+    return (f"{report['classes']}, of {least} to {most} train images, median "
+            f"{found['median']:g}; so many have: {least} [{bars}] {most}")  # fmt: skip

@@ -89,8 +89,9 @@ class Draft:
             test_K = hold_out_classes(pool_N, wanted.hold_out_test, (wanted.seed, 1),
                                       "hold_out_test")  # fmt: skip
         if len(held_K):
+            more = f", {len(test_K)} more for pairs to report" if len(test_K) else ""
             log.info("data.pairs: %d of %d classes held out of training for validation pairs%s",
-                     len(held_K), classes, f", {len(test_K)} for others" if len(test_K) else "")  # fmt: skip
+                     len(held_K), classes, more)  # fmt: skip
         held_K = np.union1d(held_K, test_K)
         return np.where(np.isin(identity_N, held_K), np.uint8(VERIFY), split_N), test_K
 
