@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -206,7 +207,8 @@ class Handler(BaseHTTPRequestHandler):
         if fault.hang:
             self.stub.closing.wait(60)
         self.close_connection = True
-        self.connection.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):  # whoever asked has gone
+            self.connection.shutdown(socket.SHUT_RDWR)
 
     def log_message(self, *_):
         pass
