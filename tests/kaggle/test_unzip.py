@@ -148,12 +148,14 @@ def test_a_damaged_archive_is_told_and_leaves_no_half_file(tmp_path, place, spoi
     assert left.items() <= FILES.items()
 
 
-def test_files_of_the_users_own_are_kept_unless_replaced(tmp_path, place):
-    place.mkdir(parents=True)
-    (place / "labels.txt").write_bytes(b"mine")
+@pytest.mark.parametrize(("name", "content"), [("labels.txt", b"mine"),
+                                               ("cls_data/deep/b.jpg", b"TWO")])  # fmt: skip
+def test_files_of_the_users_own_are_kept_unless_replaced(tmp_path, place, name, content):
+    (place / name).parent.mkdir(parents=True)
+    (place / name).write_bytes(content)
     path = archive(tmp_path / "x.zip", FILES.items())
-    with pytest.raises(UserError, match=r"labels\.txt is there already .*--to DIR.*--force"):
+    with pytest.raises(UserError, match=f"{name} is there already .*--to DIR.*--force"):
         unpack(path, place)
-    assert everything(place) == {"labels.txt": b"mine"}
+    assert everything(place) == {name: content}
     unpack(path, place, replace=True)
     assert everything(place) == FILES
