@@ -199,7 +199,7 @@ def _per_degree(degrees: np.ndarray) -> np.ndarray:
 
 
 def _weights(head) -> np.ndarray:
-    return head.weight.detach().float().cpu().numpy()
+    return head.class_vectors().detach().float().cpu().numpy()
 
 
 def _embeddings(found: Evaluation, index_M: np.ndarray) -> np.ndarray:
