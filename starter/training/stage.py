@@ -16,7 +16,12 @@ from starter.training.evaluate import Evaluation, better, evaluate, monitored
 from starter.training.position import Position, resume, save
 from starter.training.precision import inference_precision
 from starter.training.progress import LOG_EVERY, MetricsFile, Progress
-from starter.training.shown import keep_first_batch, keep_result, keep_target_angles
+from starter.training.shown import (
+    keep_first_batch,
+    keep_projector,
+    keep_result,
+    keep_target_angles,
+)
 from starter.training.step import Setup, train_step
 from starter.training.watch import LossWatch
 
@@ -54,6 +59,8 @@ def run_stage(job: StageJob) -> Evaluation:
     _save_predictions(job, found)
     options = _embed_options(job, setup)
     keep_result(job.folder, setup.evaluated, job.catalog, image_NHWC, options, found)
+    if "tensorboard" in job.recipe.track:
+        keep_projector(job.folder, job.catalog, image_NHWC, found)
     return found
 
 
@@ -62,7 +69,7 @@ def _train(
     watch: LossWatch,
 ) -> None:  # fmt: skip
     section, per_epoch = job.section, batches.batches_per_epoch
-    metrics = MetricsFile(job.folder / "metrics.jsonl")
+    metrics = MetricsFile(job.folder / "metrics.jsonl", job.after_row)
     progress = Progress(job.name, setup.steps, position.step)
     frozen_steps = round(section.freeze.backbone * per_epoch)
     try:
