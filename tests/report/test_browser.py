@@ -78,7 +78,7 @@ def test_the_page_opens_whole(browser, page, tmp_path, width, dark):
     assert probe["wide"] <= width, "the page scrolls sideways"
     assert probe["fetched"] == []
     assert probe["paper"] == ("rgb(22, 24, 28)" if dark else "rgb(254, 254, 254)")
-    assert len(probe["figures"]) == 18
+    assert len(probe["figures"]) == 19
     for figure in probe["figures"]:
         slug, left, right, height = figure.split(",")
         assert float(left) >= 0 and float(right) <= width and float(height) > 40, slug

@@ -16,8 +16,8 @@ from tests.conftest import ROOT
 from tests.report.folders import Page, keep_scores, make_run, save, write
 
 FIGURES = {"loss", "accuracy", "eer", "learning_rate", "throughput", "roc", "det", "scores",
-           "hardest-genuine", "hardest-impostor", "confusion", "worst", "map", "angles",
-           "angles-classify", "angles-finetune", "augmented-classify",
+           "calibration", "hardest-genuine", "hardest-impostor", "confusion", "worst", "map",
+           "angles", "angles-classify", "angles-finetune", "augmented-classify",
            "augmented-finetune"}  # fmt: skip
 HARM = '<script>alert("x")</script>'
 
@@ -160,7 +160,8 @@ def remove(path):
 
 
 FILES = ["recipe.yaml", "environment.json", "best.json", "summary.json", "verify/result.json",
-         "verify/shown/val.npz", "finetune/metrics.jsonl", "finetune/stage.json",
+         "verify/calibration.json", "verify/shown/val.npz", "finetune/metrics.jsonl",
+         "finetune/stage.json",
          *(f"finetune/shown/{n}.npz" for n in ("scores", "classes", "images", "pairs", "map",
                                               "angles", "angles-00000020",
                                               "augmented"))]  # fmt: skip
@@ -174,7 +175,8 @@ def test_a_damaged_file_costs_no_more_than_its_own_figures(whole, harmed, conten
         if content is not None:
             (harmed / name).write_bytes(content)
     page = Page(report(harmed))
-    gone = {"augmented-finetune"} | ({"angles-finetune"} if content is None else set())
+    gone = {"augmented-finetune", "calibration"}
+    gone |= {"angles-finetune"} if content is None else set()
     assert set(page.shapes) == FIGURES - gone
     assert "Not in this report" in page.text and "recipe.yaml" in page.text
     assert content is None or "finetune/shown/scores.npz" in page.text
@@ -220,7 +222,8 @@ def test_no_labelled_pairs(harmed):
             remove(harmed / stage / "shown" / f"{name}.npz")
     remove(harmed / "verify")
     assert set(Page(report(harmed)).shapes) == FIGURES - {
-        "roc", "det", "scores", "hardest-genuine", "hardest-impostor"}  # fmt: skip
+        "roc", "det", "scores", "calibration", "hardest-genuine",
+        "hardest-impostor"}  # fmt: skip
 
 
 def test_pairs_of_one_kind(harmed):
