@@ -59,7 +59,7 @@ def train_all(runs: Sequence[Run]) -> dict[Path, str]:
 
 
 def conclude(study: Study, runs: Sequence[Run], failed: dict[Path, str]) -> Result:
-    """Tabulates the finished runs and draws them.
+    """Tabulates the finished runs and draws them (a picture never costs a table).
 
     Raises:
         UserError: none is finished.
@@ -76,7 +76,17 @@ def conclude(study: Study, runs: Sequence[Run], failed: dict[Path, str]) -> Resu
     lines: list[Line] = summarise(study, rows, _pairs(rows))
     folder = Path(runs[0].recipe.runs)
     write(study, rows, lines, folder)
+    _draw(folder)
     return Result(folder, rows, as_cells(study, lines), missing)
+
+
+def _draw(folder: Path) -> None:
+    from starter.report import draw_study
+
+    try:
+        log.info("report: %s", draw_study(folder)[0].as_posix())
+    except Exception as error:  # of matplotlib, of the disk: the numbers are written
+        log.warning("%s: no report: %s: %s", folder, type(error).__name__, error)
 
 
 def _pairs(rows: Sequence[Row]) -> Pairs | None:
