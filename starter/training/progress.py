@@ -146,8 +146,8 @@ class Progress:
         self._last_line = now
         left = (now - self._start) / max(step - self._first, 1) * (self.steps - step)
         log.info(
-            "%s %d/%d  %s  lr %.2g  %s left",
-            self.stage, step, self.steps, text, learning_rate, duration(left),
+            "%s %*d/%d  %s  lr %.2g  %s left",
+            self.stage, len(str(self.steps)), step, self.steps, text, learning_rate, duration(left),
         )  # fmt: skip
 
     def close(self) -> None:

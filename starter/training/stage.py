@@ -182,14 +182,17 @@ def _end_epoch(
 
 
 def _line(stage: str, epoch: int, epochs: int, row: dict) -> str:
-    parts = [f"{stage} epoch {epoch:>{len(str(epochs))}}/{epochs}", f"loss {row['loss']:.3f}"]
+    """What every epoch has first, in columns; what only an evaluated one has behind it."""
+    parts = [
+        f"{stage} epoch {epoch:>{len(str(epochs))}}/{epochs}", f"loss {row['loss']:7.3f}",
+        f"{row['images_per_second']:6.0f} images/s",
+        f"waiting for data {100 * row['data_wait']:2.0f} %",
+    ]  # fmt: skip
     parts += [
-        f"{label} {100 * row[key]:.2f} %"
+        f"{label} {100 * row[key]:6.2f} %"
         for key, label in (("accuracy", "accuracy"), ("eer", "EER"), ("auc", "AUC"))
         if row.get(key) is not None
     ]
-    parts.append(f"{row['images_per_second']:.0f} images/s")
-    parts.append(f"waiting for data {100 * row['data_wait']:.0f} %")
     return "  ".join(parts)
 
 
