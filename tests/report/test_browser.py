@@ -36,6 +36,9 @@ def browser():
     found = os.environ.get("CHROME") or next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
         pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed (or set CHROME)")
+    answer = subprocess.run([found, "--version"], capture_output=True, text=True)
+    if answer.returncode:  # a stand-in that asks for a snap, say
+        pytest.skip(f"{found} does not start: {answer.stderr.strip()[:200]}")
     return found
 
 

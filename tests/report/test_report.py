@@ -12,6 +12,8 @@ import pytest
 from starter.recipe import UserError
 from starter.report import report
 from starter.report.__main__ import draw, main
+from starter.report.read import open_run
+from starter.report.words import summarise
 from tests.conftest import ROOT
 from tests.report.folders import Page, keep_scores, make_run, save, write
 
@@ -113,6 +115,19 @@ def test_the_summary_says_what_was_reached(whole):
     assert "knows its training images better" in text
     assert "100 impostor pairs cannot resolve a FAR below 0.01" in text
     assert "known to 6.0 points only" in text
+
+
+def test_waiting_for_data_and_a_monitor_that_jumps_are_told(harmed):
+    """Shares and jumps on either side of what is worth telling."""
+    path = harmed / "classify" / "metrics.jsonl"
+    for wait, jump, told in ((0.3, 0.04, True), (0.05, 0.001, False)):
+        rows = [{"kind": "epoch", "step": 10 * e, "epoch": e, "loss": 1.0, "data_wait": wait,
+                 "combined": 0.8 + jump * (e % 2)} for e in range(1, 11)]  # fmt: skip
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        found = summarise(open_run(harmed), None)
+        notes = " ".join(found.notes)
+        assert ("classify waits for data 30 % of the time" in notes) is told
+        assert ("combined still moves by 4.0 points" in notes) is told
 
 
 def test_a_second_drawing_draws_only_what_has_changed(harmed):
