@@ -10,6 +10,7 @@ from sklearn.metrics import (
 
 from starter.report.curves import POINTS, measure, thin
 from starter.report.pictures import class_scores, most_confused
+from starter.report.plots import both_ends
 from starter.report.reliability import reliability, wilson
 
 
@@ -154,3 +155,10 @@ def test_intervals_of_a_share_are_scipys():
         low, high = wilson(np.array([right / count]), np.array([count]))
         theirs = binomtest(right, count).proportion_ci(method="wilson")
         assert (low[0], high[0]) == pytest.approx((theirs.low, theirs.high), abs=1e-4)
+
+
+def test_long_names_that_differ_in_their_ends_stay_different():
+    names = [f"Armenian/character{k:02d}" for k in range(20)]
+    found = [both_ends(name, 9) for name in names]
+    assert len(set(found)) == 20 and all(len(name) == 9 for name in found)
+    assert both_ends("short", 9) == "short"
