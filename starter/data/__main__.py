@@ -27,7 +27,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         command.add_argument("changes", nargs="*", metavar="key=value", help="over the recipe")
         command.add_argument("--json", action="store_true", help="print the result as JSON")
     inspect.add_argument("--picture", type=Path, metavar="PNG", help="draw samples and pairs")
-    inspect.add_argument("--threads", type=int, default=2, help="that decode (default 2)")
+    inspect.add_argument("--threads", type=int, default=8, help="that read and decode (8)")
     pairs.add_argument("--hard", action="store_true", help="impostors that look alike")
     pairs.add_argument("--out", type=Path, default=Path("val_pairs.txt"), help="the file to write")
     return parser.parse_args(arguments)
@@ -36,11 +36,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def run_inspect(options: argparse.Namespace) -> None:
     from starter.data.inspect import inspect, table
 
-    report, catalog, _ = inspect(load(options.recipe, options.changes).data, options.threads)
+    data = load(options.recipe, options.changes).data
+    report, catalog, _ = inspect(data, max(1, options.threads))
     if options.picture:
         from starter.data.inspect.sheet import draw
 
-        draw(catalog, options.picture)
+        draw(catalog, options.picture, report)
         report["picture"] = options.picture.as_posix()
     print(json.dumps(report, indent=1) if options.json else table(report))
 

@@ -1,6 +1,8 @@
 """Every recipe in configs/ loads, and the schema for editors says the same as the loader."""
 
+import itertools
 import json
+import re
 import typing
 from pathlib import Path
 
@@ -28,6 +30,18 @@ def test_a_recipe_loads_and_loads_again(path, tmp_path):
     written = tmp_path / "written.yaml"
     written.write_text(to_yaml(recipe), encoding="utf-8")
     assert load(written) == recipe
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_a_recipe_opens_with_its_command_and_what_to_expect_of_it(path):
+    """The score, the time and the hardware, or that nobody has run it yet."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    opening = "\n".join(itertools.takewhile(lambda line: line.startswith("#"), lines))
+    assert f"train.py configs/{path.name}" in opening or f"make {path.stem}" in opening
+    measured = re.search(r"\b(seconds|minutes?|hours?)\b", opening) and re.search(
+        r"two cores|CPU|GPU|T4|H100", opening
+    )
+    assert "not yet run" in opening or measured, opening
 
 
 def test_the_schema_for_editors_is_current():

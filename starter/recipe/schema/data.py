@@ -36,6 +36,13 @@ class PairsSection(Section):
             "where there is no verify split"
         ),
     ] = 0.1
+    hold_out_test: Annotated[
+        Positive | None,
+        Field(
+            description="further classes kept out (of the rest), whose pairs only verify.py "
+            "measures: nothing is chosen by them"
+        ),
+    ] = None
     seed: Annotated[int, Field(ge=0, description="which classes and pairs are drawn")] = 0
 
 
