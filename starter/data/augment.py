@@ -39,13 +39,13 @@ class Augment:
     def __init__(self, steps: Sequence[AugmentStep], image_size: int, channels: int = 3):
         self.steps = tuple(steps)
         self.image_size, self.channels = image_size, channels
-        self._transforms = [_transform(step, _place(i, step)) for i, step in enumerate(self.steps)]
+        self.transforms = [_transform(step, _place(i, step)) for i, step in enumerate(self.steps)]
         self._bits = np.random.Philox(key=0)
         self._state = self._bits.state
         self._python = random.Random(0)
         self._lock = threading.Lock()  # else two threads would share one image's random numbers
         generator = np.random.Generator(self._bits)
-        for transform in self._transforms:  # reaches the transforms inside OneOf and the like
+        for transform in self.transforms:  # reaches the transforms inside OneOf and the like
             transform.set_random_state(generator, self._python)
 
     def __reduce__(self):
@@ -83,7 +83,7 @@ class Augment:
 
     def _apply(self, i: int, image_HWC: np.ndarray, **options: Any) -> np.ndarray:
         try:
-            new_HWC = self._transforms[i](image=image_HWC, **options)["image"]
+            new_HWC = self.transforms[i](image=image_HWC, **options)["image"]
         except Exception as error:  # whatever a transform of somebody else's raises
             shape = "x".join(map(str, image_HWC.shape))
             raise UserError(
