@@ -178,12 +178,11 @@ def build_setup(job: StageJob, image_NHWC: np.ndarray, batches: TrainBatches) ->
     learner.to(job.device)
     chosen = _choose_precision(job, learner, image_NHWC)
     if job.parent:
-        wide = precision.inference_precision(chosen.name, job.device.type)
-        options = EmbedOptions(job.recipe.verify.batch_size, job.device, wide)
         initialise.initialise_heads(
-            learner.objective, new, learner.embedder, job.catalog, image_NHWC, options
-        )
-    steps = section.epochs * batches.batches_per_epoch
+            learner.objective, new, learner.embedder, job.catalog, image_NHWC,
+            embed_options(job, chosen),
+        )  # fmt: skip
+    steps = (section.epochs or 1) * batches.batches_per_epoch  # or minutes: not known yet
     optimizer = optim.build_optimizer(learner, section.optimizer, job.device)
     factor = optim.learning_rate_factor(section.schedule, batches.batches_per_epoch, steps)
     return Setup(
@@ -213,3 +212,9 @@ def _choose_precision(job: StageJob, learner: Learner, image_NHWC) -> precision.
         )
 
     return precision.Precision(once(job.folder, "precision", measured), job.device.type)
+
+
+def embed_options(job: StageJob, trained_in: precision.Precision) -> EmbedOptions:
+    """How a stage embeds images to be evaluated."""
+    wide = precision.inference_precision(trained_in.name, job.device.type)
+    return EmbedOptions(job.recipe.verify.batch_size, job.device, wide)
