@@ -88,18 +88,16 @@ def test_augmentation_is_tried_out_on_the_channels_of_the_data(channels, tmp_pat
 
 def test_where_images_are_augmented_is_settled_once_per_stage(tmp_path):
     def build(where):
-        values = recipe({"image_size": 16, "workers": 2}, augment=[{"kind": "VerticalFlip"}],
+        values = recipe({"image_size": 16}, augment=[{"kind": "VerticalFlip"}],
                         augment_on=where)  # fmt: skip
         there = catalog()
         folder = tmp_path / where
         folder.mkdir(exist_ok=True)
         job = StageJob("two", folder, values, there, tmp_path, None, torch.device("cpu"))
-        batches = build_batches(job, np.repeat(there.array_N[..., None], 3, axis=3))
-        batches.close()
-        return batches
+        return build_batches(job, np.repeat(there.array_N[..., None], 3, axis=3))
 
-    assert build("device")._on_device is not None and build("device")._loader is None
-    assert build("cpu")._on_device is None and build("cpu")._loader is not None
+    assert build("device")._on_device is not None and build("device")._maker.augment is None
+    assert build("cpu")._on_device is None and build("cpu")._maker.augment is not None
     assert build("auto")._on_device is None  # batches are slower than albumentations on a CPU
     choices = tmp_path / "auto/choices.json"
     assert json.loads(choices.read_text()) == {"augment_on": "cpu"}

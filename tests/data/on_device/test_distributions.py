@@ -61,6 +61,10 @@ def test_affine(described):
     same([p["rotate"] for p in theirs], ours["rotate"])
     for axis in "xy":
         same([p["scale"][axis] for p in theirs], ours[f"scale_{axis}"])
+    centre = np.array([SIZE / 2 - 0.5, SIZE / 2 - 0.5, 1])  # moves by the shift alone
+    for i, axis in enumerate("xy"):
+        shift_N = [round((p["matrix"] @ centre - centre)[i]) for p in theirs]
+        same_counts(shift_N, ours[f"shift_{axis}"])
     if described.get("keep_ratio"):
         np.testing.assert_array_equal(ours["scale_x"], ours["scale_y"])
     inverse_B33 = plan(steps({"kind": "Affine", "p": 1} | described), SIZE, 3).layers[0].entries[
