@@ -98,6 +98,7 @@ def _log_catalog(catalog: "Catalog") -> None:
 def _preflight(folder: RunFolder, recipe: Recipe, names: list[str], catalog: "Catalog") -> None:
     """Finds in seconds what would otherwise stop a later stage after hours."""
     from starter.data.augment import build_augment
+    from starter.data.on_device import choose
     from starter.data.samplers import epoch_order
     from starter.models import check_rules
     from starter.training.build import build_learner
@@ -108,6 +109,8 @@ def _preflight(folder: RunFolder, recipe: Recipe, names: list[str], catalog: "Ca
         size = section.image_size or recipe.data.image_size
         steps = recipe.augment if section.augment is None else section.augment
         build_augment(steps, size, recipe.data.channels)
+        if section.augment_on == "device":
+            choose("device", steps, size, recipe.data.channels, "cpu")
         epoch_order(
             section.sampler, catalog.label_N, catalog.index("train"),
             batch_size=section.batch_size, seed=0, epoch=0,

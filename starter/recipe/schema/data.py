@@ -164,11 +164,13 @@ class DataSection(Section):
 
 
 class AugmentStep(BaseModel):
-    """One albumentations transform (`kind`) with its own arguments."""
+    """One transform (`kind`) with its own arguments."""
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
-    kind: Annotated[str, Field(min_length=1, description="an albumentations class name")]
+    kind: Annotated[
+        str, Field(min_length=1, description="an albumentations class, or tv/NAME: torchvision's")
+    ]
 
     @property
     def arguments(self) -> dict[str, Any]:
