@@ -181,6 +181,7 @@ def _run(
     from starter.training.build import StageJob
     from starter.training.checkpoint import write_json
     from starter.training.identity import identity, identity_hash
+    from starter.training.memory import shortage_told
     from starter.training.stage import Interrupted, run_stage
 
     section = recipe.stages[name]
@@ -214,7 +215,7 @@ def _run(
         after_epoch=Redraw(folder.path),
     )
     load_pack(catalog, job.image_size, recipe.data.channels, job.cache)
-    with stopper.listening():
+    with stopper.listening(), shortage_told(job):
         found = run_stage(job)
     _finish(folder, recipe, name, catalog, found, record)
 
