@@ -91,6 +91,8 @@ def build_learner(
     )
     if not recipe.stages[stage].channels_last:
         embedder.set_memory_format(torch.contiguous_format)
+    if recipe.stages[stage].grad_checkpointing:
+        embedder.recompute_stages()
     if model.pretrained:
         warn_of_other_statistics(embedder)
     terms = recipe.stages[stage].loss

@@ -186,6 +186,7 @@ def _run(
     from starter.training.build import StageJob
     from starter.training.checkpoint import write_json
     from starter.training.identity import identity, identity_hash
+    from starter.training.memory import shortage_told
     from starter.training.stage import Interrupted, run_stage
 
     section = recipe.stages[name]
@@ -224,7 +225,7 @@ def _run(
         after_epoch=Redraw(folder.path),
     )
     load_pack(catalog, job.image_size, recipe.data.channels, job.cache)
-    with stopper.listening(), trackers:
+    with stopper.listening(), shortage_told(job), trackers:
         found = run_stage(job)
     _finish(folder, recipe, name, catalog, found, record)
     trackers.finish()

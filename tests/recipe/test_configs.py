@@ -120,3 +120,17 @@ def test_every_key_has_a_meaning_in_one_line_and_every_section_too():
             text = field.description
             assert text and "\n" not in text and len(text) < 120, (section.__name__, name, text)
             assert f"`{name}`" in key_tables()
+
+
+@pytest.mark.parametrize("recipe", ["hw2p2", "faces64"])
+@pytest.mark.parametrize("overlay", sorted((ROOT / "configs/hardware").glob("*.yaml")), ids=str)
+def test_hardware_overlays_lay_over_recipes_and_leave_what_counts(overlay, recipe):
+    """They may move how fast and in what memory, not what is learned."""
+    from starter.recipe import differences
+
+    path = ROOT / "configs" / f"{recipe}.yaml"
+    changed = {line.split(":")[0].split(".", 2 if line.startswith("stages") else 1)[-1]
+               for line in differences(load(path), load(path, [str(overlay)]))}  # fmt: skip
+    assert changed <= {"workers", "precision", "micro_batch", "grad_checkpointing", "compile",
+                       "channels_last", "batch_size"}  # fmt: skip
+    assert load(path, [str(overlay)]).train.batch_size == load(path).train.batch_size
