@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -15,9 +15,6 @@ from starter.data import Catalog
 from starter.recipe import UserError, load
 from starter.recipe.schema import Recipe
 from starter.workflow.folder import RunFolder
-
-if TYPE_CHECKING:  # it imports torch
-    from starter.workflow.trained import Trained
 
 log = logging.getLogger(__name__)
 
@@ -37,12 +34,14 @@ def verify(run: str | Path, *, overrides: Sequence[str] = (), stage: str | None 
     """
     from starter.data import load_catalog
     from starter.training.checkpoint import write_json
+    from starter.workflow.fitted import check_threshold, save_fitted
     from starter.workflow.handin import answer_demo, write_submission
     from starter.workflow.identified import find_alike, find_known, over_folds
     from starter.workflow.trained import open_stage
 
     folder, recipe = open_run(run, overrides)
     catalog = load_catalog(recipe.data)
+    check_threshold(recipe, catalog)
     trained = open_stage(folder, recipe, stage, catalog)
     log.info("embedding with stage %s (update %d)", trained.stage, trained.checkpoint.step)
     items_U = _wanted(catalog)
@@ -64,7 +63,9 @@ def verify(run: str | Path, *, overrides: Sequence[str] = (), stage: str | None 
     result |= identification
     _keep_for_report(folder, catalog, scores)
     if "val" in result:
-        _save_threshold(folder, trained, result["val"])
+        made_by = {"stage": trained.stage, "weights": trained.checkpoint.weights_hash,
+                   "tta": list(trained.options.tta)}  # fmt: skip
+        result |= save_fitted(folder, recipe, catalog, scores["val"], made_by)
     classes = trained.classify(items_U, emb_UD)
     result["classes_from"] = classes.source
     result |= _accuracies(catalog, classes)
@@ -185,15 +186,3 @@ def _keep_for_report(folder: RunFolder, catalog: Catalog, scores: dict[str, np.n
             kept["identity"] = identity_P2
         (folder.verify / "shown").mkdir(exist_ok=True)
         np.savez_compressed(folder.verify / "shown" / f"{name}.npz", **kept)
-
-
-def _save_threshold(folder: RunFolder, trained: "Trained", metrics: dict) -> None:
-    """threshold.json: the cosine at the EER, and the weights it holds for."""
-    from starter.training.checkpoint import write_json
-
-    write_json(
-        folder.verify / "threshold.json",
-        {"eer": metrics["thresholds"]["eer"], "accuracy": metrics["thresholds"]["accuracy"],
-         "stage": trained.stage, "weights": trained.checkpoint.weights_hash,
-         "tta": list(trained.options.tta)},
-    )  # fmt: skip
