@@ -3,7 +3,7 @@
 Every fusion here is a share for each run: score = sum of share_S * cosine_S. That is the cosine of
 the embeddings laid end to end, each at length sqrt(share), so one array serves pairs, 1:N and
 retrieval alike. Equal shares are plain concatenation. The mean of z-scored cosines has shares of
-1 / deviation, as a run whose scores spread less is stretched; weighted fusion of weight / deviation.
+1 / deviation, as a run whose scores spread less is stretched; weighted fusion weight / deviation.
 (Taking off the means moves all scores alike and changes no order.)
 
 Shapes: S runs, N images, P pairs, D embedding, M images to classify, T classes kept, K classes.
@@ -97,6 +97,12 @@ def held_out_eer(score_PS: np.ndarray, same_P: np.ndarray, fold_P2: np.ndarray) 
 
     fused_P = cross_fit(fit, z_PS, np.asarray(same_P, bool), fold_P2)
     return None if fused_P is None else evaluate(fused_P, same_P)["eer"]
+
+
+def softmax(logits_MK: np.ndarray) -> np.ndarray:
+    """probability_MK of logits, of their own type."""
+    power_MK = np.exp(logits_MK - logits_MK.max(axis=1, keepdims=True))
+    return power_MK / power_MK.sum(axis=1, keepdims=True)
 
 
 def top_classes(value_MK: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
