@@ -1,8 +1,9 @@
 """From embeddings to a result: scores, metrics, what is fitted, the submission.
 
-Shapes: U images that are embedded, P pairs, D embedding.
+Shapes: U images that are embedded, V of a set of pairs, P pairs, D embedding.
 """
 
+import logging
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,14 @@ import numpy as np
 from starter.data import Catalog
 from starter.recipe.schema import Recipe
 from starter.verification import cosine, evaluate
+from starter.verification.transductive import expand, rerank
 from starter.workflow.embedded import Classes
 from starter.workflow.fitted import save_fitted
 from starter.workflow.folder import RunFolder
 from starter.workflow.handin import answer_demo, write_submission
 from starter.workflow.identified import find_alike, find_known, over_folds
+
+log = logging.getLogger(__name__)
 
 
 def conclude(
@@ -35,7 +39,7 @@ def conclude(
     folder.verify.mkdir(parents=True, exist_ok=True)
     for name, score_P in scores.items():
         np.save(folder.verify / f"{name}_scores.npy", score_P)
-    result = head | {"images": len(items_U)}
+    result = head | {"images": len(items_U), "transductive": recipe.verify.transductive.on}
     result |= _measure(recipe, catalog, scores)
     result |= over_folds(catalog, scores, recipe.seed)
     result |= find_alike(catalog, items_U, emb_UD)
@@ -55,11 +59,29 @@ def conclude(
 def score_pairs(
     catalog: Catalog, items_U: np.ndarray, emb_UD: np.ndarray, recipe: Recipe
 ) -> dict[str, np.ndarray]:
-    """score_P float32 by the name of the pairs."""
+    """score_P float32 by the name of the pairs. With `verify.transductive`, the images of each set
+    of pairs are each other's neighbours."""
+    asked = recipe.verify.transductive
+    if asked.on:
+        log.warning(
+            "verify.transductive: a pair's score depends on the other images of its file; read "
+            "the competition's rules before this is handed in"
+        )
     scores = {}
     for name, pairs in catalog.pairs.items():
-        a_P, b_P = np.searchsorted(items_U, pairs.a_P), np.searchsorted(items_U, pairs.b_P)
-        scores[name] = cosine(emb_UD, a_P, b_P)
+        own_V, emb_VD = items_U, emb_UD
+        if asked.on:
+            own_V = np.unique(np.concatenate([pairs.a_P, pairs.b_P]))
+            emb_VD = emb_UD[np.searchsorted(items_U, own_V)]
+        a_P, b_P = np.searchsorted(own_V, pairs.a_P), np.searchsorted(own_V, pairs.b_P)
+        if asked.query_expansion:
+            emb_VD = expand(emb_VD, asked.query_expansion, asked.alpha)
+        if asked.rerank:
+            scores[name] = rerank(
+                emb_VD, a_P, b_P, k1=asked.k1, k2=asked.k2, original=asked.original
+            )
+        else:
+            scores[name] = cosine(emb_VD, a_P, b_P)
     return scores
 
 

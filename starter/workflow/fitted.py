@@ -68,6 +68,7 @@ def save_fitted(
         score_P, pairs.same_P, asked.threshold.far if asked.threshold.at == "far" else None,
         fold_P2=fold_P2, resamples=asked.resamples, identity_P2=identity_P2, seed=recipe.seed,
     )  # fmt: skip
+    made_by = made_by | {"transductive": asked.transductive.on}
     write_json(folder.verify / "threshold.json", {**at, "decision": decision, **made_by})
     calibration = fit_calibration(score_P, pairs.same_P, asked.calibration)
     judged = judge_calibration(score_P, pairs.same_P, fold_P2, asked.calibration)

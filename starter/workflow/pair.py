@@ -35,6 +35,11 @@ def verify_pair(
     kept = read_json(folder.verify / "threshold.json")
     if "decision" not in kept:
         raise UserError(f"{folder.verify / 'threshold.json'} is of an earlier version; {again}")
+    if kept.get("transductive"):
+        raise UserError(
+            f"{folder.verify / 'threshold.json'} is of verify.transductive, which two pictures "
+            f"alone do not have; {again} without it"
+        )
     paths = [Path(a), Path(b)]
     fusion = kept.get("fusion")
     emb_2D = (
