@@ -51,12 +51,12 @@ def make_soup(
         UserError: the networks differ, there is nothing to measure by; as `verify`.
     """
     members = _open(runs, overrides, stage)
-    first = members[0].trained
     steps: list[dict] = []
     for member in members:
-        member.value, metric = _measure(first, member.weights)
+        member.value, metric = _measure(member.trained, member.weights)
     members.sort(key=lambda m: _rank(m, metric))
     kept, best = members[:1], members[0].value
+    first = members[0].trained  # whose head it is, where the heads differ
     steps.append({"member": kept[0].name, "metric": metric, "value": best, "kept": True})
     for member in members[1:]:
         mixed = _mix(first, [*kept, member])

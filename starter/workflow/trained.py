@@ -84,10 +84,11 @@ class Trained:
         else by the nearest class mean."""
         index_M = np.concatenate([self.catalog.index("dev"), self.catalog.index("test")])
         emb_MD = emb_UD[np.searchsorted(items_U, index_M)]
+        answers = self.catalog.answers or len(self.catalog.classes)
         other, name = self, _stage_with_logits(self)
         if name is None:
             source = f"nearest class mean of stage {self.stage} (no stage has class logits)"
-            mean_KD = nearest_means(self.learner, self.catalog, self.pack, self.options)
+            mean_KD = nearest_means(self.learner, self.catalog, self.pack, self.options)[:answers]
             tops = [
                 top_classes(unit(emb_BD) @ mean_KD.T, KEPT_CLASSES) for emb_BD in _blocks(emb_MD)
             ]
@@ -97,7 +98,7 @@ class Trained:
                 other = open_stage(self.folder, self.recipe, name, self.catalog)
                 emb_MD = other.embed(index_M)
             tops = [
-                top_classes(softmax(logits(other.learner, emb_BD)), KEPT_CLASSES)
+                top_classes(softmax(logits(other.learner, emb_BD)[:, :answers]), KEPT_CLASSES)
                 for emb_BD in _blocks(emb_MD)
             ]  # fmt: skip
         log.info("classes: %s", source)
