@@ -11,6 +11,7 @@ from starter.recipe.schema import Recipe
 from starter.workflow.folder import RunFolder, code_difference, environment
 from starter.workflow.redraw import Redraw, draw_report
 from starter.workflow.stop import Stopper
+from starter.workflow.trackers import Trackers, check_trackers
 
 if TYPE_CHECKING:  # these import torch
     import torch
@@ -42,6 +43,7 @@ def train(recipe: Recipe, *, stage: str | None = None, fresh: str | None = None)
     for name in filter(None, (stage, fresh)):
         if name not in recipe.stages:
             raise UserError(f"no stage {name!r} in the recipe; it has {', '.join(recipe.stages)}")
+    check_trackers(recipe.track)
     folder = RunFolder(Path(recipe.runs) / recipe.name)
     names = [stage] if stage else list(recipe.stages)
     discarded = [fresh, *descendants(recipe, fresh)] if fresh else []
@@ -193,8 +195,12 @@ def _run(
             f"{folder.stage(name)} was trained from other weights than {section.init} has now: "
             f"keep it by choosing another name=..., or discard it with --fresh {name}"
         )
+    trackers = Trackers(recipe, folder, name)
     if record is not None and record["finished"]:
         log.info("%s: finished before, not run again", name)
+        if trackers.missing:
+            with trackers:
+                trackers.finish()
         return
     reason = stopper.reason(section.max_hours)
     if reason:
@@ -211,12 +217,14 @@ def _run(
         parent=parent,
         device=device,
         stop=lambda: stopper.reason(section.max_hours),
+        after_row=trackers.follow,
         after_epoch=Redraw(folder.path),
     )
     load_pack(catalog, job.image_size, recipe.data.channels, job.cache)
-    with stopper.listening():
+    with stopper.listening(), trackers:
         found = run_stage(job)
     _finish(folder, recipe, name, catalog, found, record)
+    trackers.finish()
 
 
 def _parent(folder: RunFolder, recipe: Recipe, name: str) -> "Checkpoint | None":
