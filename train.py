@@ -3,6 +3,7 @@
     python train.py configs/demo.yaml
     python train.py configs/hw2p2.yaml mine.yaml data.root=/kaggle/input/hw2p2
     python train.py configs/demo.yaml --stage finetune --fresh finetune
+    python train.py configs/demo.yaml --find-lr classify
 """
 
 import argparse
@@ -28,6 +29,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--fresh", metavar="NAME", help="discard this stage and those that start from it, first"
     )
+    parser.add_argument(
+        "--find-lr", metavar="STAGE", nargs="?", const="", default=None,
+        help="try out rising learning rates on this stage (the first), train nothing, and stop",
+    )  # fmt: skip
     parser.add_argument("--print-recipe", action="store_true", help="print it resolved, and stop")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     return parser.parse_intermixed_args(arguments)
@@ -42,6 +47,10 @@ def main(arguments: list[str] | None = None) -> int:
             print(to_yaml(recipe), end="")
             return
         door.set_up_logging()
+        if options.find_lr is not None:
+            found = _find_lr(recipe, options.find_lr or None)
+            print(json.dumps(found, indent=1) if options.json else found["text"])
+            return
         from starter.workflow import draw_report, train
 
         summary = train(recipe, stage=options.stage, fresh=options.fresh)
@@ -54,28 +63,17 @@ def main(arguments: list[str] | None = None) -> int:
     return door.run(work)
 
 
+def _find_lr(recipe, stage: str | None) -> dict:
+    from starter.workflow import find_lr
+
+    return find_lr(recipe, stage)
+
+
 def table(recipe, summary: dict, report: Path | None) -> str:
     """The stages side by side, and the next command."""
-    rows = [("stage", "epochs", "minutes", "images/s", "accuracy", "EER", "AUC")]
-    for name, stage in summary["stages"].items():
-        rows.append(
-            (
-                name + (" *" if name == summary.get("best") else ""),
-                str(stage["epochs"]),
-                f"{stage['seconds'] / 60:.1f}",
-                f"{stage['images_per_second']:.0f}",
-                *(door.percent(stage[key]) for key in ("accuracy", "eer", "auc")),
-            )
-        )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [
-        "  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in
-                  enumerate(zip(row, widths, strict=True)))
-        for row in rows
-    ]  # fmt: skip
     folder = f"{recipe.runs}/{recipe.name}"
     return "\n".join(
-        ["", *lines, "", f"* best of the run; everything is in {folder}",
+        ["", door.stage_table(summary), "", f"* best of the run; everything is in {folder}",
          *([f"report: {report.as_posix()}"] if report else []),
          f"next: python verify.py {folder}"]
     )  # fmt: skip

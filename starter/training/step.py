@@ -57,6 +57,7 @@ def train_step(setup: Setup, image_BHWC: torch.Tensor, label_B: torch.Tensor, st
     and in mixing is a function of (seed, step, micro-batch) alone, so a resumed run repeats it.
     """
     section, learner = setup.section, setup.learner
+    assert section.micro_batch != "auto"  # a number by now
     micro = section.micro_batch or len(label_B)
     losses: dict[str, torch.Tensor] = {}
     set_learning_rates(setup.optimizer, setup.factor(step))

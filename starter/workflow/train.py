@@ -11,6 +11,7 @@ from starter.recipe.schema import Recipe
 from starter.workflow.folder import RunFolder, code_difference, environment
 from starter.workflow.redraw import Redraw, draw_report
 from starter.workflow.stop import Stopper
+from starter.workflow.trackers import Trackers, check_trackers
 
 if TYPE_CHECKING:  # these import torch
     import torch
@@ -42,6 +43,7 @@ def train(recipe: Recipe, *, stage: str | None = None, fresh: str | None = None)
     for name in filter(None, (stage, fresh)):
         if name not in recipe.stages:
             raise UserError(f"no stage {name!r} in the recipe; it has {', '.join(recipe.stages)}")
+    check_trackers(recipe.track)
     folder = RunFolder(Path(recipe.runs) / recipe.name)
     names = [stage] if stage else list(recipe.stages)
     discarded = [fresh, *descendants(recipe, fresh)] if fresh else []
@@ -96,6 +98,7 @@ def _log_catalog(catalog: "Catalog") -> None:
 def _preflight(folder: RunFolder, recipe: Recipe, names: list[str], catalog: "Catalog") -> None:
     """Finds in seconds what would otherwise stop a later stage after hours."""
     from starter.data.augment import build_augment
+    from starter.data.on_device import choose
     from starter.data.samplers import epoch_order
     from starter.models import check_rules
     from starter.training.build import build_learner
@@ -106,6 +109,8 @@ def _preflight(folder: RunFolder, recipe: Recipe, names: list[str], catalog: "Ca
         size = section.image_size or recipe.data.image_size
         steps = recipe.augment if section.augment is None else section.augment
         build_augment(steps, size, recipe.data.channels)
+        if section.augment_on == "device":
+            choose("device", steps, size, recipe.data.channels, "cpu")
         epoch_order(
             section.sampler, catalog.label_N, catalog.index("train"),
             batch_size=section.batch_size, seed=0, epoch=0,
@@ -181,6 +186,7 @@ def _run(
     from starter.training.build import StageJob
     from starter.training.checkpoint import write_json
     from starter.training.identity import identity, identity_hash
+    from starter.training.memory import shortage_told
     from starter.training.stage import Interrupted, run_stage
 
     section = recipe.stages[name]
@@ -193,8 +199,12 @@ def _run(
             f"{folder.stage(name)} was trained from other weights than {section.init} has now: "
             f"keep it by choosing another name=..., or discard it with --fresh {name}"
         )
+    trackers = Trackers(recipe, folder, name)
     if record is not None and record["finished"]:
         log.info("%s: finished before, not run again", name)
+        if trackers.missing:
+            with trackers:
+                trackers.finish()
         return
     reason = stopper.reason(section.max_hours)
     if reason:
@@ -211,12 +221,14 @@ def _run(
         parent=parent,
         device=device,
         stop=lambda: stopper.reason(section.max_hours),
+        after_row=trackers.follow,
         after_epoch=Redraw(folder.path),
     )
     load_pack(catalog, job.image_size, recipe.data.channels, job.cache)
-    with stopper.listening():
+    with stopper.listening(), shortage_told(job), trackers:
         found = run_stage(job)
     _finish(folder, recipe, name, catalog, found, record)
+    trackers.finish()
 
 
 def _parent(folder: RunFolder, recipe: Recipe, name: str) -> "Checkpoint | None":
