@@ -3,10 +3,12 @@
     python train.py configs/demo.yaml
     python train.py configs/hw2p2.yaml mine.yaml data.root=/kaggle/input/hw2p2
     python train.py configs/demo.yaml --stage finetune --fresh finetune
+    torchrun --standalone --nproc-per-node 2 train.py configs/hw2p2.yaml    (two GPUs)
 """
 
 import argparse
 import json
+import logging
 import sys
 from pathlib import Path
 
@@ -37,21 +39,24 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
 
     def work() -> None:
-        recipe = load(options.recipe, options.changes)
-        if options.print_recipe:
-            print(to_yaml(recipe), end="")
-            return
-        door.set_up_logging()
-        from starter.workflow import draw_report, train
+        with door.joined() as prints:
+            recipe = load(options.recipe, options.changes)
+            if options.print_recipe:
+                print(to_yaml(recipe) if prints else "", end="")
+                return
+            door.set_up_logging(logging.INFO if prints else logging.ERROR)
+            from starter import workflow
 
-        summary = train(recipe, stage=options.stage, fresh=options.fresh)
-        report = draw_report(f"{recipe.runs}/{recipe.name}")
-        if options.json:
-            print(json.dumps(summary, indent=1))
-        else:
-            print(table(recipe, summary, report))
+            summary = workflow.train(recipe, stage=options.stage, fresh=options.fresh)
+            if not prints:
+                return
+            report = workflow.draw_report(f"{recipe.runs}/{recipe.name}")
+            if options.json:
+                print(json.dumps(summary, indent=1))
+            else:
+                print(table(recipe, summary, report))
 
-    return door.run(work)
+    return door.run(work, together=True)
 
 
 def table(recipe, summary: dict, report: Path | None) -> str:

@@ -7,6 +7,7 @@
 
 import argparse
 import json
+import logging
 import sys
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
 
     def work() -> None:
-        door.set_up_logging(quiet=bool(options.pair))
+        door.set_up_logging(logging.WARNING if options.pair else logging.INFO)
         from starter import workflow
 
         if options.pair:

@@ -15,7 +15,7 @@ from starter.data.batches import TrainBatches, resolve_workers
 from starter.losses.objective import build_objective
 from starter.recipe import UserError
 from starter.recipe.schema import Recipe, StageSection
-from starter.training import checkpoint, initialise, optim, precision
+from starter.training import checkpoint, initialise, optim, precision, processes
 from starter.training.checkpoint import Checkpoint
 from starter.training.embed import EmbedOptions
 from starter.training.learner import Learner
@@ -125,11 +125,17 @@ def build_batches(job: StageJob, image_NHWC: np.ndarray) -> TrainBatches:
         sampler=section.sampler,
         augment=augment,
         seed=stage_seed(job.recipe.seed, job.name),
-        workers=resolve_workers(
+        workers=_own_workers(resolve_workers(
             data.workers, augmented=augment is not None, device_type=job.device.type
-        ),
+        )),
         pin_memory=job.device.type == "cuda",
+        part=(processes.number(), processes.count()),
     )
+
+
+def _own_workers(workers: int) -> int:
+    """This process's share of the machine's."""
+    return -(-workers // processes.local_count())
 
 
 def build_setup(job: StageJob, image_NHWC: np.ndarray, batches: TrainBatches) -> Setup:
@@ -153,10 +159,13 @@ def build_setup(job: StageJob, image_NHWC: np.ndarray, batches: TrainBatches) ->
     chosen = _choose_precision(job, learner, image_NHWC)
     if job.parent:
         wide = precision.inference_precision(chosen.name, job.device.type)
-        options = EmbedOptions(job.recipe.verify.batch_size, job.device, wide)
+        options = EmbedOptions(job.recipe.verify.batch_size, job.device, wide, together=True)
         initialise.initialise_heads(
             learner.objective, new, learner.embedder, job.catalog, image_NHWC, options
         )
+    processes.share_weights(learner)
+    if section.sync_batchnorm:
+        processes.synchronise_batchnorm(learner.embedder, job.device, job.name)
     steps = section.epochs * batches.batches_per_epoch
     optimizer = optim.build_optimizer(learner, section.optimizer, job.device)
     factor = optim.learning_rate_factor(section.schedule, batches.batches_per_epoch, steps)
@@ -177,10 +186,14 @@ def build_setup(job: StageJob, image_NHWC: np.ndarray, batches: TrainBatches) ->
 
 def _choose_precision(job: StageJob, learner: Learner, image_NHWC) -> precision.Precision:
     """The stage's number format: measured once, then read back, so that a resume repeats it."""
+    name = processes.first_does(lambda: _precision_name(job, learner, image_NHWC))
+    return precision.Precision(name, job.device.type)
+
+
+def _precision_name(job: StageJob, learner: Learner, image_NHWC) -> str:
     path = job.folder / "choices.json"
     if path.is_file():
-        name = checkpoint.read_json(path)["precision"]
-        return precision.Precision(name, job.device.type)
+        return checkpoint.read_json(path)["precision"]
     few_M = job.catalog.index("train")[: min(job.section.batch_size, 64)]
     images = torch.from_numpy(np.ascontiguousarray(image_NHWC[few_M])).to(job.device)
     learner.embedder.eval()  # measured without touching BatchNorm statistics
@@ -188,4 +201,4 @@ def _choose_precision(job: StageJob, learner: Learner, image_NHWC) -> precision.
         job.section.precision, job.device, learner.embedder, learner.embedder.prepare(images)
     )
     checkpoint.write_json(path, {"precision": name})
-    return precision.Precision(name, job.device.type)
+    return name

@@ -20,6 +20,7 @@ import torch
 
 from starter.data import Catalog
 from starter.data.batches import Batch
+from starter.training import processes
 from starter.training.embed import EmbedOptions, embed, unit
 from starter.training.evaluate import Evaluation, nearest_means
 from starter.training.learner import Learner
@@ -226,6 +227,8 @@ def _thumbnails(image_MHWC: np.ndarray) -> np.ndarray:
 
 
 def _save(folder: Path, file: str, /, **arrays: Any) -> None:
+    if not processes.is_first():
+        return
     place = folder / "shown"
     place.mkdir(exist_ok=True)
     np.savez_compressed(place / f"{file}.npz", **arrays)

@@ -9,7 +9,7 @@ import numpy as np
 
 from starter.data import load_pack
 from starter.data.batches import Batch, TrainBatches
-from starter.training import checkpoint
+from starter.training import checkpoint, processes
 from starter.training.build import StageJob, build_batches, build_setup
 from starter.training.embed import EmbedOptions
 from starter.training.evaluate import Evaluation, better, evaluate, monitored
@@ -51,7 +51,8 @@ def run_stage(job: StageJob) -> Evaluation:
     assert best is not None
     setup.evaluated.load_state_dict(best.weights())
     found = _evaluate(job, setup, image_NHWC)
-    _save_predictions(job, found)
+    if processes.is_first():
+        _save_predictions(job, found)
     options = _embed_options(job, setup)
     keep_result(job.folder, setup.evaluated, job.catalog, image_NHWC, options, found)
     return found
@@ -80,9 +81,9 @@ def _train(
                 losses = train_step(setup, batch.image_BHWC, batch.label_B, position.step)
                 position.meter.add(position.step, rate, losses)
                 if position.step == 0:
-                    watch.first({name: value.item() for name, value in losses.items()})
+                    watch.first({k: processes.mean(v).item() for k, v in losses.items()})
                 position.step += 1
-                position.images += len(batch.label_B)
+                position.images += len(batch.label_B) * processes.count()
                 if position.step % LOG_EVERY == 0 or position.step % per_epoch == 0:
                     shown = position.meter.end_interval()
                     progress.update(position.step, shown, rate)
@@ -137,7 +138,7 @@ class _Clock:
 
 def _pause(job: StageJob, setup: Setup, position: Position, clock: _Clock | None) -> None:
     """Checkpoints inside an epoch when it is time to, and stops when asked to."""
-    reason = job.stop()
+    reason = processes.agreed(job.stop())
     every = job.section.checkpoint_steps
     if clock is not None and (reason or (every and position.step % every == 0)):
         clock.stop()
@@ -190,7 +191,7 @@ def _evaluate(job: StageJob, setup: Setup, image_NHWC: np.ndarray) -> Evaluation
 
 def _embed_options(job: StageJob, setup: Setup) -> EmbedOptions:
     precision = inference_precision(setup.precision.name, job.device.type)
-    return EmbedOptions(job.recipe.verify.batch_size, job.device, precision)
+    return EmbedOptions(job.recipe.verify.batch_size, job.device, precision, together=True)
 
 
 def _save_predictions(job: StageJob, found: Evaluation) -> None:

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from starter.recipe import UserError, differences, to_yaml
+from starter.door import joined
+from starter.recipe import UserError, to_yaml
 from starter.recipe.schema import Recipe
 from starter.workflow.folder import RunFolder, code_difference, environment
 from starter.workflow.redraw import Redraw, draw_report
+from starter.workflow.standing import descendants, discard, refuse_changed
 from starter.workflow.stop import Stopper
 
 if TYPE_CHECKING:  # these import torch
@@ -33,9 +35,16 @@ def train(recipe: Recipe, *, stage: str | None = None, fresh: str | None = None)
         The summary, also in runs/<name>/summary.json.
     Raises:
         UserError: bad data or recipe, or a stage that was trained with other settings.
+        SystemExit: in one of several processes, where another raises what went wrong.
         starter.training.Interrupted: a signal or `max_hours`; the same call continues.
     """
+    with joined():
+        return _train(recipe, stage, fresh)
+
+
+def _train(recipe: Recipe, stage: str | None, fresh: str | None) -> dict:
     from starter.data import load_catalog
+    from starter.training import processes
     from starter.training.precision import pick_device
     from starter.training.stage import Interrupted
 
@@ -46,32 +55,29 @@ def train(recipe: Recipe, *, stage: str | None = None, fresh: str | None = None)
     names = [stage] if stage else list(recipe.stages)
     discarded = [fresh, *descendants(recipe, fresh)] if fresh else []
     with Stopper() as stopper:
-        _draw_demo(recipe)
-        catalog = load_catalog(recipe.data)
+        with processes.local_first():  # downloads, where the recipe asks for it
+            _draw_demo(recipe)
+            catalog = load_catalog(recipe.data)
         _log_catalog(catalog)
         _preflight(folder, recipe, names, catalog)
-        _refuse_changed(folder, recipe, catalog, discarded)
-        _discard(folder, recipe, catalog, discarded)
+        refuse_changed(folder, recipe, catalog, discarded)
         device = pick_device()
-        _describe(folder, recipe, device)
+
+        def begin() -> None:
+            discard(folder, recipe, catalog, discarded)
+            _describe(folder, recipe, device)
+
+        processes.first_does(begin)
         try:
             for name in names:
                 _run(folder, recipe, name, catalog, device, stopper)
         except Interrupted as error:
-            draw_report(folder.path, live=True)
+            if processes.is_first():
+                draw_report(folder.path, live=True)
             if fresh:
                 raise Interrupted(f"{error}; leave out --fresh {fresh} from now on") from None
             raise
     return folder.read_summary()
-
-
-def descendants(recipe: Recipe, stage: str) -> list[str]:
-    """Stages that start from `stage`, directly or not, in order."""
-    found: list[str] = []
-    for name, section in recipe.stages.items():
-        if section.init == stage or section.init in found:
-            found.append(name)
-    return found
 
 
 def _draw_demo(recipe: Recipe) -> None:
@@ -98,11 +104,13 @@ def _preflight(folder: RunFolder, recipe: Recipe, names: list[str], catalog: "Ca
     from starter.data.augment import build_augment
     from starter.data.samplers import epoch_order
     from starter.models import check_rules
+    from starter.training import processes
     from starter.training.build import build_learner
     from starter.training.initialise import load_embedder
 
     for name in names:
         section = recipe.stages[name]
+        processes.refuse_uneven(name, section, processes.count())
         size = section.image_size or recipe.data.image_size
         steps = recipe.augment if section.augment is None else section.augment
         build_augment(steps, size, recipe.data.channels)
@@ -119,54 +127,17 @@ def _preflight(folder: RunFolder, recipe: Recipe, names: list[str], catalog: "Ca
             load_embedder(learner.embedder, parent)
 
 
-def _refuse_changed(
-    folder: RunFolder, recipe: Recipe, catalog: "Catalog", discarded: list[str]
-) -> None:
-    """Refuses a recipe that says otherwise of a stage that was begun, before anything is written.
-
-    The parents' weights are compared when a stage's turn comes: they may not be trained yet.
-    """
-    from starter.training.identity import identity, identity_hash
-
-    for name in recipe.stages:
-        record = folder.read_stage(name)
-        if record is None or name in discarded:
-            continue
-        own = identity(recipe, name, catalog.fingerprint(), record["identity"]["parent"])
-        if record["hash"] != identity_hash(own):
-            raise UserError(
-                f"{folder.stage(name)} was trained with other settings:\n  "
-                + "\n  ".join(differences(record["identity"], own))
-                + f"\nkeep it by choosing another name=..., or discard it with --fresh {name}"
-            )
-
-
-def _discard(folder: RunFolder, recipe: Recipe, catalog: "Catalog", stages: list[str]) -> None:
-    """Removes stages; the run's best becomes what the gates of the others leave."""
-    from starter.training.checkpoint import write_json
-    from starter.workflow.gate import best_without
-
-    there = [name for name in stages if folder.stage(name).exists()]
-    if not there:
-        return
-    # First, so that a kill in between leaves no best that is gone.
-    best = best_without(folder, recipe, there, catalog)
-    write_json(folder.path / "best.json", {"stage": best})
-    summary = folder.read_summary()
-    kept = {name: value for name, value in summary["stages"].items() if name not in there}
-    write_json(folder.path / "summary.json", summary | {"stages": kept, "best": best})
-    folder.discard(there)
-
-
 def _describe(folder: RunFolder, recipe: Recipe, device: "torch.device") -> None:
     import torch
 
+    from starter.training import processes
     from starter.training.checkpoint import write_json
 
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     folder.path.mkdir(parents=True, exist_ok=True)
     (folder.path / "recipe.yaml").write_text(to_yaml(recipe), encoding="utf-8")
-    write_json(folder.path / "environment.json", environment(name, torch.get_num_threads()))
+    found = environment(name, torch.get_num_threads()) | {"processes": processes.count()}
+    write_json(folder.path / "environment.json", found)
     difference = code_difference()
     if difference is not None:
         (folder.path / "code.diff").write_text(difference + "\n", encoding="utf-8")
@@ -178,6 +149,7 @@ def _run(
 ) -> None:  # fmt: skip
     """Runs one stage unless it is finished, then lets the gate decide."""
     from starter.data import load_pack
+    from starter.training import processes
     from starter.training.build import StageJob
     from starter.training.checkpoint import write_json
     from starter.training.identity import identity, identity_hash
@@ -196,12 +168,16 @@ def _run(
     if record is not None and record["finished"]:
         log.info("%s: finished before, not run again", name)
         return
-    reason = stopper.reason(section.max_hours)
+    reason = processes.agreed(stopper.reason(section.max_hours))
     if reason:
         raise Interrupted(f"{reason}: stopped before stage {name}")
-    folder.stage(name).mkdir(parents=True, exist_ok=True)
     record = {"hash": identity_hash(own), "identity": own, "finished": False}
-    write_json(folder.stage(name) / "stage.json", record)
+
+    def begin() -> None:
+        folder.stage(name).mkdir(parents=True, exist_ok=True)
+        write_json(folder.stage(name) / "stage.json", record)
+
+    processes.first_does(begin)
     job = StageJob(
         name=name,
         folder=folder.stage(name),
@@ -211,12 +187,13 @@ def _run(
         parent=parent,
         device=device,
         stop=lambda: stopper.reason(section.max_hours),
-        after_epoch=Redraw(folder.path),
+        after_epoch=Redraw(folder.path) if processes.is_first() else lambda: None,
     )
-    load_pack(catalog, job.image_size, recipe.data.channels, job.cache)
+    with processes.local_first():
+        load_pack(catalog, job.image_size, recipe.data.channels, job.cache)
     with stopper.listening():
         found = run_stage(job)
-    _finish(folder, recipe, name, catalog, found, record)
+    processes.first_does(lambda: _finish(folder, recipe, name, catalog, found, record))
 
 
 def _parent(folder: RunFolder, recipe: Recipe, name: str) -> "Checkpoint | None":

@@ -78,7 +78,9 @@ class TrainSection(Section):
     """Defaults for every stage; a stage may override any of them."""
 
     epochs: Annotated[Count, Field(description="length of the stage")] = 10
-    batch_size: Annotated[int, Field(ge=2, description="images an update")] = 128
+    batch_size: Annotated[
+        int, Field(ge=2, description="images an update, over all processes")
+    ] = 128
     micro_batch: Annotated[
         int | None, Field(ge=2, description="images on the device at once; gradients accumulate")
     ] = None  # BatchNorm needs two
@@ -121,6 +123,9 @@ class TrainSection(Section):
     ] = "auto"
     channels_last: Annotated[bool, Field(description="memory format of the backbone")] = True
     compile: Annotated[bool, Field(description="torch.compile the embedder")] = False
+    sync_batchnorm: Annotated[
+        bool, Field(description="BatchNorm counts the images of all processes (GPUs only)")
+    ] = False
     monitor: Annotated[Monitor, Field(description="what best means")] = "combined"
     evaluate_every: Annotated[Count, Field(description="epochs between evaluations")] = 1
     gate: Annotated[
