@@ -19,7 +19,6 @@ Shapes: M images, m those of one process, D embedding.
 
 import contextlib
 import itertools
-import math
 import os
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
@@ -31,12 +30,11 @@ from torch import Tensor, nn
 
 from starter.losses.processes import count, mean
 from starter.recipe import UserError
-from starter.recipe.schema import StageSection
 
 __all__ = [
     "agreed", "average_gradients", "barrier", "count", "embed_shares", "first_does", "gather",
-    "is_first", "local_count", "local_first", "mean", "number", "refuse_uneven", "share_buffers",
-    "share_weights", "synchronise_batchnorm",
+    "is_first", "local_count", "local_first", "mean", "number", "share_buffers", "share_weights",
+    "synchronise_batchnorm",
 ]  # fmt: skip
 
 BUCKET_BYTES = 25 << 20  # of gradients sent at once: bounds the copies they are sent from
@@ -150,33 +148,6 @@ def synchronise_batchnorm(module: nn.Module, device: torch.device, stage: str) -
             "train.sync_batchnorm=false, or run on one process"
         )
     nn.SyncBatchNorm.convert_sync_batchnorm(module)  # in place, as `module` itself is none
-
-
-def refuse_uneven(stage: str, section: StageSection, processes: int) -> None:
-    """UserError for a batch that `processes` cannot share equally: a mean of unequal slices'
-    losses would not be the batch's."""
-    if processes == 1:
-        return
-    size, micro, sampler = section.batch_size, section.micro_batch, section.sampler
-    unit = sampler.images if sampler.kind == "pk" else 1
-    place, whole = f"stages.{stage}.batch_size", processes * unit
-    if size % whole:
-        each = f" identities of {unit} images" if unit > 1 else ""
-        raise UserError(
-            f"{place}: {processes} processes cannot share {size} images equally{each and ' by'}"
-            f"{each}; set batch_size={max(round(size / whole), 1) * whole}"
-        )
-    own = size // processes
-    if own < 2:
-        raise UserError(
-            f"{place}: {size} leaves 1 image to each of {processes} processes, and BatchNorm "
-            f"needs 2; set batch_size={2 * processes} or more"
-        )
-    if isinstance(micro, int) and own > micro and own % micro:
-        raise UserError(
-            f"{place}: the {own} images of each of {processes} processes are not a multiple of "
-            f"micro_batch {micro}; set micro_batch={math.gcd(own, micro)} or leave it out"
-        )
 
 
 def embed_shares(images: int, batch_size: int) -> list[slice]:

@@ -11,6 +11,7 @@ from starter.recipe import UserError, to_yaml
 from starter.recipe.schema import Recipe
 from starter.workflow.folder import RunFolder, code_difference, environment
 from starter.workflow.redraw import Redraw, draw_report
+from starter.workflow.shares import refuse_uneven
 from starter.workflow.standing import descendants, discard, refuse_changed
 from starter.workflow.stop import Stopper
 
@@ -110,7 +111,7 @@ def _preflight(folder: RunFolder, recipe: Recipe, names: list[str], catalog: "Ca
 
     for name in names:
         section = recipe.stages[name]
-        processes.refuse_uneven(name, section, processes.count())
+        refuse_uneven(name, section, processes.count())
         size = section.image_size or recipe.data.image_size
         steps = recipe.augment if section.augment is None else section.augment
         build_augment(steps, size, recipe.data.channels)
