@@ -8,7 +8,6 @@
 
 import argparse
 import json
-import logging
 import sys
 from pathlib import Path
 
@@ -44,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
             if options.print_recipe:
                 print(to_yaml(recipe) if prints else "", end="")
                 return
-            door.set_up_logging(logging.INFO if prints else logging.ERROR)
+            door.set_up_logging()
             from starter import workflow
 
             summary = workflow.train(recipe, stage=options.stage, fresh=options.fresh)

@@ -7,7 +7,6 @@
 
 import argparse
 import json
-import logging
 import sys
 from pathlib import Path
 
@@ -32,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
 
     def work() -> None:
-        door.set_up_logging(logging.WARNING if options.pair else logging.INFO)
+        door.set_up_logging(quiet=bool(options.pair))
         from starter import workflow
 
         if options.pair:

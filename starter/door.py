@@ -48,8 +48,11 @@ class _Lines(logging.StreamHandler):
             bars.tqdm.write(self.format(record), file=self.stream)
 
 
-def set_up_logging(level: int = logging.INFO) -> None:
-    """Log lines with the time, on standard error."""
+def set_up_logging(quiet: bool = False) -> None:
+    """Log lines with the time, on standard error; of several processes, the first one's."""
+    level = logging.WARNING if quiet else logging.INFO
+    if not _is_first():
+        level = logging.ERROR
     logging.basicConfig(
         level=level,
         format="%(asctime)s  %(message)s",
@@ -63,12 +66,16 @@ def run(work: Callable[[], None], *, together: bool = False) -> int:
 
     together: the work is for all processes of torchrun; else the first one alone does it.
     """
-    if not together and os.environ.get("RANK", "0") != "0":
+    if not together and not _is_first():
         return OK
     code = _run(work)
-    if together and (path := os.environ.get(EXIT_CODE_FILE)) and os.environ.get("RANK") == "0":
+    if (path := os.environ.get(EXIT_CODE_FILE)) and _is_first():
         Path(path).write_text(str(code), encoding="utf-8")
     return code
+
+
+def _is_first() -> bool:
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _run(work: Callable[[], None]) -> int:
@@ -85,6 +92,8 @@ def _run(work: Callable[[], None]) -> int:
         place = f"{error.filename}: " if error.filename else ""
         print(f"error: {place}{error.strerror}; what was written before is whole", file=sys.stderr)
         return USER_ERROR
+    except SystemExit as error:  # of `joined`: another process says why
+        return int(error.code or OK)
     except KeyboardInterrupt:
         print("interrupted; run the same command to continue", file=sys.stderr)
         return INTERRUPTED

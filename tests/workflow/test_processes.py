@@ -33,10 +33,11 @@ class Net(nn.Module):
     def __init__(self, in_channels):
         super().__init__()
         self.conv = nn.Conv2d(in_channels, 8, 3, stride=2)
+        self.last = nn.Linear(392, 16)
         self.unused = nn.Linear(3, 3)
 
     def forward(self, x):
-        return self.conv(x).tanh().flatten(1)
+        return self.last(self.conv(x).tanh().flatten(1))
 """
 PLAIN = """\
 name: plain
@@ -44,7 +45,7 @@ seed: 1
 runs: {folder}/runs
 data: {{root: {demo}, cache: {folder}/cache, image_size: 16, workers: 0}}
 augment: [{{kind: HorizontalFlip, p: 0.5}}, {{kind: Affine, rotate: [-10, 10], p: 0.5}}]
-model: {{backbone: "{folder}/net.py:Net", embedding: 16, neck: linear}}
+model: {{backbone: "{folder}/net.py:Net", embedding: 16, neck: identity}}
 train: {{batch_size: 16, precision: fp32, ema: 0.9, clip_grad: 1.0}}
 stages:
   classify: {{epochs: 3, loss: [{{kind: softmax}}], micro_batch: 4}}
