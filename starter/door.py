@@ -66,8 +66,10 @@ def run(work: Callable[[], None], *, together: bool = False) -> int:
 
     together: the work is for all processes of torchrun; else the first one alone does it.
     """
-    if not together and not _is_first():
-        return OK
+    if not together:
+        if not _is_first():
+            return OK
+        os.environ.pop("WORLD_SIZE", None)  # it is alone, and `joined` must not wait for others
     code = _run(work)
     if (path := os.environ.get(EXIT_CODE_FILE)) and _is_first():
         Path(path).write_text(str(code), encoding="utf-8")

@@ -16,6 +16,7 @@ from starter.recipe import UserError
 
 SPLITS = ("train", "dev", "test", "verify")  # verify: images only used in pairs
 TRAIN, DEV, TEST, VERIFY = range(len(SPLITS))
+TURNS = ("as it is", "rot90", "rot180", "rot270", "hflip", "vflip")  # quarter turns to the left
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +70,8 @@ class Catalog:
         identity_N: int64 identity of every item, held-out identities too, -1 unknown; None
             where the identities of labelled pairs are not known.
         gallery: known people and the probes to find among them, or None.
+        turn_N: uint8, index into TURNS, how an item is turned when it is read; None: none is.
+        answers: how many of the classes, the first ones, may be predicted; None: all.
     """
 
     root: Path | None
@@ -80,6 +83,8 @@ class Catalog:
     array_N: np.ndarray | None = None
     identity_N: np.ndarray | None = None
     gallery: Gallery | None = None
+    turn_N: np.ndarray | None = None
+    answers: int | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -90,7 +95,8 @@ class Catalog:
         return self.root / self.names[i]
 
     def image(self, i: int) -> np.ndarray:
-        """Item i as uint8 (H,W,3) RGB, its EXIF rotation applied, grey as three equal channels.
+        """Item i as uint8 (H,W,3) RGB, its EXIF rotation applied, grey as three equal channels,
+        turned as turn_N says.
 
         Raises:
             UserError: naming the path: absent, empty, truncated or undecodable.
@@ -98,9 +104,11 @@ class Catalog:
         if self.array_N is None:
             from starter.data.decode import read_image
 
-            return read_image(self.path(i))
-        image = self.array_N[i]
-        return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
+            image = read_image(self.path(i))
+        else:
+            image = self.array_N[i]
+            image = np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
+        return image if self.turn_N is None else _turn(image, TURNS[self.turn_N[i]])
 
     def index(self, split: str) -> np.ndarray:
         """int64 items of a split, in catalog order."""
@@ -134,12 +142,16 @@ class Catalog:
             for known in (self.gallery.known_G, self.gallery.identity_G, self.gallery.dev_Q,
                           self.gallery.answer_Q, self.gallery.test_T):  # fmt: skip
                 digest.update(known.astype("<i8").tobytes())
+        if self.turn_N is not None:
+            digest.update(self.turn_N.tobytes())
         return digest.hexdigest()
 
     def place(self) -> str:
         """sha256 hex of which images these are and where: names a pack."""
         where = self._array_digest if self.root is None else self.root.resolve().as_posix()
-        return hashlib.sha256("\0".join([where, *self.names]).encode()).hexdigest()
+        digest = hashlib.sha256("\0".join([where, *self.names]).encode())
+        digest.update(b"" if self.turn_N is None else self.turn_N.tobytes())
+        return digest.hexdigest()
 
     def sources(self) -> str:
         """sha256 hex of every file's size and modification time, or of the array's content."""
@@ -171,3 +183,11 @@ class Catalog:
             return ""
         shape = repr(self.array_N.shape).encode()
         return hashlib.sha256(shape + np.ascontiguousarray(self.array_N).tobytes()).hexdigest()
+
+
+def _turn(image_HWC: np.ndarray, turn: str) -> np.ndarray:
+    if turn.startswith("rot"):
+        return np.rot90(image_HWC, int(turn.removeprefix("rot")) // 90)
+    if turn == "hflip":
+        return image_HWC[:, ::-1]
+    return image_HWC[::-1] if turn == "vflip" else image_HWC

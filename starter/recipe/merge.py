@@ -23,6 +23,8 @@ IMPLIED_KIND: dict[KeyPath, str] = {
     ("train", "optimizer"): DEFAULT_OPTIMIZER,
     ("optimizer",): DEFAULT_OPTIMIZER,
 }
+# Two ways to say one thing: whichever is laid over the other replaces it.
+IN_PLACE_OF = {"epochs": "minutes", "minutes": "epochs"}
 
 
 def read_with_bases(path: Path, above: tuple[Path, ...] = ()) -> Document:
@@ -57,7 +59,8 @@ def read_with_bases(path: Path, above: tuple[Path, ...] = ()) -> Document:
 
 def lay_over(under: Document, over: Document) -> None:
     """Merges `over` into `under`: mappings merge to any depth; a list, or a section whose `kind`
-    changes, replaces the old one. The places of what is replaced go with it."""
+    changes, replaces the old one, as minutes does epochs. The places of what is replaced go with
+    it."""
     _merge(under.value, over.value, (), under, over)
 
 
@@ -65,6 +68,10 @@ def _merge(old: dict, new: dict, path: KeyPath, under: Document, over: Document)
     for key, value in new.items():
         here = (*path, key)
         before = old.get(key)
+        other = IN_PLACE_OF.get(key, key)
+        if other != key and other in old and other not in new and value is not None:
+            _forget(under, (*path, other))
+            del old[other]
         if (
             isinstance(value, dict)
             and isinstance(before, dict)
@@ -111,6 +118,11 @@ def apply_override(document: Document, text: str) -> None:
     at = (*at, key)
     if key == "kind" and isinstance(here, dict) and _kind_differs(here, {"kind": value}, at[:-1]):
         _drop_old_kind(document, here, at[:-1])
+    beside = (*at[:-1], IN_PLACE_OF.get(str(key), key))
+    stated = beside != at and beside[-1] in here and value is not None
+    if stated and document.values.get(beside) != Place(COMMAND_LINE):
+        _forget(document, beside)
+        del here[beside[-1]]
     _forget(document, at)
     here[key] = value
     document.keys[at] = document.values[at] = Place(COMMAND_LINE)

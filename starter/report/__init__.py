@@ -1,8 +1,9 @@
-"""A run folder -> pictures: one self-contained page, and every figure as PNG and SVG beside it.
+"""A folder of a run, or of a study -> pictures: one page that stands alone, and every figure.
 
-Reads only what a run folder holds. Importing this imports no matplotlib.
+Reads only what the folder holds. Importing this imports no matplotlib.
 """
 
+from starter.report.study import draw_study
 from starter.report.write import report
 
-__all__ = ["report"]
+__all__ = ["draw_study", "report"]

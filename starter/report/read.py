@@ -32,10 +32,17 @@ class Stage:
     record: dict = field(default_factory=dict)
     summary: dict = field(default_factory=dict)
     section: dict = field(default_factory=dict)  # of the recipe
+    choices: dict = field(default_factory=dict)  # what it measured for itself
 
     @property
     def finished(self) -> bool:
         return bool(self.record.get("finished"))
+
+    @property
+    def wanted(self) -> int | None:
+        """Epochs of the whole stage: the recipe's, or those it measured to fit its minutes."""
+        found = self.section.get("epochs") or self.choices.get("epochs")
+        return found if isinstance(found, int) else None
 
     @property
     def begun(self) -> bool:
@@ -109,6 +116,7 @@ class Run:
     def _stage(self, name: str) -> Stage:
         stage = Stage(name, self.path / name)
         stage.record = self._json(f"{name}/stage.json")
+        stage.choices = self._json(f"{name}/choices.json")
         stage.summary = _mapping(self.summaries.get(name))
         stage.section = _mapping(_mapping(self.recipe.get("stages")).get(name))
         damaged = 0

@@ -97,8 +97,8 @@ def last_value(stage: Stage, name: str) -> float | None:
 def _state(run: Run) -> str:
     parts = []
     for stage in run.stages:
-        done, wanted = len(stage.epochs), number(stage.section, "epochs")
-        of = f" of {wanted:.0f}" if wanted else ""
+        done, wanted = len(stage.epochs), stage.wanted
+        of = f" of {wanted}" if wanted else ""
         if stage.finished:
             parts.append(f"{stage.name} is finished ({done} epochs)")
         elif stage.begun:

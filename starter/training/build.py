@@ -17,6 +17,7 @@ from starter.recipe import UserError
 from starter.recipe.schema import Recipe, StageSection
 from starter.training import checkpoint, initialise, optim, precision, processes
 from starter.training.checkpoint import Checkpoint
+from starter.training.choices import once
 from starter.training.embed import EmbedOptions
 from starter.training.learner import Learner
 from starter.training.step import Setup, stage_seed
@@ -158,15 +159,14 @@ def build_setup(job: StageJob, image_NHWC: np.ndarray, batches: TrainBatches) ->
     learner.to(job.device)
     chosen = _choose_precision(job, learner, image_NHWC)
     if job.parent:
-        wide = precision.inference_precision(chosen.name, job.device.type)
-        options = EmbedOptions(job.recipe.verify.batch_size, job.device, wide, together=True)
         initialise.initialise_heads(
-            learner.objective, new, learner.embedder, job.catalog, image_NHWC, options
-        )
+            learner.objective, new, learner.embedder, job.catalog, image_NHWC,
+            embed_options(job, chosen),
+        )  # fmt: skip
     processes.share_weights(learner)
     if section.sync_batchnorm:
         processes.synchronise_batchnorm(learner.embedder, job.device, job.name)
-    steps = section.epochs * batches.batches_per_epoch
+    steps = (section.epochs or 1) * batches.batches_per_epoch  # or minutes: not known yet
     optimizer = optim.build_optimizer(learner, section.optimizer, job.device)
     factor = optim.learning_rate_factor(section.schedule, batches.batches_per_epoch, steps)
     return Setup(
@@ -186,19 +186,20 @@ def build_setup(job: StageJob, image_NHWC: np.ndarray, batches: TrainBatches) ->
 
 def _choose_precision(job: StageJob, learner: Learner, image_NHWC) -> precision.Precision:
     """The stage's number format: measured once, then read back, so that a resume repeats it."""
-    name = processes.first_does(lambda: _precision_name(job, learner, image_NHWC))
+
+    def measured() -> str:
+        few_M = job.catalog.index("train")[: min(job.section.batch_size, 64)]
+        images = torch.from_numpy(np.ascontiguousarray(image_NHWC[few_M])).to(job.device)
+        learner.embedder.eval()  # measured without touching BatchNorm statistics
+        return precision.choose(
+            job.section.precision, job.device, learner.embedder, learner.embedder.prepare(images)
+        )
+
+    name = processes.first_does(lambda: once(job.folder, "precision", measured))
     return precision.Precision(name, job.device.type)
 
 
-def _precision_name(job: StageJob, learner: Learner, image_NHWC) -> str:
-    path = job.folder / "choices.json"
-    if path.is_file():
-        return checkpoint.read_json(path)["precision"]
-    few_M = job.catalog.index("train")[: min(job.section.batch_size, 64)]
-    images = torch.from_numpy(np.ascontiguousarray(image_NHWC[few_M])).to(job.device)
-    learner.embedder.eval()  # measured without touching BatchNorm statistics
-    name = precision.choose(
-        job.section.precision, job.device, learner.embedder, learner.embedder.prepare(images)
-    )
-    checkpoint.write_json(path, {"precision": name})
-    return name
+def embed_options(job: StageJob, trained_in: precision.Precision) -> EmbedOptions:
+    """How a stage embeds images to be evaluated."""
+    wide = precision.inference_precision(trained_in.name, job.device.type)
+    return EmbedOptions(job.recipe.verify.batch_size, job.device, wide, together=True)

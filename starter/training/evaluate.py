@@ -50,6 +50,7 @@ def evaluate(
         predicted_M = predict(learner, emb_MD, catalog, image_NHWC, options)
         correct_M = predicted_M == catalog.label_N[dev_M]
         metrics["accuracy"] = float(correct_M.mean())
+        metrics |= precision_and_recall(predicted_M, catalog.label_N[dev_M])
     if pairs is not None:
         assert pairs.same_P is not None, "validation pairs are labelled"
         a_P, b_P = np.searchsorted(unique_U, pairs.a_P), np.searchsorted(unique_U, pairs.b_P)
@@ -63,6 +64,22 @@ def evaluate(
     return Evaluation(metrics, correct_M, predicted_M, score_P, kept)
 
 
+def precision_and_recall(predicted_M: np.ndarray, label_M: np.ndarray) -> dict[str, float]:
+    """Averages over the classes that have images (macro); a class never predicted has precision 0.
+
+    Both int64 (M).
+    """
+    classes = int(max(predicted_M.max(), label_M.max())) + 1
+    right_K = np.bincount(label_M[predicted_M == label_M], minlength=classes)
+    given_K = np.bincount(predicted_M, minlength=classes)
+    true_K = np.bincount(label_M, minlength=classes)
+    there_K = true_K > 0
+    return {
+        "precision": float((right_K / np.maximum(given_K, 1))[there_K].mean()),
+        "recall": float((right_K / np.maximum(true_K, 1))[there_K].mean()),
+    }
+
+
 def predict(
     learner: Learner,
     emb_MD: np.ndarray,
@@ -70,15 +87,19 @@ def predict(
     image_NHWC: np.ndarray,
     options: EmbedOptions,
 ) -> np.ndarray:
-    """Classes of embeddings, int64 (M): by the head's margin-free logits, else nearest mean."""
+    """Classes of embeddings, int64 (M): by the head's margin-free logits, else nearest mean.
+
+    Only the catalog's `answers` are given.
+    """
+    answers = catalog.answers or len(catalog.classes)
     head = learner.objective.classifier
     if head is not None:
         with torch.no_grad():
             device = next(learner.parameters()).device
             logits_MK = head.logits(torch.from_numpy(emb_MD).to(device))
-        return logits_MK.argmax(1).cpu().numpy()
+        return logits_MK[:, :answers].argmax(1).cpu().numpy()
     mean_KD = nearest_means(learner, catalog, image_NHWC, options)
-    return (emb_MD @ mean_KD.T).argmax(1)
+    return (emb_MD @ mean_KD[:answers].T).argmax(1)
 
 
 def nearest_means(

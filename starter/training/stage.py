@@ -10,11 +10,10 @@ import numpy as np
 from starter.data import load_pack
 from starter.data.batches import Batch, TrainBatches
 from starter.training import checkpoint, processes
-from starter.training.build import StageJob, build_batches, build_setup
-from starter.training.embed import EmbedOptions
+from starter.training.build import StageJob, build_batches, build_setup, embed_options
 from starter.training.evaluate import Evaluation, better, evaluate, monitored
+from starter.training.length import with_length
 from starter.training.position import Position, resume, save
-from starter.training.precision import inference_precision
 from starter.training.progress import LOG_EVERY, MetricsFile, Progress
 from starter.training.shown import keep_first_batch, keep_result, keep_target_angles
 from starter.training.step import Setup, train_step
@@ -40,6 +39,7 @@ def run_stage(job: StageJob) -> Evaluation:
     batches = build_batches(job, image_NHWC)
     try:
         setup = build_setup(job, image_NHWC, batches)
+        setup = with_length(job, setup, batches, image_NHWC)
         watch = LossWatch(setup.learner.objective, started=job.parent is not None)
         position = resume(job, setup)
         if position.step == 0:
@@ -53,7 +53,7 @@ def run_stage(job: StageJob) -> Evaluation:
     found = _evaluate(job, setup, image_NHWC)
     if processes.is_first():
         _save_predictions(job, found)
-    options = _embed_options(job, setup)
+    options = embed_options(job, setup.precision)
     keep_result(job.folder, setup.evaluated, job.catalog, image_NHWC, options, found)
     return found
 
@@ -152,7 +152,9 @@ def _end_epoch(
     job: StageJob, setup: Setup, image_NHWC, metrics: MetricsFile, position: Position,
     clock: _Clock, epoch: int, means: dict[str, float],
 ) -> None:  # fmt: skip
-    last = epoch + 1 == job.section.epochs
+    epochs = setup.section.epochs
+    assert epochs is not None
+    last = epoch + 1 == epochs
     due = last or (epoch + 1) % job.section.evaluate_every == 0
     row: dict[str, Any] = {"kind": "epoch", "step": position.step, "epoch": epoch + 1}
     row |= means
@@ -168,7 +170,7 @@ def _end_epoch(
         position.best_step = position.step
     row |= measured | clock.measured()
     metrics.write(row)
-    log.info("%s", _line(job.name, epoch + 1, job.section.epochs, row))
+    log.info("%s", _line(job.name, epoch + 1, epochs, row))
     save(job, setup, position, measured)
     job.after_epoch()
 
@@ -186,12 +188,8 @@ def _line(stage: str, epoch: int, epochs: int, row: dict) -> str:
 
 
 def _evaluate(job: StageJob, setup: Setup, image_NHWC: np.ndarray) -> Evaluation:
-    return evaluate(setup.evaluated, job.catalog, image_NHWC, _embed_options(job, setup))
-
-
-def _embed_options(job: StageJob, setup: Setup) -> EmbedOptions:
-    precision = inference_precision(setup.precision.name, job.device.type)
-    return EmbedOptions(job.recipe.verify.batch_size, job.device, precision, together=True)
+    options = embed_options(job, setup.precision)
+    return evaluate(setup.evaluated, job.catalog, image_NHWC, options)
 
 
 def _save_predictions(job: StageJob, found: Evaluation) -> None:

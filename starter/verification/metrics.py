@@ -173,7 +173,8 @@ def compare(
 ) -> dict[str, dict[str, float]]:
     """Do scores b beat scores a on the same pairs? A paired bootstrap: both see each resample.
 
-    Arguments as `evaluate`; the intervals differ between a and b far less than each varies.
+    Arguments as `evaluate`; the intervals differ between a and b far less than each varies. Scores
+    of several seeds, (S, P), are each measured, and their metrics averaged over the seeds.
 
     Returns:
         {"eer": {difference, low, high}, "auc": ...}: b - a as fractions with the 95 % interval.
@@ -181,16 +182,19 @@ def compare(
     Raises:
         UserError: pairs of one kind only, or scores that are not finite.
     """
-    score_a_P, checked_P = _checked(score_a_P, same_P)
-    score_b_P, _ = _checked(score_b_P, same_P)
     assert resamples > 0, "a comparison needs resamples"
-    orders = [sort_scores(score_a_P), sort_scores(score_b_P)]
+    a_SP, b_SP = np.atleast_2d(score_a_P), np.atleast_2d(score_b_P)
+    checked = [_checked(score_P, same_P) for score_P in (*a_SP, *b_SP)]
+    orders = [sort_scores(score_P) for score_P, _ in checked]
+    checked_P = checked[0][1]
     value_by = _resample(orders, checked_P, resamples, identity_P2, seed)
     found = {}
     for name in ("eer", "auc"):
-        a, b = (float(METRICS[name](roc(order, checked_P))[0]) for order in orders)
-        low, high = percentile_interval(value_by[name][1] - value_by[name][0])
-        found[name] = {"difference": b - a, "low": low, "high": high}
+        value_S = np.array([METRICS[name](roc(order, checked_P))[0] for order in orders])
+        change_R = value_by[name][len(a_SP) :].mean(0) - value_by[name][: len(a_SP)].mean(0)
+        low, high = percentile_interval(change_R)
+        difference = float(value_S[len(a_SP) :].mean() - value_S[: len(a_SP)].mean())
+        found[name] = {"difference": difference, "low": low, "high": high}
     return found
 
 

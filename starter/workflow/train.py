@@ -236,7 +236,7 @@ def _finish(
     decision = decide(folder, recipe, name, catalog, found)
     taken = name if decision.take else folder.read_best()
     stages = folder.read_summary()["stages"]
-    stages[name] = _stage_summary(recipe, name, catalog, found, last.resume())
+    stages[name] = _stage_summary(folder, recipe, name, catalog, found, last.resume())
     order = [*recipe.stages, *(other for other in stages if other not in recipe.stages)]
     summary = {"stages": {n: stages[n] for n in order if n in stages}, "best": taken}
     write_json(folder.path / "best.json", {"stage": taken})
@@ -250,17 +250,19 @@ def _finish(
 
 
 def _stage_summary(
-    recipe: Recipe, name: str, catalog: "Catalog", found: "Evaluation", state: dict
-) -> dict:
+    folder: RunFolder, recipe: Recipe, name: str, catalog: "Catalog", found: "Evaluation",
+    state: dict,
+) -> dict:  # fmt: skip
     from starter.training.build import build_learner
     from starter.training.evaluate import monitored
+    from starter.training.length import epochs_of
 
     section = recipe.stages[name]
     size = section.image_size or recipe.data.image_size
     learner = build_learner(recipe, name, len(catalog.classes), size)
     seconds = state["seconds"]
     return {
-        "epochs": section.epochs,
+        "epochs": epochs_of(section, folder.stage(name)),
         "seconds": round(seconds, 1),
         "images_per_second": round(state["images"] / max(seconds, 1e-9), 1),
         "parameters": sum(p.numel() for p in learner.parameters()),

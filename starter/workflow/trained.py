@@ -81,7 +81,7 @@ class Trained:
         if name is None:
             mean_KD = nearest_means(self.learner, self.catalog, self.pack, self.options)
             source = f"nearest class mean of stage {self.stage} (no stage has class logits)"
-            predicted_U = (emb_UD @ mean_KD.T).argmax(1)
+            predicted_U = (emb_UD @ mean_KD[: self.catalog.answers].T).argmax(1)
         else:
             other = self
             if name != self.stage:

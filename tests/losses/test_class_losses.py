@@ -100,6 +100,23 @@ def test_two_batches_are_the_formula(kind, options, progress):
         assert got == pytest.approx(expected, rel=1e-6)  # margin_K and the buffers are float32
 
 
+def test_adacos_follows_the_median_angle_where_it_is_below_45_degrees():
+    term = make("adacos", {})
+    weight, label = term.weight.detach(), torch.arange(B) % K
+    noise = torch.randn(B, D, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    emb = F.normalize(weight[label]) + torch.linspace(0.05, 0.6, B)[:, None] * noise
+    state = {name: value.tolist() for name, value in term.state_dict().items()}
+    got = term(emb, label).item()
+    options = options_of("adacos", {})
+    expected = by_loop.loss(
+        "adacos", options, state["weight"], emb.tolist(), label.tolist(), state, 1.0
+    )
+    assert got == pytest.approx(expected, rel=1e-6)
+    assert term.scale.item() == pytest.approx(state["scale"], rel=1e-6)
+    angle = F.cosine_similarity(emb, weight[label]).acos()
+    assert angle.median() < 0.785 and abs(angle.median() - angle.mean()) > 0.02
+
+
 @each_case
 def test_gradients(kind, options):
     """gradcheck where the gradient is the loss's own; what is fixed by design is fixed first."""

@@ -161,6 +161,11 @@ MISTAKES = {
         "batch_size: 32", "batch_size: 32\n  micro_batch: 5",
         "good.yaml:7:15: stages.classify.batch_size: 32 is not a multiple of micro_batch 5",
     ),
+    "two lengths": (
+        "batch_size: 32", "batch_size: 32\n  minutes: 5\n  epochs: 40",
+        "good.yaml:9:11: stages.finetune.epochs: 40 besides minutes: 5, which measures how many "
+        "epochs fit; leave epochs out, or minutes to have this number",
+    ),
     "statistics of other channels": (
         "root: somewhere", "root: x, mean: [0.1, 0.2]",
         "good.yaml:2:23: data.mean: should have 1 or 3 values: one for each channel "

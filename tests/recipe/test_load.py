@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from starter.recipe import Recipe, differences, load, to_yaml
+from starter.recipe import Recipe, UserError, differences, load, to_yaml
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -147,3 +147,12 @@ def test_recipe_is_the_schemas():
     from starter.recipe import schema
 
     assert Recipe is schema.Recipe
+
+
+def test_minutes_take_the_place_of_epochs_and_read_back(good, tmp_path):
+    recipe = load(good, ["train.minutes=5"])
+    lengths = [(stage.epochs, stage.minutes) for stage in recipe.stages.values()]
+    assert lengths == [(2, None), (None, 5.0)]  # classify states its own
+    assert again(recipe, tmp_path) == recipe
+    with pytest.raises(UserError, match=r"no stage takes it.*set stages\.classify\.minutes"):
+        load(good, ["train.minutes=5", "stages.finetune.epochs=3"])

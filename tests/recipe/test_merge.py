@@ -182,6 +182,28 @@ def test_another_kind_drops_the_old_kinds_keys_but_not_those_of_the_command_line
     assert at(document, "train", "optimizer") == {"kind": "sgd", "lr": 0.1, "momentum": 0.5}
 
 
+@pytest.mark.parametrize(
+    "under, over, expected",
+    [
+        ({"epochs": 40, "seed": 1}, {"minutes": 5}, {"minutes": 5, "seed": 1}),
+        ({"minutes": 5}, {"epochs": 40}, {"epochs": 40}),
+        ({"minutes": 5}, {"minutes": 6, "epochs": 40}, {"minutes": 6, "epochs": 40}),
+        ({"epochs": 40}, {"minutes": None}, {"epochs": 40, "minutes": None}),
+    ],
+)
+def test_minutes_laid_over_epochs_replace_them_and_the_other_way(under, over, expected):
+    document, other = Document({"train": under}), Document({"train": over})
+    lay_over(document, other)
+    assert document.value == {"train": expected}
+
+
+def test_a_length_on_the_command_line_replaces_the_files():
+    document = overridden("stages.one.minutes=5")
+    assert at(document, "stages", "one") == {"minutes": 5}
+    both = overridden("stages.one.minutes=5", "stages.one.epochs=4")
+    assert at(both, "stages", "one") == {"minutes": 5, "epochs": 4}  # which the schema refuses
+
+
 PLAIN = "train: {optimizer: {lr: 0.1}}\nstages: {one: , two: {optimizer: {kind: adamw}}}"
 
 

@@ -1,6 +1,7 @@
-"""Run folders as a stage and verify leave them, made of drawn numbers: no training, no faces."""
+"""Run folders as a stage and verify leave them, made of drawn numbers, and a page read back."""
 
 import json
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -99,3 +100,40 @@ def write(path: Path, value: dict) -> None:
 def save(path: Path, **arrays) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(path, **arrays)
+
+
+class Page(HTMLParser):
+    """What a page holds: its tags, ids, text, and how many shapes each figure has."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.source = path.read_text(encoding="utf-8")
+        self.tags, self.ids, self.shapes, self.text = set(), [], {}, ""
+        self._open, self._figure = [], None
+        self.feed(self.source)
+        assert not self._open, f"not closed: {self._open}"
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.tags.add(tag)
+        if tag not in ("meta", "br"):
+            self._open.append(tag)
+        if "id" in attributes:
+            self.ids.append(attributes["id"])
+        if tag == "figure":
+            self._figure = attributes["id"]
+            self.shapes[self._figure] = 0
+        elif tag in ("path", "use", "image") and self._figure:
+            self.shapes[self._figure] += 1
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        self._open.pop()
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+        if tag == "figure":
+            self._figure = None
+
+    def handle_data(self, data):
+        self.text += data

@@ -5,7 +5,6 @@ import re
 import shutil
 import subprocess
 import sys
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -14,50 +13,13 @@ from starter.recipe import UserError
 from starter.report import report
 from starter.report.__main__ import draw, main
 from tests.conftest import ROOT
-from tests.report.folders import keep_scores, make_run, save, write
+from tests.report.folders import Page, keep_scores, make_run, save, write
 
 FIGURES = {"loss", "accuracy", "eer", "learning_rate", "throughput", "roc", "det", "scores",
            "hardest-genuine", "hardest-impostor", "confusion", "worst", "map", "angles",
            "angles-classify", "angles-finetune", "augmented-classify",
            "augmented-finetune"}  # fmt: skip
 HARM = '<script>alert("x")</script>'
-
-
-class Page(HTMLParser):
-    """What a page holds: its tags, ids, text, and how many shapes each figure has."""
-
-    def __init__(self, path):
-        super().__init__()
-        self.source = path.read_text(encoding="utf-8")
-        self.tags, self.ids, self.shapes, self.text = set(), [], {}, ""
-        self._open, self._figure = [], None
-        self.feed(self.source)
-        assert not self._open, f"not closed: {self._open}"
-
-    def handle_starttag(self, tag, attributes):
-        attributes = dict(attributes)
-        self.tags.add(tag)
-        if tag not in ("meta", "br"):
-            self._open.append(tag)
-        if "id" in attributes:
-            self.ids.append(attributes["id"])
-        if tag == "figure":
-            self._figure = attributes["id"]
-            self.shapes[self._figure] = 0
-        elif tag in ("path", "use", "image") and self._figure:
-            self.shapes[self._figure] += 1
-
-    def handle_startendtag(self, tag, attributes):
-        self.handle_starttag(tag, attributes)
-        self._open.pop()
-
-    def handle_endtag(self, tag):
-        assert self._open.pop() == tag
-        if tag == "figure":
-            self._figure = None
-
-    def handle_data(self, data):
-        self.text += data
 
 
 @pytest.fixture(scope="module")

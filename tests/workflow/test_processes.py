@@ -151,10 +151,10 @@ def test_losses_and_weights_are_those_of_one_process_also_when_continued_by_two_
 
 @pytest.mark.slow
 def test_an_ordinary_run_keeps_all_processes_equal(runs, folder):
-    """BatchNorm, stochastic depth, mixup, mining, averaged weights."""
+    """BatchNorm, stochastic depth, mixup, mining, averaged weights, a length by the clock."""
     *_, (first, second) = runs
-    assert len(first["hashes"]) == 6 and first["hashes"] == second["hashes"]
-    assert len(set(first["hashes"])) == 6
+    assert len(set(first["hashes"])) == len(first["hashes"]) >= 6
+    assert first["hashes"] == second["hashes"]
     assert first["summary"] == second["summary"]
     assert json.loads((folder / "runs/tiny/environment.json").read_text())["processes"] == 2
     assert set(first["summary"]["stages"]) == {"classify", "finetune"}

@@ -7,6 +7,8 @@ from starter.data.catalog import Catalog
 from starter.data.layouts import arrays, course, cub, folders, hw2p2, lfw, omniglot, table
 from starter.data.layouts.disk import expand_root
 from starter.data.layouts.recognise import name_of, recognise
+from starter.data.long_tail import long_tail
+from starter.data.turned import add_turned
 from starter.recipe.schema.data import DataSection
 
 log = logging.getLogger(__name__)
@@ -32,7 +34,8 @@ def load_catalog(data: DataSection) -> Catalog:
     if data.layout == "auto":
         data, why = settle(data)
         log.info("data.layout: %s", why)
-    return READERS[data.layout](data)
+    catalog = long_tail(READERS[data.layout](data), data.imbalance)
+    return add_turned(catalog, data.new_classes)
 
 
 def settle(data: DataSection) -> tuple[DataSection, str]:

@@ -113,6 +113,14 @@ class DataSection(Section):
         PairsSection | None,
         Field(description="make validation pairs, where the set ships none"),
     ] = None
+    imbalance: Annotated[
+        float,
+        Field(ge=1, description="leaves images out: the first class has this times the last"),
+    ] = 1.0
+    new_classes: Annotated[
+        tuple[Literal["rot90", "rot180", "rot270", "hflip", "vflip"], ...],
+        Field(strict=False, description="training images turned so are new classes; not for faces"),
+    ] = ()
     demo: Annotated[
         DemoSection | None, Field(description="draw the built-in competition at root")
     ] = None

@@ -48,6 +48,13 @@ class Recipe(Section):
     def _stages_exist(self) -> "Recipe":
         inits = {name: stage.init for name, stage in self.stages.items()}
         mistakes = stage_order(inits, self.verify.stage)
+        minutes = self.train.minutes
+        if minutes and all(stage.minutes != minutes for stage in self.stages.values()):
+            message = (
+                "no stage takes it, as each states its own length; "
+                f"set stages.{next(iter(self.stages))}.minutes"
+            )
+            mistakes.append((("train", "minutes"), message))
         for key in ("pretrained", "init_from"):
             if self.rules.from_scratch and getattr(self.model, key):
                 message = "rules.from_scratch forbids it; leave it out, or set the rule to false"

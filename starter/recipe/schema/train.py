@@ -77,7 +77,16 @@ DEFAULT_OPTIMIZER: Literal["sgd"] = "sgd"  # the kind where none is stated
 class TrainSection(Section):
     """Defaults for every stage; a stage may override any of them."""
 
-    epochs: Annotated[Count, Field(description="length of the stage")] = 10
+    epochs: Annotated[
+        Count | None, Field(description="length of the stage; left out where minutes gives it")
+    ] = 10
+    minutes: Annotated[
+        Positive | None,
+        Field(
+            description="in place of epochs: as many whole epochs as fit, evaluation and all, by "
+            "a rate measured first"
+        ),
+    ] = None
     batch_size: Annotated[
         int, Field(ge=2, description="images an update, over all processes")
     ] = 128
@@ -139,6 +148,14 @@ class TrainSection(Section):
         Field(description="since the command began: then checkpoint and exit with code 3"),
     ] = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _one_length(cls, value: Any) -> Any:
+        """`minutes` stands in place of the default epochs."""
+        if isinstance(value, dict) and value.get("minutes") is not None and "epochs" not in value:
+            return {**value, "epochs": None}
+        return value
+
     @field_validator("optimizer", mode="before")
     @classmethod
     def _default_kind(cls, value: Any) -> Any:
@@ -158,7 +175,10 @@ class StageSection(TrainSection):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "StageSection":
-        mistakes = [*_without_loss(self), *_alone(self), *_mixed_margins(self), *_batches(self)]
+        mistakes = [
+            *_without_loss(self), *_alone(self), *_mixed_margins(self), *_batches(self),
+            *_lengths(self),
+        ]  # fmt: skip
         if mistakes:
             raise Misfit(mistakes)
         return self
@@ -229,6 +249,17 @@ def _batches(stage: StageSection) -> Iterator[Mistake]:
                 f"{kind} compares each class with the whole batch, so micro_batch would change "
                 "the loss; leave micro_batch out",
             )
+
+
+def _lengths(stage: StageSection) -> Iterator[Mistake]:
+    if stage.epochs and stage.minutes:
+        yield _at(
+            "epochs",
+            f"{stage.epochs} besides minutes: {stage.minutes:g}, which measures how many epochs "
+            "fit; leave epochs out, or minutes to have this number",
+        )
+    if not stage.epochs and not stage.minutes:
+        yield _at("epochs", "a stage needs a length: epochs or minutes")
 
 
 def _alone(stage: StageSection) -> Iterator[Mistake]:

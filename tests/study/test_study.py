@@ -1,0 +1,172 @@
+"""A study: its runs, its numbers, its table."""
+
+import csv
+import json
+import math
+
+import numpy as np
+import pytest
+from sklearn.metrics import precision_score, recall_score
+
+from starter.recipe import UserError, load
+from starter.study.measure import Row
+from starter.study.plan import Cell, Run, cells, plan, read_study
+from starter.study.table import Pairs, as_cells, mean_and_error, summarise
+from starter.training.evaluate import precision_and_recall
+from starter.verification import evaluate
+from tests.conftest import ROOT
+
+STUDY = """\
+name: few
+recipe: tiny.yaml
+metric: eer
+stage: classify
+seeds: [0, 1]
+baseline: softmax
+target: 0.9
+common: {{train.epochs: 1}}
+variants:
+  softmax: {{}}
+  arcface:
+    stages.classify.loss: [{{kind: arcface, scale: 8}}]
+    stages.classify.mix: {{mixup: 0}}
+{more}"""
+
+
+@pytest.fixture
+def study_file(tiny_recipe):
+    def write(more: str = "", name: str = "few.yaml"):
+        path = tiny_recipe.parent / name
+        path.write_text(STUDY.format(more=more))
+        return path
+
+    return write
+
+
+def test_every_variant_meets_every_point_of_the_grid_and_every_seed(study_file):
+    path = study_file("grid: {train.batch_size: [8, 16], stages.classify.optimizer.lr: [0.1]}\n")
+    path.write_text(path.read_text().replace("baseline: softmax\n", ""))
+    study = read_study(path)
+    names = [cell.variant for cell in cells(study)]
+    assert names == ["softmax batch_size=8 lr=0.1", "softmax batch_size=16 lr=0.1",
+                     "arcface batch_size=8 lr=0.1", "arcface batch_size=16 lr=0.1"]  # fmt: skip
+    runs = plan(path, study, ["data.image_size=24"], [])
+    assert [run.seed for run in runs] == [0] * 4 + [1] * 4
+    last = runs[-1].recipe
+    assert (last.seed, last.data.image_size) == (1, 24)
+    assert last.stages["classify"].batch_size == 16
+    assert last.stages["classify"].epochs == 2  # the stage's own, over train's
+    assert last.stages["classify"].loss[0].kind == "arcface"
+    assert len({run.folder for run in runs}) == 8
+    assert all(run.folder.parent.as_posix().endswith("runs/studies/few") for run in runs)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("metric: eer", "metric: err", "few.yaml:3:9: metric: should be 'accuracy'"),
+        ("baseline: softmax", "baseline: sofmax", "no variant 'sofmax'"),
+        ("seeds: [0, 1]", "seeds: [1, 1]", "one of them twice"),
+        ("stage: classify", "stage: pretrain", "softmax has no stage 'pretrain'"),
+        ("{kind: arcface, scale: 8}", "{kind: arkface}", "did you mean 'arcface'?"),
+        ("seeds:", "seed:", "did you mean 'seeds'?"),
+    ],
+)
+def test_mistakes_are_told_with_their_place_before_anything_is_trained(study_file, old, new, words):
+    path = study_file()
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(UserError) as error:
+        plan(path, read_study(path), [], [])
+    assert words in str(error.value)
+    assert "few.yaml" in str(error.value)
+
+
+def test_only_names_a_variant_that_is_there(study_file):
+    path = study_file()
+    with pytest.raises(UserError, match="no variant 'triplet'; there is softmax, arcface"):
+        plan(path, read_study(path), [], ["triplet"])
+
+
+def test_the_shipped_studies_resolve():
+    files = sorted((ROOT / "configs" / "studies").glob("*.yaml"))
+    assert len(files) >= 8
+    for path in files:
+        study = read_study(path)
+        assert study.name == path.stem
+        assert plan(path, study.model_copy(update={"seeds": (0,)}), [], [])
+
+
+def rows_of(recipe, variant, scores, same_P, seeds=(0, 1, 2)):
+    found = []
+    for seed, score_P in zip(seeds, scores, strict=True):
+        eer = evaluate(score_P, same_P)["eer"]
+        run = Run(Cell(variant, {}, {}), seed, recipe)
+        found.append(Row(run, {"eer": eer, "auc": None}, 10.0 + seed, None, score_P))
+    return found
+
+
+def test_the_table_holds_means_errors_and_paired_differences(tiny_recipe, study_file):
+    study, recipe = read_study(study_file()), load(tiny_recipe)
+    rng = np.random.default_rng(0)
+    same_P = np.arange(400) % 2 == 0
+    base = [(same_P + rng.normal(0, 1.0, 400)).astype(np.float32) for _ in range(3)]
+    better = [score_P + 0.5 * same_P.astype(np.float32) for score_P in base]
+    rows = rows_of(recipe, "softmax", base, same_P) + rows_of(recipe, "arcface", better, same_P)
+    first, second = summarise(study, rows, Pairs(same_P, None))
+    assert (first.variant, second.variant) == ("arcface", "softmax")  # the lower EER first
+    eers = [evaluate(score_P, same_P)["eer"] for score_P in better]
+    assert first.mean["eer"] == pytest.approx(np.mean(eers))
+    assert first.error["eer"] == pytest.approx(np.std(eers, ddof=1) / math.sqrt(3))
+    assert first.seconds == pytest.approx(11.0) and first.epochs_to_target is None
+    value, low, high = first.difference
+    assert value == pytest.approx(first.mean["eer"] - second.mean["eer"])
+    # The interval by brute force: the same resampled pairs for all, EERs averaged over seeds.
+    draw = np.random.default_rng(1)
+    changes = []
+    for _ in range(300):
+        at = draw.integers(400, size=400)
+        changes.append(
+            np.mean([evaluate(s[at], same_P[at])["eer"] for s in better])
+            - np.mean([evaluate(s[at], same_P[at])["eer"] for s in base])
+        )
+    assert (low, high) == pytest.approx(np.percentile(changes, [2.5, 97.5]), abs=0.006)
+    cells_of = as_cells(study, [first, second], bold=lambda text: f"**{text}**")
+    assert cells_of[0][:3] == ("variant", "seeds", "EER, %")
+    assert cells_of[1][2].startswith("**") and not cells_of[2][2].startswith("**")
+
+
+def test_one_seed_has_no_standard_error():
+    assert mean_and_error([0.5]) == (0.5, None)
+
+
+def test_precision_and_recall_are_scikit_learns():
+    rng = np.random.default_rng(0)
+    label_M = rng.integers(0, 6, 300)
+    predicted_M = np.where(rng.random(300) < 0.6, label_M, rng.integers(0, 9, 300))
+    found = precision_and_recall(predicted_M, label_M)
+    known = {"average": "macro", "labels": np.unique(label_M), "zero_division": 0}
+    assert found["precision"] == pytest.approx(precision_score(label_M, predicted_M, **known))
+    assert found["recall"] == pytest.approx(recall_score(label_M, predicted_M, **known))
+
+
+@pytest.mark.slow
+def test_a_study_trains_continues_and_writes_its_table(study_file, command):
+    path = study_file("distorted: [{kind: GaussNoise, p: 1.0}]\n")
+    first = command("-m", "starter.study", str(path), "--only", "softmax")
+    assert first.returncode == 0, first.stderr
+    again = command("-m", "starter.study", str(path))
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.count("finished before, not run again") >= 2
+    folder = next(path.parent.glob("runs/studies/few"))
+    with (folder / "rows.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["variant"], row["seed"]) for row in rows] == [
+        ("softmax", "0"), ("arcface", "0"), ("softmax", "1"), ("arcface", "1")]  # fmt: skip
+    for row in rows:
+        lines = (path.parent / row["run"] / "classify" / "metrics.jsonl").read_text().splitlines()
+        last = [r for r in map(json.loads, lines) if r["kind"] == "epoch"][-1]
+        assert float(row["eer"]) == last["eer"]
+        assert 0 <= float(row["accuracy_distorted"]) <= 1
+    assert {"table.md", "table.csv", "study.json"} <= {p.name for p in folder.iterdir()}
+    alone = command("-m", "starter.study", str(path), "--table", "--json")
+    assert len(json.loads(alone.stdout)["rows"]) == 4
