@@ -1,10 +1,11 @@
 # make demo   sets everything up and runs the whole workflow on the built-in competition
 # make test   sets everything up and runs the tests, the linter and the type checker
+# make figures   the demo's figures that README.md shows
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test figures lint clean
 
 demo: $(VENV)/ready
 	$(BIN)/python train.py configs/demo.yaml
@@ -12,6 +13,9 @@ demo: $(VENV)/ready
 
 test: $(VENV)/ready-dev lint
 	$(BIN)/python -m pytest
+
+figures: demo
+	cp $(addprefix runs/demo/figures/,roc.svg angles.svg hardest-impostor.png) docs/figures/
 
 lint: $(VENV)/ready-dev
 	$(BIN)/ruff check .

@@ -60,26 +60,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def table(recipe, summary: dict, report: Path | None) -> str:
     """The stages side by side, and the next command."""
-    rows = [("stage", "epochs", "minutes", "images/s", "accuracy", "EER", "AUC")]
-    for name, stage in summary["stages"].items():
-        rows.append(
-            (
-                name + (" *" if name == summary.get("best") else ""),
-                str(stage["epochs"]),
-                f"{stage['seconds'] / 60:.1f}",
-                f"{stage['images_per_second']:.0f}",
-                *(door.percent(stage[key]) for key in ("accuracy", "eer", "auc")),
-            )
-        )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [
-        "  ".join(cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in
-                  enumerate(zip(row, widths, strict=True)))
-        for row in rows
-    ]  # fmt: skip
     folder = f"{recipe.runs}/{recipe.name}"
     return "\n".join(
-        ["", *lines, "", f"* best of the run; everything is in {folder}",
+        ["", door.stage_table(summary), "", f"* best of the run; everything is in {folder}",
          *([f"report: {report.as_posix()}"] if report else []),
          f"next: python verify.py {folder}"]
     )  # fmt: skip

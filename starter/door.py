@@ -61,6 +61,17 @@ def set_up_logging(quiet: bool = False) -> None:
     )
 
 
+def notebook() -> None:
+    """What the doors tell while they work, in a notebook's cell, whatever logging it has set up."""
+    ours = logging.getLogger("starter")
+    if not any(isinstance(handler, _Lines) for handler in ours.handlers):
+        lines = _Lines()
+        lines.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
+        ours.addHandler(lines)
+    ours.setLevel(logging.INFO)
+    ours.propagate = False
+
+
 def run(work: Callable[[], None], *, together: bool = False) -> int:
     """Runs a door's work; a user's mistake becomes its message and its exit code, mostly 2.
 
@@ -201,6 +212,21 @@ def columns(rows: Sequence[tuple[str, ...]]) -> str:
                   enumerate(zip(row, widths, strict=True))).rstrip()
         for row in rows
     )  # fmt: skip
+
+
+def stage_table(summary: dict) -> str:
+    """What workflow.train returned, a line a stage; the run's best is marked with *."""
+    rows: list[tuple[str, ...]] = [
+        ("stage", "epochs", "minutes", "images/s", "accuracy", "EER", "AUC")
+    ]
+    for name, stage in summary["stages"].items():
+        mark = " *" if name == summary.get("best") else ""
+        rows.append((
+            name + mark, str(stage["epochs"]), f"{stage['seconds'] / 60:.1f}",
+            f"{stage['images_per_second']:.0f}",
+            *(percent(stage[key]) for key in ("accuracy", "eer", "auc")),
+        ))  # fmt: skip
+    return columns(rows)
 
 
 def number(value: float | None, digits: int = 4) -> str:

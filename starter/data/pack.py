@@ -191,11 +191,11 @@ def _decode(catalog: Catalog, image_size: int, channels: int) -> Iterator[Block]
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[int], object]]:
-    """A bar on a terminal; elsewhere nothing: a log line before and after says it."""
-    if not sys.stderr.isatty():
+    """A bar on a terminal or in a notebook; elsewhere a log line before and after says it."""
+    if not sys.stderr.isatty() and "ipykernel" not in sys.modules:
         yield lambda count: None
         return
-    from tqdm import tqdm
+    from tqdm.auto import tqdm
 
     with tqdm(total=total, desc="packing", unit="image", leave=False) as bar:
         yield bar.update

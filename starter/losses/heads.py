@@ -89,6 +89,10 @@ class ClassHead(nn.Module):
         """Start from the mean embedding of each class."""
         raise NotImplementedError
 
+    def class_vectors(self) -> Tensor:
+        """weight_KD: one vector per class."""
+        return self.weight
+
 
 def fresh_log_sum(head: ClassHead, scale: float) -> float:
     """ln sum exp of a fresh head's logits scale * c_j, about ln K + scale^2 / 2D."""

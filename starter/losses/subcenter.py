@@ -95,7 +95,7 @@ class SubCenter(ArcFace):
             return self._far(self._own(emb_ND, label_N), label_N, degrees)
 
     @torch.no_grad()
-    def single(self) -> Tensor:
+    def class_vectors(self) -> Tensor:
         """weight_KD: the dominant centre of each class, of length 1."""
         return dominant(self.weight, self.wins_KC)
 

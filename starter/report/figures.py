@@ -10,6 +10,7 @@ from pathlib import Path
 from starter.report import pictures, plots
 from starter.report.curves import Curve, measure
 from starter.report.read import Arrays, Run, Stage
+from starter.report.reliability import reliability
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,9 @@ def _add_verification(add, measured: Measured) -> None:
     add("det", section, "DET", sources,
         lambda: with_curves(lambda shown: plots.det(measured.curves, shown)))  # fmt: skip
     add("scores", section, "Scores", sources, lambda: with_curves(histogram))
+    run = measured.run
+    add("calibration", section, "Calibration", [run.path / "verify" / "calibration.json"],
+        lambda: reliability(run.calibration))  # fmt: skip
 
 
 def _add_stage(add, run: Run, stage: Stage, measured: Measured) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from starter.report.plots import Drawn, legend, short
+from starter.report.plots import Drawn, both_ends, legend
 from starter.report.read import Arrays
 from starter.report.style import WIDTH, colour, new_axes, new_figure
 
@@ -29,7 +29,7 @@ def confusion(classes: np.ndarray, label_M: np.ndarray, predicted_M: np.ndarray)
         if label in place and predicted in place:
             count[place[label], place[predicted]] += 1
     scores = class_scores(label_M, predicted_M, len(classes))
-    names = [short(str(classes[k]), 12) for k in rows]
+    names = [both_ends(str(classes[k]), 12) for k in rows]
     size = len(rows)
     ax = new_axes(height=0.31 * size + 1.5)
     ax.grid(False)
@@ -118,7 +118,7 @@ def worst_images(kept: Arrays) -> Drawn | None:
     if not len(kept["image"]):
         return None
     titles = [
-        f"{short(str(label), 11)}\n→ {'right' if label == said else short(str(said), 9)}"
+        f"{both_ends(str(label), 11)}\n→ {'right' if label == said else both_ends(str(said), 9)}"
         for label, said in zip(kept["label"], kept["predicted"], strict=True)
     ]
     figure = _gallery(kept["image"], titles, PER_ROW["images"], 1.0)
@@ -133,7 +133,7 @@ def augmented(kept: Arrays) -> Drawn | None:
     if not len(kept["seen"]):
         return None
     both = np.concatenate([kept["before"], kept["seen"]], axis=2)
-    titles = [short(str(name), 12) for name in kept["name"]]
+    titles = [both_ends(str(name), 12) for name in kept["name"]]
     if np.array_equal(kept["before"], kept["seen"]):
         return _gallery(both, titles, PER_ROW["pairs"], 0.5), (
             "The first images of the stage, twice: nothing augments them before they are mixed."
@@ -176,7 +176,7 @@ def embedding_map(kept: Arrays) -> Drawn | None:
         of_M = name_M == name
         x_M, y_M = point_M2[of_M].T
         ax.scatter(x_M, y_M, s=14, color=colour(i), marker=markers[i // 12 % 5],
-                   label=short(str(name), 12), linewidths=0, alpha=0.85)  # fmt: skip
+                   label=both_ends(str(name), 12), linewidths=0, alpha=0.85)  # fmt: skip
     if flat:
         ax.set_aspect("equal", "datalim")
     else:

@@ -239,6 +239,14 @@ def legend(ax: "Axes", entries: int, **options) -> None:
         ax.legend(handlelength=1.4, labelspacing=0.3, borderaxespad=0.3, **options)
 
 
+def both_ends(text: str, most: int) -> str:
+    """A class's name made short: classes of one family often differ in their ends alone."""
+    if len(text) <= most:
+        return text
+    tail = (most - 1) // 2
+    return f"{text[: most - 1 - tail]}…{text[-tail:]}"
+
+
 def short(text: str, most: int) -> str:
     return text if len(text) <= most else text[: max(most - 1, 1)] + "…"
 

@@ -78,6 +78,7 @@ class Run:
         self.best = best if isinstance(best, str) else None
         self.environment = self._json("environment.json")
         self.result = self._json("verify/result.json")
+        self.calibration = self._json("verify/calibration.json")
         self.stages = [self._stage(name) for name in self._stage_names()]
         self._read: dict[Path, Arrays | None] = {}
 

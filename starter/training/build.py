@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 class StageJob:
     """What a stage is given.
 
-    `stop` is asked after every update and gives a reason or None; `after_epoch` is called when an
-    epoch's checkpoint is written.
+    `stop` is asked after every update and gives a reason or None; `after_row` is called when a row
+    of metrics is written, `after_epoch` when an epoch's checkpoint is.
     """
 
     name: str
@@ -41,6 +41,7 @@ class StageJob:
     parent: Checkpoint | None
     device: torch.device
     stop: Callable[[], str | None] = lambda: None
+    after_row: Callable[[], None] = lambda: None
     after_epoch: Callable[[], None] = lambda: None
 
     @property

@@ -5,6 +5,7 @@ import logging
 import math
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -22,8 +23,8 @@ LINE_SECONDS = 15  # between two log lines where there is no terminal
 class MetricsFile:
     """metrics.jsonl: a line per interval and per epoch, each with the number of updates done."""
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path, after_row: Callable[[], None] = lambda: None):
+        self.path, self._after_row = path, after_row
 
     def cut(self, step: int) -> None:
         """Drops lines written after update `step`, and a line that a kill left unfinished."""
@@ -47,6 +48,7 @@ class MetricsFile:
             return
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
+        self._after_row()
 
 
 class LossMeter:
@@ -148,8 +150,8 @@ class Progress:
         self._last_line = now
         left = (now - self._start) / max(step - self._first, 1) * (self.steps - step)
         log.info(
-            "%s %d/%d  %s  lr %.2g  %s left",
-            self.stage, step, self.steps, text, learning_rate, duration(left),
+            "%s %*d/%d  %s  lr %.2g  %s left",
+            self.stage, len(str(self.steps)), step, self.steps, text, learning_rate, duration(left),
         )  # fmt: skip
 
     def close(self) -> None:

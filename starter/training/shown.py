@@ -7,6 +7,7 @@
     pairs.npz, images.npz thumbnails of the hardest pairs and of the images with the highest loss
     angles.npz            angles between classes, and of images to their own and the nearest other
     map.npz               embeddings of a few classes
+    projector.npz         embeddings of dev images with thumbnails, for TensorBoard alone
 
 Shapes: N images of the pack, M of the catalog's items, P pairs, K classes, D embedding.
 Angles are counts per degree, 0 to 180. Nothing here draws a random number.
@@ -30,6 +31,7 @@ SIDE = 96  # pixels of a thumbnail at most
 TRAIN = 1000  # training images looked at, evenly spread
 CLASSES = 2000  # whose angles are measured against each other, evenly spread
 MAP_CLASSES, MAP_EACH, MAP_FLAT = 12, 40, 3000  # of the map; of a 2-D embedding, all classes
+PROJECTED, SPRITE = 2000, 32  # images for TensorBoard's projector, and pixels of each at most
 ROWS = 4096  # images at once against all classes
 
 
@@ -144,6 +146,22 @@ def _keep_map(
     _save(folder, "map", emb=emb_MD[rows].astype(np.float32), name=names)
 
 
+def keep_projector(
+    folder: Path, catalog: Catalog, image_NHWC: np.ndarray, found: Evaluation
+) -> None:
+    """Embeddings, names and thumbnails of dev images; without any, of the validation pairs'."""
+    index_M = catalog.index("dev")
+    if not len(index_M):
+        index_M = found.emb_by_item["index_M"]
+    index_M = _spread(index_M, PROJECTED)
+    if not len(index_M):
+        return
+    label_M = catalog.label_N[index_M]
+    names = [catalog.classes[k] if k >= 0 else "unknown" for k in label_M]
+    _save(folder, "projector", emb=_embeddings(found, index_M), name=np.array(names, dtype=str),
+          image=_thumbnails(image_NHWC[index_M], SPRITE))  # fmt: skip
+
+
 @torch.no_grad()
 def _judge(
     learner: Learner, emb_MD: np.ndarray, label_M: np.ndarray, class_KD: np.ndarray
@@ -200,7 +218,7 @@ def _per_degree(degrees: np.ndarray) -> np.ndarray:
 
 
 def _weights(head) -> np.ndarray:
-    return head.weight.detach().float().cpu().numpy()
+    return head.class_vectors().detach().float().cpu().numpy()
 
 
 def _embeddings(found: Evaluation, index_M: np.ndarray) -> np.ndarray:
@@ -215,15 +233,15 @@ def _spread(rows: np.ndarray, most: int) -> np.ndarray:
     return rows[np.linspace(0, len(rows) - 1, most).round().astype(int)]
 
 
-def _thumbnails(image_MHWC: np.ndarray) -> np.ndarray:
-    """uint8 images, made smaller where a side has more pixels than SIDE."""
+def _thumbnails(image_MHWC: np.ndarray, side: int = SIDE) -> np.ndarray:
+    """uint8 images, made smaller where a side has more pixels than `side`."""
     image_MHWC = np.ascontiguousarray(image_MHWC)
-    if not len(image_MHWC) or image_MHWC.shape[1] <= SIDE:
+    if not len(image_MHWC) or image_MHWC.shape[1] <= side:
         return image_MHWC
     import cv2
 
-    small = [cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for image in image_MHWC]
-    return np.stack(small).reshape(len(small), SIDE, SIDE, -1)
+    small = [cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA) for image in image_MHWC]
+    return np.stack(small).reshape(len(small), side, side, -1)
 
 
 def _save(folder: Path, file: str, /, **arrays: Any) -> None:

@@ -15,7 +15,12 @@ from starter.training.evaluate import Evaluation, better, evaluate, monitored
 from starter.training.length import with_length
 from starter.training.position import Position, resume, save
 from starter.training.progress import LOG_EVERY, MetricsFile, Progress
-from starter.training.shown import keep_first_batch, keep_result, keep_target_angles
+from starter.training.shown import (
+    keep_first_batch,
+    keep_projector,
+    keep_result,
+    keep_target_angles,
+)
 from starter.training.step import Setup, train_step
 from starter.training.watch import LossWatch
 
@@ -55,6 +60,8 @@ def run_stage(job: StageJob) -> Evaluation:
         _save_predictions(job, found)
     options = embed_options(job, setup.precision)
     keep_result(job.folder, setup.evaluated, job.catalog, image_NHWC, options, found)
+    if "tensorboard" in job.recipe.track:
+        keep_projector(job.folder, job.catalog, image_NHWC, found)
     return found
 
 
@@ -63,7 +70,7 @@ def _train(
     watch: LossWatch,
 ) -> None:  # fmt: skip
     section, per_epoch = job.section, batches.batches_per_epoch
-    metrics = MetricsFile(job.folder / "metrics.jsonl")
+    metrics = MetricsFile(job.folder / "metrics.jsonl", job.after_row)
     progress = Progress(job.name, setup.steps, position.step)
     frozen_steps = round(section.freeze.backbone * per_epoch)
     try:
@@ -176,14 +183,17 @@ def _end_epoch(
 
 
 def _line(stage: str, epoch: int, epochs: int, row: dict) -> str:
-    parts = [f"{stage} epoch {epoch:>{len(str(epochs))}}/{epochs}", f"loss {row['loss']:.3f}"]
+    """What every epoch has first, in columns; what only an evaluated one has behind it."""
+    parts = [
+        f"{stage} epoch {epoch:>{len(str(epochs))}}/{epochs}", f"loss {row['loss']:7.3f}",
+        f"{row['images_per_second']:6.0f} images/s",
+        f"waiting for data {100 * row['data_wait']:2.0f} %",
+    ]  # fmt: skip
     parts += [
-        f"{label} {100 * row[key]:.2f} %"
+        f"{label} {100 * row[key]:6.2f} %"
         for key, label in (("accuracy", "accuracy"), ("eer", "EER"), ("auc", "AUC"))
         if row.get(key) is not None
     ]
-    parts.append(f"{row['images_per_second']:.0f} images/s")
-    parts.append(f"waiting for data {100 * row['data_wait']:.0f} %")
     return "  ".join(parts)
 
 

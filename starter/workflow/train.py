@@ -14,6 +14,7 @@ from starter.workflow.redraw import Redraw, draw_report
 from starter.workflow.shares import refuse_uneven
 from starter.workflow.standing import descendants, discard, refuse_changed
 from starter.workflow.stop import Stopper
+from starter.workflow.trackers import Trackers, check_trackers
 
 if TYPE_CHECKING:  # these import torch
     import torch
@@ -52,6 +53,7 @@ def _train(recipe: Recipe, stage: str | None, fresh: str | None) -> dict:
     for name in filter(None, (stage, fresh)):
         if name not in recipe.stages:
             raise UserError(f"no stage {name!r} in the recipe; it has {', '.join(recipe.stages)}")
+    check_trackers(recipe.track)
     folder = RunFolder(Path(recipe.runs) / recipe.name)
     names = [stage] if stage else list(recipe.stages)
     discarded = [fresh, *descendants(recipe, fresh)] if fresh else []
@@ -166,8 +168,13 @@ def _run(
             f"{folder.stage(name)} was trained from other weights than {section.init} has now: "
             f"keep it by choosing another name=..., or discard it with --fresh {name}"
         )
+    tracked = recipe if processes.is_first() else recipe.model_copy(update={"track": ()})
+    trackers = Trackers(tracked, folder, name)
     if record is not None and record["finished"]:
         log.info("%s: finished before, not run again", name)
+        if trackers.missing:
+            with trackers:
+                trackers.finish()
         return
     reason = processes.agreed(stopper.reason(section.max_hours))
     if reason:
@@ -188,13 +195,15 @@ def _run(
         parent=parent,
         device=device,
         stop=lambda: stopper.reason(section.max_hours),
+        after_row=trackers.follow,
         after_epoch=Redraw(folder.path) if processes.is_first() else lambda: None,
     )
     with processes.local_first():
         load_pack(catalog, job.image_size, recipe.data.channels, job.cache)
-    with stopper.listening():
+    with stopper.listening(), trackers:
         found = run_stage(job)
     processes.first_does(lambda: _finish(folder, recipe, name, catalog, found, record))
+    trackers.finish()
 
 
 def _parent(folder: RunFolder, recipe: Recipe, name: str) -> "Checkpoint | None":

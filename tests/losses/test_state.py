@@ -119,7 +119,7 @@ def test_cleaning_drops_what_is_far_from_the_dominant_centre():
 
 def test_one_centre_of_several():
     term, _, _ = two_modes()
-    single = term.single()
+    single = term.class_vectors()
     assert single.shape == (K, D)
     torch.testing.assert_close(single[0], torch.eye(D)[1])
     assert torch.equal(single, subcenter.dominant(term.weight, term.wins_KC))

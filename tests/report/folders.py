@@ -53,6 +53,13 @@ def make_run(folder: Path, *, name: str = "made", lr: float = 0.01, seed: int = 
         "stage": "finetune", "weights": "0", "dev_accuracy": 0.8,
         "val": {"eer": 0.11, "impostor": pairs // 2, "intervals": {"eer": [0.08, 0.14]}},
     })  # fmt: skip
+    rng = np.random.default_rng(seed)
+    bins = [{"predicted": said, "observed": float(rng.binomial(20, said) / 20), "count": 20}
+            for said in (0.06, 0.33, 0.62, 0.97)]  # fmt: skip
+    write(folder / "verify" / "calibration.json", {
+        "kind": "platt", "prior": 0.5, "bins": bins, "brier": 0.1234, "log_loss": 0.4321,
+        "ece": 0.0345, "folded_by": "identity",
+    })  # fmt: skip
     return folder
 
 

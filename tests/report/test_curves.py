@@ -10,6 +10,8 @@ from sklearn.metrics import (
 
 from starter.report.curves import POINTS, measure, thin
 from starter.report.pictures import class_scores, most_confused
+from starter.report.plots import both_ends
+from starter.report.reliability import reliability, wilson
 
 
 def made(pairs=400, seed=0, ties=False):
@@ -127,3 +129,36 @@ def test_the_most_confused_classes_are_those_with_the_most_mistakes():
     predicted_M[:5] = 7  # 0 taken for 7
     predicted_M[50:53] = 12  # 10 taken for 12
     assert {0, 7, 10, 12} <= set(most_confused(label_M, predicted_M, 20))
+
+
+def test_calibration_shows_every_bin_with_its_interval_and_count():
+    bins = [{"predicted": 0.04, "observed": 0.0, "count": 30},
+            {"predicted": 0.72, "observed": 0.5, "count": 8},
+            {"predicted": 1.0, "observed": 1.0, "count": 1}]  # fmt: skip
+    kept = {"kind": "isotonic", "bins": bins, "brier": 0.1, "ece": 0.025, "prior": 0.4,
+            "log_loss": 0.3, "folded_by": "image"}  # fmt: skip
+    figure, caption = reliability(kept)
+    ax, below = figure.axes
+    points = next(line for line in ax.lines if line.get_marker() == "o")
+    np.testing.assert_allclose(points.get_xydata(), [(4, 0), (72, 50), (100, 100)])
+    assert [text.get_text() for text in below.texts] == ["30", "8", "1"]
+    assert [bar.get_x() + bar.get_width() / 2 for bar in below.patches] == [5, 75, 95]
+    assert "0.100; 0.240 if" in caption and "error 2.5 points" in caption
+    assert "isotonic, judged on pairs of images that" in caption
+    assert reliability({"kind": "platt", "slope": 1.0}) is None  # too few pairs for folds
+
+
+def test_intervals_of_a_share_are_scipys():
+    from scipy.stats import binomtest
+
+    for right, count in ((0, 30), (4, 8), (1, 1), (500, 999)):
+        low, high = wilson(np.array([right / count]), np.array([count]))
+        theirs = binomtest(right, count).proportion_ci(method="wilson")
+        assert (low[0], high[0]) == pytest.approx((theirs.low, theirs.high), abs=1e-4)
+
+
+def test_long_names_that_differ_in_their_ends_stay_different():
+    names = [f"Armenian/character{k:02d}" for k in range(20)]
+    found = [both_ends(name, 9) for name in names]
+    assert len(set(found)) == 20 and all(len(name) == 9 for name in found)
+    assert both_ends("short", 9) == "short"

@@ -12,12 +12,14 @@ import pytest
 from starter.recipe import UserError
 from starter.report import report
 from starter.report.__main__ import draw, main
+from starter.report.read import open_run
+from starter.report.words import summarise
 from tests.conftest import ROOT
 from tests.report.folders import Page, keep_scores, make_run, save, write
 
 FIGURES = {"loss", "accuracy", "eer", "learning_rate", "throughput", "roc", "det", "scores",
-           "hardest-genuine", "hardest-impostor", "confusion", "worst", "map", "angles",
-           "angles-classify", "angles-finetune", "augmented-classify",
+           "calibration", "hardest-genuine", "hardest-impostor", "confusion", "worst", "map",
+           "angles", "angles-classify", "angles-finetune", "augmented-classify",
            "augmented-finetune"}  # fmt: skip
 HARM = '<script>alert("x")</script>'
 
@@ -115,6 +117,19 @@ def test_the_summary_says_what_was_reached(whole):
     assert "known to 6.0 points only" in text
 
 
+def test_waiting_for_data_and_a_monitor_that_jumps_are_told(harmed):
+    """Shares and jumps on either side of what is worth telling."""
+    path = harmed / "classify" / "metrics.jsonl"
+    for wait, jump, told in ((0.3, 0.04, True), (0.05, 0.001, False)):
+        rows = [{"kind": "epoch", "step": 10 * e, "epoch": e, "loss": 1.0, "data_wait": wait,
+                 "combined": 0.8 + jump * (e % 2)} for e in range(1, 11)]  # fmt: skip
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        found = summarise(open_run(harmed), None)
+        notes = " ".join(found.notes)
+        assert ("classify waits for data 30 % of the time" in notes) is told
+        assert ("combined still moves by 4.0 points" in notes) is told
+
+
 def test_a_second_drawing_draws_only_what_has_changed(harmed):
     times = {p.name: p.stat().st_mtime_ns for p in (harmed / "figures").glob("*.svg")}
     keep_scores(harmed / "verify" / "shown" / "val.npz", np.random.default_rng(9), 100, 3)
@@ -160,7 +175,8 @@ def remove(path):
 
 
 FILES = ["recipe.yaml", "environment.json", "best.json", "summary.json", "verify/result.json",
-         "verify/shown/val.npz", "finetune/metrics.jsonl", "finetune/stage.json",
+         "verify/calibration.json", "verify/shown/val.npz", "finetune/metrics.jsonl",
+         "finetune/stage.json",
          *(f"finetune/shown/{n}.npz" for n in ("scores", "classes", "images", "pairs", "map",
                                               "angles", "angles-00000020",
                                               "augmented"))]  # fmt: skip
@@ -174,7 +190,8 @@ def test_a_damaged_file_costs_no_more_than_its_own_figures(whole, harmed, conten
         if content is not None:
             (harmed / name).write_bytes(content)
     page = Page(report(harmed))
-    gone = {"augmented-finetune"} | ({"angles-finetune"} if content is None else set())
+    gone = {"augmented-finetune", "calibration"}
+    gone |= {"angles-finetune"} if content is None else set()
     assert set(page.shapes) == FIGURES - gone
     assert "Not in this report" in page.text and "recipe.yaml" in page.text
     assert content is None or "finetune/shown/scores.npz" in page.text
@@ -220,7 +237,8 @@ def test_no_labelled_pairs(harmed):
             remove(harmed / stage / "shown" / f"{name}.npz")
     remove(harmed / "verify")
     assert set(Page(report(harmed)).shapes) == FIGURES - {
-        "roc", "det", "scores", "hardest-genuine", "hardest-impostor"}  # fmt: skip
+        "roc", "det", "scores", "calibration", "hardest-genuine",
+        "hardest-impostor"}  # fmt: skip
 
 
 def test_pairs_of_one_kind(harmed):

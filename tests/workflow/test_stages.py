@@ -8,6 +8,8 @@ import subprocess
 import pytest
 
 from starter.recipe import UserError, load
+from starter.recipe.schema import LOSSES
+from starter.recipe.schema.losses import BATCH_KINDS, PAIR_KINDS
 from starter.training.stage import Interrupted
 from starter.workflow import submit, train, verify
 from starter.workflow.folder import RunFolder
@@ -205,3 +207,18 @@ def test_a_signal_stops_at_once_unless_a_training_loop_listens():
         assert stopper.reason(None) == "SIGTERM"
     with Stopper(), pytest.raises(Interrupted, match="SIGINT: stopped"):
         signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("kind", sorted(LOSSES))
+def test_a_stage_of_every_loss_runs_to_its_end(kind, tmp_path, first):
+    """Everything around a loss too: what is kept for the report, predictions, the checkpoint."""
+    loss = f"{{kind: {kind}}}" + (", {kind: softmax}" if kind == "center" else "")
+    sampler = "{kind: pk, images: 4}" if kind in PAIR_KINDS | BATCH_KINDS else "{kind: shuffle}"
+    recipe = load(first[0], [
+        f"runs={tmp_path.as_posix()}", "stages.classify.epochs=1", f"stages.classify.loss=[{loss}]",
+        f"stages.classify.sampler={sampler}", "stages.classify.mix={}",
+    ])  # fmt: skip
+    stage = train(recipe, stage="classify")["stages"]["classify"]
+    assert 0 <= stage["eer"] <= 1 and 0 <= stage["accuracy"] <= 1
+    kept = {path.name for path in (tmp_path / "tiny" / "classify" / "shown").iterdir()}
+    assert {"angles.npz", "images.npz", "scores.npz"} <= kept

@@ -25,6 +25,8 @@ def trained(tmp_path_factory, demo_root):
         cwd=ROOT, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    (folder / "told.txt").write_text(done.stderr)
+    (folder / "table.txt").write_text(done.stdout)
     done = subprocess.run(
         [sys.executable, "verify.py", str(folder / "runs" / "tiny"), "--json"],
         cwd=ROOT, capture_output=True, text=True, timeout=300,
@@ -42,6 +44,29 @@ def test_summary_holds_the_contract(trained):
         assert 0 <= stage["eer"] <= 1 and 0 <= stage["accuracy"] <= 1
         assert stage["monitor"] == pytest.approx(0.5 * stage["accuracy"] + 0.5 * (1 - stage["eer"]))
     assert summary["best"] in summary["stages"]
+
+
+def test_without_a_terminal_the_lines_are_plain_and_align(trained):
+    told = (trained[0].parent / "told.txt").read_text()
+    assert not set("\r\x1b\b") & set(told) and "█" not in told and "Warning" not in told
+    epochs = [line for line in told.splitlines() if " epoch " in line]
+    assert len(epochs) == 3
+    first, second = epochs[:2]
+    for column in ("loss", "images/s", "waiting for data"):
+        assert first.index(column) == second.index(column)
+
+
+def test_the_table_has_a_line_a_stage_and_marks_the_best(trained):
+    lines = (trained[0].parent / "table.txt").read_text().splitlines()
+    summary = json.loads((trained[1] / "summary.json").read_text())
+    head, *stages = lines[1:4]
+    assert head.split() == ["stage", "epochs", "minutes", "images/s", "accuracy", "EER", "AUC"]
+    for line, (name, stage) in zip(stages, summary["stages"].items(), strict=True):
+        assert line.startswith(name + (" *" if name == summary["best"] else "  "))
+        for key in ("accuracy", "eer", "auc"):
+            assert f"{100 * stage[key]:.2f} %" in line
+        assert len(line) == len(head)  # columns end alike
+    assert lines[5].startswith("* best of the run") and "report.html" in lines[6]
 
 
 def test_submission_has_the_samples_ids_in_order(trained, demo_root):

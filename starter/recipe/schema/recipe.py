@@ -1,7 +1,7 @@
 """The whole recipe: one YAML file is one experiment, all its stages included."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -25,6 +25,10 @@ class Recipe(Section):
     ]
     seed: Annotated[int, Field(ge=0, lt=2**31, description="of everything random")] = 0
     runs: Annotated[str, Field(description="folder that run folders are made in")] = "runs"
+    track: Annotated[
+        tuple[Literal["tensorboard", "wandb"], ...],
+        Field(strict=False, description="beside metrics.jsonl: tensorboard, wandb"),
+    ] = ()
     data: Annotated[DataSection, Field(description="what there is to see")]
     augment: Annotated[
         tuple[AugmentStep, ...],
