@@ -3,6 +3,7 @@
     python train.py configs/demo.yaml
     python train.py configs/hw2p2.yaml mine.yaml data.root=/kaggle/input/hw2p2
     python train.py configs/demo.yaml --stage finetune --fresh finetune
+    python train.py configs/demo.yaml --find-lr classify
     torchrun --standalone --nproc-per-node 2 train.py configs/hw2p2.yaml    (two GPUs)
 """
 
@@ -29,6 +30,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--fresh", metavar="NAME", help="discard this stage and those that start from it, first"
     )
+    parser.add_argument(
+        "--find-lr", metavar="STAGE", nargs="?", const="", default=None,
+        help="try out rising learning rates on this stage (the first), train nothing, and stop",
+    )  # fmt: skip
     parser.add_argument("--print-recipe", action="store_true", help="print it resolved, and stop")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     return parser.parse_intermixed_args(arguments)
@@ -44,6 +49,10 @@ def main(arguments: list[str] | None = None) -> int:
                 print(to_yaml(recipe) if prints else "", end="")
                 return
             door.set_up_logging()
+            if options.find_lr is not None:
+                found = _find_lr(recipe, options.find_lr or None)
+                print(json.dumps(found, indent=1) if options.json else found["text"])
+                return
             from starter import workflow
 
             summary = workflow.train(recipe, stage=options.stage, fresh=options.fresh)
@@ -55,7 +64,13 @@ def main(arguments: list[str] | None = None) -> int:
             else:
                 print(table(recipe, summary, report))
 
-    return door.run(work, together=True)
+    return door.run(work, together=options.find_lr is None)
+
+
+def _find_lr(recipe, stage: str | None) -> dict:
+    from starter.workflow import find_lr
+
+    return find_lr(recipe, stage)
 
 
 def table(recipe, summary: dict, report: Path | None) -> str:

@@ -60,6 +60,8 @@ def block(result: dict, report: Path | None) -> str:
         lines.append(f"{name:<12} {values}{mark}")
     if "val" in result:
         lines.append(f"{'validation':<12} {metrics(result['val'])}")
+    if "held" in result:
+        lines.append(f"{'held out':<12} {metrics(result['held'])}")
     lines += measured(result)
     for split in ("dev", "test"):
         if f"{split}_accuracy" in result:

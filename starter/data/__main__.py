@@ -1,7 +1,8 @@
-"""What a recipe's data is made of, and validation pairs for a set that ships none.
+"""What a recipe's data is made of, how it is augmented, validation pairs for a set without.
 
     python -m starter.data inspect configs/hw2p2.yaml data.root=/kaggle/input/<slug>
     python -m starter.data inspect configs/orl.yaml --json --picture orl.png
+    python -m starter.data augmented configs/faces64.yaml --picture augmented.png
     python -m starter.data pairs configs/orl.yaml --hard --out hard_pairs.txt
 """
 
@@ -22,12 +23,15 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     inspect = commands.add_parser("inspect", help="counts, sizes, faults, twins, leakage, pairs")
     pairs = commands.add_parser("pairs", help="write validation pairs, 'a b 1' a line")
-    for command in (inspect, pairs):
+    augmented = commands.add_parser("augmented", help="draw variants, by the CPU and by the device")
+    for command in (inspect, augmented, pairs):
         command.add_argument("recipe", help="a recipe, e.g. configs/hw2p2.yaml")
         command.add_argument("changes", nargs="*", metavar="key=value", help="over the recipe")
         command.add_argument("--json", action="store_true", help="print the result as JSON")
     inspect.add_argument("--picture", type=Path, metavar="PNG", help="draw samples and pairs")
-    inspect.add_argument("--threads", type=int, default=2, help="that decode (default 2)")
+    inspect.add_argument("--threads", type=int, default=8, help="that read and decode (8)")
+    augmented.add_argument("--picture", type=Path, default=Path("augmented.png"), metavar="PNG")
+    augmented.add_argument("--stage", help="of the recipe (default: the first)")
     pairs.add_argument("--hard", action="store_true", help="impostors that look alike")
     pairs.add_argument("--out", type=Path, default=Path("val_pairs.txt"), help="the file to write")
     return parser.parse_args(arguments)
@@ -36,13 +40,28 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def run_inspect(options: argparse.Namespace) -> None:
     from starter.data.inspect import inspect, table
 
-    report, catalog, _ = inspect(load(options.recipe, options.changes).data, options.threads)
+    data = load(options.recipe, options.changes).data
+    report, catalog, _ = inspect(data, max(1, options.threads))
     if options.picture:
         from starter.data.inspect.sheet import draw
 
-        draw(catalog, options.picture)
+        draw(catalog, options.picture, report)
         report["picture"] = options.picture.as_posix()
     print(json.dumps(report, indent=1) if options.json else table(report))
+
+
+def run_augmented(options: argparse.Namespace) -> None:
+    from starter.data import load_catalog
+    from starter.data.inspect.augmented import draw_augmented
+
+    recipe = load(options.recipe, options.changes)
+    stage = options.stage or next(iter(recipe.stages))
+    found = draw_augmented(recipe, stage, load_catalog(recipe.data), options.picture)
+    text = (f"{found['picture']}: {found['images']} images, {found['variants']} variants each, by "
+            f"the CPU{'' if found['device'] else ' and by the device'}")  # fmt: skip
+    if found["device"]:
+        text += f"\nnot by the device: {found['device']}"
+    print(json.dumps(found, indent=1) if options.json else text)
 
 
 def run_pairs(options: argparse.Namespace) -> None:
@@ -62,7 +81,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
-        {"inspect": run_inspect, "pairs": run_pairs}[options.command](options)
+        commands = {"inspect": run_inspect, "augmented": run_augmented, "pairs": run_pairs}
+        commands[options.command](options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -18,6 +18,7 @@ import torch
 from pydantic import ValidationError
 
 from starter.recipe import UserError
+from starter.recipe.names import TORCHVISION, installed_torchvision
 from starter.recipe.schema.data import AugmentStep
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ CHILDREN = ("transforms", "first", "second")  # arguments of OneOf and the like:
 
 
 class Augment:
-    """A pipeline of albumentations transforms whose randomness the caller names.
+    """A pipeline of transforms, albumentations' and torchvision's, seeded for every image.
 
     All transforms draw, one after the other, from one numpy and one Python generator, reseeded
     for every image. `Compose(seed=)` and `set_random_seed` of albumentations 2.0.8 instead give
@@ -39,13 +40,13 @@ class Augment:
     def __init__(self, steps: Sequence[AugmentStep], image_size: int, channels: int = 3):
         self.steps = tuple(steps)
         self.image_size, self.channels = image_size, channels
-        self._transforms = [_transform(step, _place(i, step)) for i, step in enumerate(self.steps)]
+        self.transforms = [_transform(step, _place(i, step)) for i, step in enumerate(self.steps)]
         self._bits = np.random.Philox(key=0)
         self._state = self._bits.state
         self._python = random.Random(0)
         self._lock = threading.Lock()  # else two threads would share one image's random numbers
         generator = np.random.Generator(self._bits)
-        for transform in self._transforms:  # reaches the transforms inside OneOf and the like
+        for transform in self.transforms:  # reaches the transforms inside OneOf and the like
             transform.set_random_state(generator, self._python)
 
     def __reduce__(self):
@@ -83,7 +84,7 @@ class Augment:
 
     def _apply(self, i: int, image_HWC: np.ndarray, **options: Any) -> np.ndarray:
         try:
-            new_HWC = self._transforms[i](image=image_HWC, **options)["image"]
+            new_HWC = self.transforms[i](image=image_HWC, **options)["image"]
         except Exception as error:  # whatever a transform of somebody else's raises
             shape = "x".join(map(str, image_HWC.shape))
             raise UserError(
@@ -120,6 +121,13 @@ def _transform(step: AugmentStep, place: str):
     kind = _class(step.kind, place)
     arguments = step.arguments
     _check_names(kind, arguments, place)
+    if step.kind.startswith(TORCHVISION):
+        from starter.data.torchvision_steps import TorchvisionStep
+
+        try:
+            return TorchvisionStep(kind, arguments)
+        except Exception as error:  # whatever a transform of somebody else's raises
+            raise UserError(f"{place}: {_one_line(error)}") from error
     for name in set(CHILDREN) & set(arguments):
         arguments[name] = _children(arguments[name], f"{place}.{name}")
     # In strict mode albumentations raises for values that it else replaces by defaults with a
@@ -137,6 +145,8 @@ def _transform(step: AugmentStep, place: str):
 
 
 def _class(kind: str, place: str) -> Any:
+    if kind.startswith(TORCHVISION):
+        return _torchvision_class(kind, place)
     import albumentations as A
 
     found = getattr(A, kind, None)
@@ -144,6 +154,16 @@ def _class(kind: str, place: str) -> Any:
         return found
     names = [name for name in dir(A) if name[0].isupper()]
     raise UserError(f"{place}: albumentations has no transform {kind!r}{_near(kind, names)}")
+
+
+def _torchvision_class(kind: str, place: str) -> Any:
+    from starter.data.torchvision_steps import find
+
+    found = find(kind.removeprefix(TORCHVISION))
+    if found is None:
+        known = [TORCHVISION + name for name in installed_torchvision()]
+        raise UserError(f"{place}: torchvision has no such transform{_near(kind, known)}")
+    return found
 
 
 def _check_names(kind: Any, arguments: dict[str, Any], place: str) -> None:

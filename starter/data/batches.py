@@ -1,5 +1,8 @@
 """Batches from the packed images: gathered by index, augmented, fetched ahead.
 
+Three ways: a thread that gathers (nothing to augment, or the device does it), a thread or worker
+processes that augment too.
+
 Shapes: N images of the pack, M of a split, B of a batch, H W pixels, C channels.
 """
 
@@ -19,6 +22,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from starter.data.augment import Augment
+from starter.data.on_device.source import DeviceSource, gather
 from starter.data.samplers import batches_per_epoch, epoch_order
 from starter.recipe import UserError
 from starter.recipe.schema.data import Sampler
@@ -30,7 +34,8 @@ R = TypeVar("R")
 
 @dataclass
 class Batch:
-    """image_BHWC uint8; label_B, index_B int64 (index into the catalog). All on the CPU."""
+    """image_BHWC uint8, on the CPU or, from a DeviceSource, on its device; label_B, index_B int64
+    (index into the catalog) on the CPU."""
 
     image_BHWC: torch.Tensor
     label_B: torch.Tensor
@@ -58,6 +63,7 @@ class TrainBatches:
     image_NHWC: uint8; a memory map is reopened by workers, any other array copied to them.
     label_N: int64. index_M: the images to train on. sampler: their order. augment: or None.
     workers: 0 for a thread, else processes; they live until close(). pin_memory: for CUDA.
+    on_device: brings the images to the device and augments them there, in place of all these.
     part: (k, n) for the k-th of n equal slices of each batch, for one of n training processes.
     One epoch at a time. Raises UserError for an empty split, one too small for the sampler, or a
     batch that n do not divide.
@@ -76,13 +82,17 @@ class TrainBatches:
         workers: int,
         pin_memory: bool,
         part: tuple[int, int] = (0, 1),
+        on_device: DeviceSource | None = None,
     ):
+        assert on_device is None or augment is None
         if len(index_M) == 0:
             raise UserError("data: there are no images to train on")
         self.label_N, self.index_M = label_N, _checked(index_M, image_NHWC)
         self.batch_size, self.sampler, self.seed = batch_size, sampler, seed
         self.part = part
         self.batches_per_epoch = batches_per_epoch(len(index_M), batch_size)
+        self._on_device = on_device
+        workers = 0 if on_device else workers
         self._maker = _Maker(image_NHWC, augment, seed, pin_memory and workers == 0)
         self._tasks = _Tasks()
         self._loader = self._processes(workers, pin_memory) if workers else None
@@ -107,7 +117,9 @@ class TrainBatches:
             _Task(epoch, number * size + first, order_SB[number, first : first + own])
             for number in range(start, len(order_SB))
         ]
-        if self._loader is None:
+        if self._on_device is not None:
+            images = self._from_device(self._on_device, tasks)
+        elif self._loader is None:
             images = _ahead(self._maker.make, tasks)
         else:
             images = self._from_processes(tasks)
@@ -124,6 +136,13 @@ class TrainBatches:
             self.sampler, self.label_N, self.index_M,
             batch_size=self.batch_size, seed=self.seed, epoch=epoch,
         )  # fmt: skip
+
+    def _from_device(self, source: DeviceSource, tasks: "list[_Task]") -> Iterator[torch.Tensor]:
+        def stage(task: _Task):
+            return source.stage(task.index_B, self.seed, task.epoch, task.position)
+
+        for staged in _ahead(stage, tasks):
+            yield source.finish(staged)
 
     def _from_processes(self, tasks: "list[_Task]") -> Iterator[torch.Tensor]:
         # No name here for the loader: the traceback of an error would keep it alive after close()
@@ -208,12 +227,9 @@ class _Maker(Dataset):
 
     def make(self, task: _Task) -> torch.Tensor:
         """image_BHWC uint8 of a task's images, augmented."""
-        shape = (len(task.index_B), *self.image_NHWC.shape[1:])
-        image_BHWC = torch.empty(shape, dtype=torch.uint8, pin_memory=self.pin_memory)
-        buffer_BHWC = image_BHWC.numpy()
-        # mode="raise", the default, would gather into a second buffer first
-        np.take(self.image_NHWC, task.index_B, axis=0, out=buffer_BHWC, mode="clip")
+        image_BHWC = gather(self.image_NHWC, task.index_B, self.pin_memory)
         if self.augment:
+            buffer_BHWC = image_BHWC.numpy()
             for i, image_HWC in enumerate(buffer_BHWC):
                 seed = (self.seed, task.epoch, task.position + i)
                 buffer_BHWC[i] = self.augment(image_HWC, seed)

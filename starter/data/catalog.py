@@ -65,7 +65,8 @@ class Catalog:
         label_N: int64, index into `classes`; -1 unknown, or no class (held-out identities).
         split_N: uint8, index into SPLITS.
         classes: names in the order the competition expects; label k is classes[k].
-        pairs: "val" (labelled) and "test"; absent where there are none.
+        pairs: "val" (labelled), "test", and "held" (labelled, of identities by which nothing is
+            chosen); absent where there are none.
         array_N: the images themselves, uint8 (N,H,W) or (N,H,W,3), or None for files.
         identity_N: int64 identity of every item, held-out identities too, -1 unknown; None
             where the identities of labelled pairs are not known.

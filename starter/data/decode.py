@@ -26,10 +26,20 @@ def read_image(path: Path) -> np.ndarray:
     Raises:
         UserError: naming the path: absent, empty, truncated, or no image.
     """
+    return decode(read_file(path), path)
+
+
+def read_file(path: Path | str) -> bytes:
+    """A file's bytes; UserError naming it where it cannot be read."""
     try:
-        data = path.read_bytes()
+        with open(path, "rb", buffering=0) as file:
+            return file.readall()
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def decode(data: bytes, path: Path | str) -> np.ndarray:
+    """What `read_image` makes of a file, of its bytes; `path` is for messages."""
     fault = _fault(data)
     if fault is not None:
         raise UserError(f"{path}: {fault}")

@@ -9,13 +9,15 @@ from starter.data.catalog import Pairs
 from starter.recipe import UserError
 
 
-def hold_out_classes(label_N: np.ndarray, hold_out: float, seed: int) -> np.ndarray:
+def hold_out_classes(
+    label_N: np.ndarray, hold_out: float, seed: int | tuple[int, ...], key: str = "hold_out"
+) -> np.ndarray:
     """Classes to keep out of training, drawn at random.
 
     Args:
         label_N: int64 labels; negative ones are not classes.
         hold_out: a fraction (below 1) of the classes, at least two of them; else how many.
-        seed: which ones.
+        seed: which ones. key: of data.pairs, for messages.
     Returns:
         int64 class ids, ascending.
     Raises:
@@ -25,7 +27,7 @@ def hold_out_classes(label_N: np.ndarray, hold_out: float, seed: int) -> np.ndar
     count = max(2, round(hold_out * len(present_K))) if hold_out < 1 else round(hold_out)
     if not 2 <= count <= len(present_K) - 2:
         raise UserError(
-            f"data.pairs.hold_out: {hold_out:g} keeps {count} of {len(present_K)} classes out; "
+            f"data.pairs.{key}: {hold_out:g} keeps {count} of {len(present_K)} classes out; "
             "pairs need at least 2 held out and training at least 2 left"
         )
     drawn = np.random.default_rng(seed).choice(present_K, count, replace=False)

@@ -1,5 +1,6 @@
-"""Train on Kaggle's GPUs and bring the run back.
+"""A competition's data fetched; a run trained on Kaggle's GPUs and brought back.
 
+python -m starter.kaggle download COMPETITION                 data where the recipe looks for it
 python -m starter.kaggle push configs/hw2p2.yaml              send the kit, start a kernel
 python -m starter.kaggle push configs/hw2p2.yaml --continue   go on from its last output
 python -m starter.kaggle status configs/hw2p2.yaml
@@ -21,6 +22,15 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         epilog=door.SUBMIT_EXIT_CODES,
     )
     commands = parser.add_subparsers(dest="command", required=True)
+    what = "fetch a competition's data, check it and unpack it"
+    add = commands.add_parser("download", help=what, description=what).add_argument
+    add("target", metavar="COMPETITION|RECIPE", help="the last part of its address, or a recipe "
+        "that submits to it")  # fmt: skip
+    add("changes", nargs="*", metavar="OVERLAY.yaml|key=value", help="over the recipe")
+    add("--to", metavar="DIR", help="else the recipe's data.root, else data/COMPETITION")
+    add("--competition", metavar="SLUG", help="over submission.competition")
+    add("--force", action="store_true", help="fetch it again, replace what differs")
+    add("--json", action="store_true", help="print the result as JSON")
     for name, what in (("push", "send the kit and start training"), ("status", "how it stands"),
                        ("pull", "bring the run folder back")):  # fmt: skip
         add = commands.add_parser(name, help=what, description=what).add_argument
@@ -43,11 +53,12 @@ def main(arguments: list[str] | None = None) -> int:
 
     def work() -> None:
         door.set_up_logging()
-        from starter.workflow import kernel
+        from starter.workflow import fetch, kernel
 
         given = {k: v for k, v in vars(options).items() if k not in ("command", "json", "target",
                                                                      "changes")}  # fmt: skip
-        result = getattr(kernel, options.command)(options.target, options.changes, **given)
+        room = fetch if options.command == "download" else kernel
+        result = getattr(room, options.command)(options.target, options.changes, **given)
         print(json.dumps(result, indent=1) if options.json else text(options.command, result))
 
     return door.run(work)
@@ -55,6 +66,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def text(command: str, result: dict) -> str:
     """The result in a line, and what comes next."""
+    if command == "download":
+        return (f"{result['root']}: {result['files']} files of {result['competition']}, "
+                f"{result['size']}, {result['state']}; next: {result['next']}")  # fmt: skip
     if command == "push":
         return f"{result['kernel']} version {result['version']} is queued: {result['url']}"
     if command == "status":

@@ -33,8 +33,9 @@ class Client:
         UserError: one of starter.kaggle.errors, with what to do about it.
     """
 
-    def __init__(self, competition: str = ""):
+    def __init__(self, competition: str = "", again: str = "send it again"):
         self.competition = competition
+        self.again = again  # how the user tries once more, in messages
         self.asked: list[str] = []  # the methods that requests were begun for, in order
         self.printed = ""  # what the client printed during the last call
         self.api: Any = None
@@ -61,7 +62,7 @@ class Client:
         except ImportError as error:
             raise NotSignedIn(f"the kaggle package cannot be imported ({error}): {PIP}") from error
         except (OSError, ValueError) as error:  # all of requests' own are OSErrors
-            told = explain(error, self.competition, _source(), TIMEOUT[1])
+            told = explain(error, self.competition, _source(), TIMEOUT[1], self.again)
             raise type(told)(self.scrub(str(told))) from error
         except (KeyError, TypeError, AttributeError) as error:
             if not _from_sdk(error):
@@ -168,8 +169,7 @@ def _time_limits(asked: list[str]) -> Iterator[None]:
     plain = requests.Session.send
 
     def send(self: Any, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
-        if kwargs.get("timeout") is None:
-            kwargs["timeout"] = TIMEOUT
+        kwargs["timeout"] = TIMEOUT  # the client's own, where it has one, is 5 minutes
         adapter = self.get_adapter(request.url)
         total = min(adapter.max_retries.total, RETRIES)
         adapter.max_retries = adapter.max_retries.new(total=total)

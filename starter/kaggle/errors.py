@@ -1,5 +1,6 @@
 """What goes wrong with Kaggle, each kind with its exit code and one line that says what to do."""
 
+import errno
 import json
 
 from starter.recipe import UserError
@@ -9,6 +10,8 @@ PLACES = (
     f"create a token at {SETTINGS} and put it into KAGGLE_API_TOKEN or ~/.kaggle/access_token "
     "(or a user name and a key into KAGGLE_USERNAME and KAGGLE_KEY, or ~/.kaggle/kaggle.json)"
 )
+
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)  # not Kaggle's faults
 
 
 class NotSignedIn(UserError):
@@ -57,27 +60,27 @@ class NoScoreYet(UserError):
     exit_code = 11
 
 
-def explain(error: Exception, competition: str, source: str, timeout: float) -> UserError:
+def explain(
+    error: Exception, competition: str, source: str, timeout: float, again: str = "send it again"
+) -> UserError:
     """What went wrong on the way to Kaggle, and what to do, in one line without a secret.
 
-    source: where the credentials come from. timeout: seconds that an answer was waited for.
+    source: where the credentials come from. timeout: seconds that an answer was waited for. again:
+    how the user tries once more.
     """
     import requests
 
     if isinstance(error, requests.HTTPError):
-        return _refusal(error, competition, source)
+        return _refusal(error, competition, source, again)
     if isinstance(error, json.JSONDecodeError):
-        return NotReached(
-            "Kaggle's answer is a web page, not data (it is under maintenance, or a proxy wants a "
-            "sign-in): open https://www.kaggle.com in a browser, then send it again"
-        )
+        return web_page(again)
     if isinstance(error, requests.ConnectionError):
         return NotReached(
-            f"no connection to Kaggle ({type(error).__name__}): check the network and https_proxy; "
-            "in a Kaggle notebook switch Internet on"
+            f"no connection to Kaggle, or it broke ({type(error).__name__}): check the network and "
+            f"https_proxy (in a Kaggle notebook switch Internet on), then {again}"
         )
     if isinstance(error, requests.Timeout):
-        return NotReached(f"Kaggle did not answer within {timeout:g} s: send it again")
+        return NotReached(f"Kaggle did not answer within {timeout:g} s: {again}")
     header = (requests.exceptions.InvalidHeader, UnicodeError)
     if isinstance(error, header) or "header" in str(error).lower():  # its text repeats the token
         return NotSignedIn(
@@ -86,10 +89,21 @@ def explain(error: Exception, competition: str, source: str, timeout: float) -> 
         )
     if not isinstance(error, OSError):
         return Refused(f"the kaggle client refuses: {line(error)}")
-    return NotReached(f"sending failed ({type(error).__name__}: {line(error)}): send it again")
+    if error.errno in DISK:
+        return UserError(f"{error.filename or 'the disk'}: {error.strerror}: mend that, or name "
+                         f"another place, then {again}")  # fmt: skip
+    return NotReached(f"sending failed ({type(error).__name__}: {line(error)}): {again}")
 
 
-def _refusal(error, competition: str, source: str) -> UserError:
+def web_page(again: str) -> NotReached:
+    """For an answer that is HTML where data was asked for."""
+    return NotReached(
+        "Kaggle's answer is a web page, not data (it is under maintenance, or a proxy wants a "
+        f"sign-in): open https://www.kaggle.com in a browser, then {again}"
+    )
+
+
+def _refusal(error, competition: str, source: str, again: str) -> UserError:
     """What an HTTP status means here. `error`: a requests.HTTPError."""
     status = error.response.status_code if error.response is not None else 0
     said = f"({status}: {line(error)})"
@@ -101,7 +115,7 @@ def _refusal(error, competition: str, source: str) -> UserError:
     if status == 403:
         return Refused(
             f"Kaggle refuses {said}: join the competition and accept its rules at {page}/rules, "
-            "then send it again"
+            f"then {again}"
         )
     if status == 404:
         return Refused(
@@ -110,10 +124,10 @@ def _refusal(error, competition: str, source: str) -> UserError:
         )
     if status == 429:
         return TooManyRequests(
-            f"too many requests to Kaggle {said}: wait some minutes, then send it again"
+            f"too many requests to Kaggle {said}: wait some minutes, then {again}"
         )
     if status >= 500:
-        return NotReached(f"Kaggle has a fault {said}: wait some minutes, then send it again")
+        return NotReached(f"Kaggle has a fault {said}: wait some minutes, then {again}")
     if "daily" in said.lower() or "allowance" in said.lower():
         return LimitReached(f"Kaggle refuses {said}: the allowance starts anew at 00:00 UTC")
     rules = f"; the rules are at {page}" if competition else ""

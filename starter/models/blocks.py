@@ -4,12 +4,14 @@ Shapes: B batch, C H W image or feature map, F features. Parameter names are tho
 torchvision, so that weights can be copied between them and these.
 """
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from starter.models.necks import Average
+from starter.models.recompute import recomputed
 
 
 class Backbone(nn.Module):
@@ -24,12 +26,14 @@ class Backbone(nn.Module):
     REDUCTION: ClassVar[int] = 16
     SMALLEST: ClassVar[float] = 1.5
     POOL: ClassVar[str] = "avg"
+    RECOMPUTES: ClassVar[bool] = True  # `features` passes its stages to `through`
     num_features: int
 
     def __init__(self, stem: str):
         super().__init__()
         self.stem_kind = stem
         self.pool: nn.Module = Average()
+        self.recompute = False
 
     def features(self, image_BCHW: Tensor) -> Tensor:
         """The last feature map, (B, F, H, W)."""
@@ -37,6 +41,13 @@ class Backbone(nn.Module):
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
         return self.pool(self.features(image_BCHW))
+
+    def through(self, stages: Iterable[nn.Module], x: Tensor) -> Tensor:
+        """x passed on by each; recomputed in the backward pass where `recompute` is set."""
+        for stage in stages:
+            again = self.recompute and self.training and torch.is_grad_enabled()
+            x = recomputed(stage, x) if again else stage(x)
+        return x
 
 
 def conv(channels_in: int, channels_out: int, kernel: int, stride: int = 1, groups: int = 1):

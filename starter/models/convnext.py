@@ -136,7 +136,7 @@ class ConvNeXt(Backbone):
                 nn.init.zeros_(module.bias)
 
     def features(self, image_BCHW: Tensor) -> Tensor:
-        return self.stages(self.stem(image_BCHW))
+        return self.through(self.stages, self.stem(image_BCHW))
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
         """The norm is after the pooling, as published; of each pixel where nothing is pooled."""

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from starter.models.blocks import Backbone
 from starter.models.necks import wide
 from starter.recipe import UserError
 
@@ -98,6 +99,18 @@ class Embedder(nn.Module):
         """Lays out the weights, and from now on prepared images, in this format."""
         self.memory_format = memory_format
         self.to(memory_format=memory_format)
+
+    def recompute_stages(self) -> None:
+        """From now on a training step keeps each stage's input alone and computes the rest again.
+
+        Raises UserError for timm's and a user's own network, whose stages are not known.
+        """
+        if not (isinstance(self.backbone, Backbone) and self.backbone.RECOMPUTES):
+            raise UserError(
+                "train.grad_checkpointing: only the kit's own backbones have it "
+                "(`python -m starter.models` lists them); leave it out, or lower micro_batch"
+            )
+        self.backbone.recompute = True
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
         """Normalised float images (B, C, H, W) -> emb_BD float32, not of unit length.

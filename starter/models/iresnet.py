@@ -97,6 +97,5 @@ class IResNet(Backbone):
 
     def features(self, image_BCHW: Tensor) -> Tensor:
         x = self.stem_pool(self.prelu(self.bn1(self.conv1(image_BCHW))))
-        for stage in self.stages:
-            x = self.get_submodule(stage)(x)
+        x = self.through(map(self.get_submodule, self.stages), x)
         return self.bn2(x)

@@ -95,4 +95,4 @@ class MobileFaceNet(Backbone):
 
     def features(self, image_BCHW: Tensor) -> Tensor:
         x = self.stem_pool(self.act_stem(self.bn_stem(self.conv_stem(image_BCHW))))
-        return self.head(self.blocks(self.depthwise(x)))
+        return self.head(self.through(self.blocks, self.depthwise(x)))

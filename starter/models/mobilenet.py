@@ -135,7 +135,7 @@ class Inverted(Backbone):
 
     def features(self, image_BCHW: Tensor) -> Tensor:
         x = self.stem_pool(self.act(self.bn1(self.conv_stem(image_BCHW))))
-        return self.act2(self.bn2(self.conv_head(self.blocks(x))))
+        return self.act2(self.bn2(self.conv_head(self.through(self.blocks, x))))
 
 
 class MobileNetV2(Inverted):

@@ -174,7 +174,7 @@ class NFNet(Backbone):
                     nn.init.zeros_(module.bias)
 
     def features(self, image_BCHW: Tensor) -> Tensor:
-        return self.final_act(self.final_conv(self.stages(self.stem(image_BCHW))))
+        return self.final_act(self.final_conv(self.through(self.stages, self.stem(image_BCHW))))
 
 
 def _stem(setting: Setting, in_channels: int, stem: str) -> tuple[nn.Sequential, int]:

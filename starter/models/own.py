@@ -73,6 +73,8 @@ class OwnBackbone(Backbone):
     class. Raises UserError for what the file can get wrong, with its line.
     """
 
+    RECOMPUTES = False
+
     def __init__(self, spec: str, *, in_channels: int, image_size: int, options: dict[str, Any]):
         super().__init__("auto")
         network = load_class(spec)

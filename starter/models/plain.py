@@ -89,4 +89,6 @@ class Plain(Backbone):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def features(self, image_BCHW: Tensor) -> Tensor:
-        return self.layers(self.stem_pool(self.act(self.bn1(self.conv1(image_BCHW)))))
+        return self.through(
+            self.layers, self.stem_pool(self.act(self.bn1(self.conv1(image_BCHW))))
+        )

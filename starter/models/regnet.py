@@ -131,6 +131,4 @@ class RegNet(Backbone):
 
     def features(self, image_BCHW: Tensor) -> Tensor:
         x = self.stem_pool(self.stem(image_BCHW))
-        for stage in self.stages:
-            x = self.get_submodule(stage)(x)
-        return x
+        return self.through(map(self.get_submodule, self.stages), x)

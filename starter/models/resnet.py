@@ -114,9 +114,7 @@ class ResNet(Backbone):
 
     def features(self, image_BCHW: Tensor) -> Tensor:
         x = self.maxpool(self.act(self.bn1(self.conv1(image_BCHW))))
-        for stage in self.stages:
-            x = self.get_submodule(stage)(x)
-        return x
+        return self.through(map(self.get_submodule, self.stages), x)
 
 
 def deep_stem(in_channels: int, width: int, stem: str) -> nn.Sequential:

@@ -10,8 +10,10 @@ import torch
 
 from starter import models
 from starter.data import Catalog
-from starter.data.augment import build_augment
+from starter.data.augment import Augment, build_augment
 from starter.data.batches import TrainBatches, resolve_workers
+from starter.data.on_device import DeviceAugment, DeviceSource, choose
+from starter.data.on_device.source import free_memory
 from starter.losses.objective import build_objective
 from starter.recipe import UserError
 from starter.recipe.schema import Recipe, StageSection
@@ -89,6 +91,8 @@ def build_learner(
     )
     if not recipe.stages[stage].channels_last:
         embedder.set_memory_format(torch.contiguous_format)
+    if recipe.stages[stage].grad_checkpointing:
+        embedder.recompute_stages()
     if model.pretrained:
         warn_of_other_statistics(embedder)
     terms = recipe.stages[stage].loss
@@ -117,12 +121,15 @@ def _per_channel(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
 
 def build_batches(job: StageJob, image_NHWC: np.ndarray) -> TrainBatches:
     section, data = job.section, job.recipe.data
-    steps = job.recipe.augment if section.augment is None else section.augment
-    augment = build_augment(steps, job.image_size, data.channels)
+    index_M, cuda = job.catalog.index("train"), job.device.type == "cuda"
+    augment, there = _build_augment(job)
+    source = None
+    if there is not None or (cuda and augment is None):
+        source = DeviceSource(image_NHWC, index_M, there, job.device, free_memory(job.device))
     return TrainBatches(
         image_NHWC,
         job.catalog.label_N,
-        job.catalog.index("train"),
+        index_M,
         batch_size=section.batch_size,
         sampler=section.sampler,
         augment=augment,
@@ -130,7 +137,8 @@ def build_batches(job: StageJob, image_NHWC: np.ndarray) -> TrainBatches:
         workers=_own_workers(resolve_workers(
             data.workers, augmented=augment is not None, device_type=job.device.type
         )),
-        pin_memory=job.device.type == "cuda",
+        pin_memory=cuda,
+        on_device=source,
         part=(processes.number(), processes.count()),
     )
 
@@ -138,6 +146,27 @@ def build_batches(job: StageJob, image_NHWC: np.ndarray) -> TrainBatches:
 def _own_workers(workers: int) -> int:
     """This process's share of the machine's."""
     return -(-workers // processes.local_count())
+
+
+def _build_augment(job: StageJob) -> tuple[Augment | None, DeviceAugment | None]:
+    """How images vary: on the CPU, on the device, or (both None) not at all.
+
+    `auto` is settled once per stage: the two draw other random numbers, and a resume repeats.
+    """
+    section, channels = job.section, job.recipe.data.channels
+    steps = job.recipe.augment if section.augment is None else section.augment
+    kind = job.device.type
+
+    def build(where: str) -> DeviceAugment | None:
+        return choose(where, steps, job.image_size, channels, kind)
+
+    wanted: str = section.augment_on
+    if wanted == "auto" and steps:
+        wanted = processes.first_does(
+            lambda: once(job.folder, "augment_on", lambda: "device" if build("auto") else "cpu")
+        )
+    found = build(wanted)
+    return (None if found else build_augment(steps, job.image_size, channels)), found
 
 
 def build_setup(job: StageJob, image_NHWC: np.ndarray, batches: TrainBatches) -> Setup:

@@ -10,11 +10,12 @@ from starter.recipe.names import split_own
 from starter.recipe.schema import Recipe
 
 # Keys that say when a stage stops or what is made of it, not what it computes.
-NOT_COUNTED = {"max_hours", "checkpoint_steps", "gate", "augment", "image_size"}
+NOT_COUNTED = {"max_hours", "checkpoint_steps", "gate", "augment", "image_size",
+               "grad_checkpointing"}  # fmt: skip
 
 # Keys that came after runs were made: where they say nothing, such a run is the same.
 LATER = {"agc", "pool", "drop_block", "layer_scale", "zero_init_last", "init_from",
-         "minutes", "sync_batchnorm"}  # fmt: skip
+         "minutes", "augment_on", "sync_batchnorm"}  # fmt: skip
 
 
 def identity(recipe: Recipe, stage: str, data_fingerprint: str, parent_hash: str | None) -> dict:

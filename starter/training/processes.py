@@ -33,8 +33,8 @@ from starter.recipe import UserError
 
 __all__ = [
     "agreed", "average_gradients", "barrier", "count", "embed_shares", "first_does", "gather",
-    "is_first", "local_count", "local_first", "mean", "number", "share_buffers", "share_weights",
-    "synchronise_batchnorm",
+    "is_first", "least", "local_count", "local_first", "mean", "number", "share_buffers",
+    "share_weights", "synchronise_batchnorm",
 ]  # fmt: skip
 
 BUCKET_BYTES = 25 << 20  # of gradients sent at once: bounds the copies they are sent from
@@ -98,6 +98,15 @@ def agreed(reason: str | None) -> str | None:
     reasons: list[str | None] = [None] * count()
     dist.all_gather_object(reasons, reason)
     return next(given for given in reasons if given is not None)
+
+
+def least(value: int | None) -> int | None:
+    """The least of all processes' values; None, which is less than any, where one has none."""
+    if count() == 1:
+        return value
+    held = torch.tensor([-1 if value is None else value])
+    dist.all_reduce(held, op=dist.ReduceOp.MIN)
+    return None if held.item() < 0 else int(held.item())
 
 
 @torch.no_grad()

@@ -41,7 +41,7 @@ def keep_first_batch(
     """Images of a batch beside what augmentation made of them."""
     index_M = batch.index_B[:FIRST].numpy()
     names = [classes[k] for k in batch.label_B[:FIRST].tolist()]
-    seen = batch.image_BHWC[:FIRST].numpy()
+    seen = batch.image_BHWC[:FIRST].cpu().numpy()
     _save(folder, "augmented", before=_thumbnails(image_NHWC[index_M]), seen=_thumbnails(seen),
           name=np.array(names, dtype=str))  # fmt: skip
 

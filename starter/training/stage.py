@@ -9,10 +9,11 @@ import numpy as np
 
 from starter.data import load_pack
 from starter.data.batches import Batch, TrainBatches
-from starter.training import checkpoint, processes
+from starter.training import checkpoint, processes, speed
 from starter.training.build import StageJob, build_batches, build_setup, embed_options
 from starter.training.evaluate import Evaluation, better, evaluate, monitored
 from starter.training.length import with_length
+from starter.training.memory import peak_gb, start_peak, with_micro_batch
 from starter.training.position import Position, resume, save
 from starter.training.progress import LOG_EVERY, MetricsFile, Progress
 from starter.training.shown import (
@@ -44,6 +45,7 @@ def run_stage(job: StageJob) -> Evaluation:
     batches = build_batches(job, image_NHWC)
     try:
         setup = build_setup(job, image_NHWC, batches)
+        setup = with_micro_batch(job, setup, batches)
         setup = with_length(job, setup, batches, image_NHWC)
         watch = LossWatch(setup.learner.objective, started=job.parent is not None)
         position = resume(job, setup)
@@ -77,6 +79,7 @@ def _train(
         while position.step < setup.steps:
             epoch, start = divmod(position.step, per_epoch)
             clock = _Clock(position)
+            start_peak(job.device)
             for batch in clock.waiting(batches.epoch(epoch, start)):
                 setup.learner.set_training(
                     backbone_frozen=position.step < frozen_steps,
@@ -175,7 +178,9 @@ def _end_epoch(
             position.best_step, position.best_value = position.step, value
     if position.best_value is None:  # nothing to measure by, or not yet: the latest is the best
         position.best_step = position.step
-    row |= measured | clock.measured()
+    row |= measured | clock.measured() | {"peak_memory_gb": peak_gb(job.device)}
+    if advice := speed.on_waiting(row["data_wait"], job):
+        row["advice"] = advice
     metrics.write(row)
     log.info("%s", _line(job.name, epoch + 1, epochs, row))
     save(job, setup, position, measured)
@@ -189,11 +194,15 @@ def _line(stage: str, epoch: int, epochs: int, row: dict) -> str:
         f"{row['images_per_second']:6.0f} images/s",
         f"waiting for data {100 * row['data_wait']:2.0f} %",
     ]  # fmt: skip
+    if row["peak_memory_gb"] is not None:
+        parts.append(f"memory {row['peak_memory_gb']:4.1f} GB")
     parts += [
         f"{label} {100 * row[key]:6.2f} %"
         for key, label in (("accuracy", "accuracy"), ("eer", "EER"), ("auc", "AUC"))
         if row.get(key) is not None
     ]
+    if "advice" in row:
+        parts.append(row["advice"])
     return "  ".join(parts)
 
 

@@ -35,6 +35,7 @@ class Setup:
     section: StageSection
     seed: int
     steps: int  # updates in the whole stage
+    alone: bool = False  # whether nothing is exchanged with other processes: a trial
 
     @property
     def evaluated(self) -> Learner:
@@ -59,6 +60,7 @@ def train_step(setup: Setup, image_BHWC: torch.Tensor, label_B: torch.Tensor, st
     process) alone, so a resumed run repeats it.
     """
     section, learner = setup.section, setup.learner
+    assert section.micro_batch != "auto"  # a number by now
     micro = section.micro_batch or len(label_B)
     losses: dict[str, torch.Tensor] = {}
     set_learning_rates(setup.optimizer, setup.factor(step))
@@ -77,7 +79,8 @@ def train_step(setup: Setup, image_BHWC: torch.Tensor, label_B: torch.Tensor, st
         setup.scaler.scale(total * share).backward()
         for name, value in {**parts, "loss": total.detach()}.items():
             losses[name] = losses[name] + value * share if name in losses else value * share
-    processes.average_gradients(learner.parameters())
+    if not setup.alone:
+        processes.average_gradients(learner.parameters())
     setup.scaler.unscale_(setup.optimizer)
     if section.clip_grad:
         torch.nn.utils.clip_grad_norm_(learner.parameters(), section.clip_grad)
@@ -86,7 +89,8 @@ def train_step(setup: Setup, image_BHWC: torch.Tensor, label_B: torch.Tensor, st
     setup.scaler.step(setup.optimizer)
     setup.scaler.update()
     setup.optimizer.zero_grad(set_to_none=True)
-    processes.share_buffers(learner.embedder)
+    if not setup.alone:
+        processes.share_buffers(learner.embedder)
     if setup.average:
         setup.average.update(learner, step)
     return losses

@@ -1,9 +1,16 @@
 """`python -m starter.workflow.names` writes the table of names that recipes are checked against."""
 
 import json
-from importlib import metadata
 
-from starter.recipe.names import TABLE, installed_backbones, installed_transforms
+from starter.recipe.names import (
+    TABLE,
+    installed_backbones,
+    installed_torchvision,
+    installed_transforms,
+    installed_version,
+)
+
+PACKAGES = ("albumentations", "timm", "torchvision")
 
 
 def current_table() -> dict:
@@ -11,10 +18,11 @@ def current_table() -> dict:
     from starter.models import backbone_names
 
     return {
-        "versions": {name: metadata.version(name) for name in ("albumentations", "timm")},
+        "versions": {name: installed_version(name) for name in PACKAGES},
         "backbones": [name for name in backbone_names() if "/" not in name],
         "timm": installed_backbones(),
         "transforms": installed_transforms(),
+        "torchvision": installed_torchvision(),
     }
 
 

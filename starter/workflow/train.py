@@ -105,6 +105,7 @@ def _log_catalog(catalog: "Catalog") -> None:
 def _preflight(folder: RunFolder, recipe: Recipe, names: list[str], catalog: "Catalog") -> None:
     """Finds in seconds what would otherwise stop a later stage after hours."""
     from starter.data.augment import build_augment
+    from starter.data.on_device import choose
     from starter.data.samplers import epoch_order
     from starter.models import check_rules
     from starter.training import processes
@@ -117,6 +118,8 @@ def _preflight(folder: RunFolder, recipe: Recipe, names: list[str], catalog: "Ca
         size = section.image_size or recipe.data.image_size
         steps = recipe.augment if section.augment is None else section.augment
         build_augment(steps, size, recipe.data.channels)
+        if section.augment_on == "device":
+            choose("device", steps, size, recipe.data.channels, "cpu")
         epoch_order(
             section.sampler, catalog.label_N, catalog.index("train"),
             batch_size=section.batch_size, seed=0, epoch=0,
@@ -156,6 +159,7 @@ def _run(
     from starter.training.build import StageJob
     from starter.training.checkpoint import write_json
     from starter.training.identity import identity, identity_hash
+    from starter.training.memory import shortage_told
     from starter.training.stage import Interrupted, run_stage
 
     section = recipe.stages[name]
@@ -200,7 +204,7 @@ def _run(
     )
     with processes.local_first():
         load_pack(catalog, job.image_size, recipe.data.channels, job.cache)
-    with stopper.listening(), trackers:
+    with stopper.listening(), shortage_told(job), trackers:
         found = run_stage(job)
     processes.first_does(lambda: _finish(folder, recipe, name, catalog, found, record))
     trackers.finish()

@@ -126,7 +126,7 @@ def test_every_transform_shares_the_generators_that_are_reseeded():
     augment = build_augment(
         steps(step("OneOf", transforms=[inner, step("Affine")]), step("CoarseDropout")), 24
     )
-    generators, todo = set(), list(augment._transforms)
+    generators, todo = set(), list(augment.transforms)
     count = 0
     while todo:
         transform = todo.pop()
@@ -146,7 +146,7 @@ def test_pickled_pipeline_gives_the_same_images():
 
 def test_lists_become_ranges():
     augment = build_augment(steps(step("Affine", scale={"x": [0.9, 1.1], "y": [1, 1]}, p=1)), 24)
-    assert augment._transforms[0].scale["x"] == (0.9, 1.1)
+    assert augment.transforms[0].scale["x"] == (0.9, 1.1)
 
 
 @pytest.mark.parametrize(

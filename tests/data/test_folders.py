@@ -115,6 +115,42 @@ def test_held_out_classes_leave_training_altogether(tmp_path, hold_out):
     assert again.fingerprint() == catalog.fingerprint()
 
 
+def people(catalog, name) -> set[str]:
+    """Who is in these pairs."""
+    sides = (catalog.pairs[name].a_P, catalog.pairs[name].b_P)
+    return {catalog.names[i].split("/")[-2] for side in sides for i in side}
+
+
+@pytest.mark.parametrize("own_split", [False, True])
+def test_three_disjoint_groups_of_people_and_other_ones_by_another_seed(tmp_path, own_split):
+    """As ORL is split: people to train on, people that choose the weights, people that report."""
+    names = [f"s{k}" for k in range(1, 11)]
+    class_folders(tmp_path / ("faces/more" if own_split else "faces"), {n: 4 for n in names})
+    if own_split:
+        class_folders(tmp_path / "faces/train", {"x": 3, "y": 3})
+    verify = {"splits": {"verify": "more"}} if own_split else {}
+
+    def split(seed, **keys):
+        pairs = {"hold_out": 2, "hold_out_test": 3, "count": 12, "seed": seed} | keys
+        return load_catalog(section(tmp_path / "faces", "folders", pairs=pairs, **verify))
+
+    found = split(0)
+    trained, chosen, told = set(found.classes), people(found, "val"), people(found, "held")
+    assert len(told) == 3 and not told & chosen and not trained & (told | chosen)
+    if own_split:
+        assert trained == {"x", "y"} and chosen == set(names) - told
+    else:
+        assert len(chosen) == 2 and trained == set(names) - told - chosen
+        assert people(split(0, hold_out_test=None), "val") == chosen  # the key moves nobody else
+    for pairs in found.pairs.values():
+        assert pairs.same_P.sum() == 6 == len(pairs.a_P) // 2
+        assert np.array_equal(np.equal(*found.identities(pairs).T), pairs.same_P)
+    assert split(0).fingerprint() == found.fingerprint()
+    assert len({frozenset(people(split(seed), "held")) for seed in range(5)}) > 1
+    with pytest.raises(UserError, match=r"data\.pairs\.hold_out_test: 9 keeps 9 of"):
+        split(0, hold_out_test=9)
+
+
 @pytest.mark.parametrize("fraction", [0.01, 0.1, 0.5, 0.99])
 def test_dev_split_is_stratified(fraction):
     size_K = np.array([1, 2, 3, 10, 50])

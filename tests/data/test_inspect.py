@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from starter.data.__main__ import main
+from starter.data.inspect.pictures import mode_of
 from starter.data.inspect.twins import byte_twins, near_twins
 from starter.data.layouts.pairfile import read_pairs
 from tests.data.trees import competition, picture
@@ -78,7 +79,7 @@ def test_every_fault_is_found_and_nothing_else(faulty, capsys, tmp_path):
     assert near["across_splits"] == near["pairs"] == 2 and near["across_labels"] == 0
     assert {a for a, _ in near["across_splits_examples"]} == {"train/c/1.png", "train/c/again.png"}
     sheet = cv2.imread(str(tmp_path / "p.png"))
-    assert sheet.shape == (2 * 68, 12 * 68, 3)
+    assert sheet.shape == (3 * 68, 116 + 12 * 68 + 6 * 8, 3)  # two splits, twins across them
     assert main(["inspect", str(faulty)]) == 0
     text = capsys.readouterr().out
     assert "across labels: train/a/1.png = train/b/wrong.png" in text and "undecodable  2" in text
@@ -150,9 +151,39 @@ def test_twins_by_brute_force():
     wanted = {(a, b) for b in range(50) for a in range(b)
               if np.abs(small[a].astype(int) - small[b]).mean() <= 2}  # fmt: skip
     assert len(wanted) == 10 and found <= wanted and len(found) >= 9
+    drawn = np.full((2, 105, 105), 255, np.uint8)  # other strokes, as far apart as near twins
+    cv2.line(drawn[0], (30, 30), (45, 45), 0, 3)
+    cv2.line(drawn[1], (30, 30), (45, 35), 0, 3)
+    lines = np.stack([cv2.resize(d, (8, 8), interpolation=cv2.INTER_AREA).ravel() for d in drawn])
+    assert np.abs(lines[0].astype(int) - lines[1]).mean() < 2 and lines.std(axis=1).min() > 4
+    assert not len(near_twins(lines, np.ones(2, bool)))
     sums = np.array([3, 5, 3, 9, 5, 3], np.uint64)
     valid = np.array([1, 1, 1, 1, 1, 0], bool)
     assert sorted(map(tuple, byte_twins(sums, valid))) == [(0, 2), (1, 4)]
+
+
+def test_modes_are_what_pil_says(tmp_path):
+    from PIL import Image
+
+    rng, kinds = np.random.default_rng(0), []
+    for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK", "YCbCr", "F"):
+        for suffix in ("png", "jpg", "bmp", "tif", "webp"):
+            path = tmp_path / f"{mode.replace(';', '')}.{suffix}"
+            pixels = rng.integers(0, 256, (9, 7, 3), dtype=np.uint8)
+            image = Image.fromarray(pixels).convert(mode if mode != "I;16" else "I").convert(mode)
+            try:
+                image.save(path, progressive=True)
+            except (OSError, KeyError):  # not every kind holds every mode
+                continue
+            kinds.append((suffix, mode_of(path.read_bytes()), Image.open(path).mode))
+    assert len(kinds) > 20 and not [kind for kind in kinds if kind[1] != kind[2]]
+    assert {"L", "RGB", "CMYK"} <= {found for suffix, found, _ in kinds if suffix == "jpg"}
+    rotated = Image.new("RGB", (8, 8))
+    exif = rotated.getexif()
+    exif[274] = 6
+    rotated.save(tmp_path / "exif.jpg", exif=exif)
+    assert mode_of((tmp_path / "exif.jpg").read_bytes()) == "RGB"
+    assert mode_of(b"\xff\xd8nothing") == mode_of(b"") == "unknown"
 
 
 @pytest.mark.parametrize("arguments", [["inspect", "no/such.yaml"], ["pairs", "no/such.yaml"]])
@@ -160,3 +191,23 @@ def test_a_missing_recipe_is_a_line(arguments, capsys):
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1
+
+
+def test_a_picture_of_what_augmentation_does(tmp_path, capsys):
+    for i in range(3):
+        put(tmp_path / f"set/train/a/{i}.png", scene(i))
+        put(tmp_path / f"set/train/b/{i}.png", scene(10 + i))
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(RECIPE.format(layout="folders", root=(tmp_path / "set").as_posix()))
+    out, flip = tmp_path / "a.png", "augment=[{kind: HorizontalFlip, p: 1}]"
+    assert main(["augmented", str(recipe), flip, "--picture", str(out), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["device"] is None
+    sheet = cv2.imread(str(out))
+    first, by_cpu = sheet[4:20, 4:20], sheet[4:20, 36:52]  # 16 pixels, gaps of 4 and of 12 more
+    np.testing.assert_array_equal(by_cpu, first[:, ::-1])
+    by_device = sheet[4:20, 36 + 6 * 20 + 12 :][:, :16]
+    np.testing.assert_array_equal(by_device, by_cpu)
+    assert main(["augmented", str(recipe), "augment=[{kind: Blur}]", "--picture", str(out)]) == 0
+    assert "not by the device: augment_on: device: augment.0 (Blur)" in capsys.readouterr().out
+    assert main(["augmented", str(recipe), "--picture", str(out)]) == 2
+    assert "nothing to augment" in capsys.readouterr().err

@@ -5,6 +5,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -19,7 +20,8 @@ SECRETS = (KEY, TOKEN, BASIC.removeprefix("Basic "))
 class Fault:
     """An answer in place of the right one; `hang` gives none until the stub closes.
 
-    after: what was asked is done first. lost: the connection is closed without an answer.
+    after: what was asked is done first. lost: the connection is closed without an answer. cut: of
+    a file, so many bytes come and then the fault.
     """
 
     status: int = 200
@@ -28,6 +30,8 @@ class Fault:
     hang: bool = False
     after: bool = False
     lost: bool = False
+    cut: int | None = None
+    location: str | None = None
 
 
 def refusal(status: int, message: str) -> Fault:
@@ -47,7 +51,8 @@ class KaggleStub:
     calls: (method, Authorization header, body) in order. uploads: what was PUT, by its token.
     taken: the body of each CreateSubmission that was answered rightly. submissions: as listed.
     scores: the public scores of the next submissions; None: pending for ever, "x" an error.
-    more: further methods. files: what GET gives, by the last part of the address.
+    more: further methods. files: what GET gives, by the last part of the address; ranges: whether
+    a part of it may be asked for. version: changes when a file does. gets: their Range headers.
     """
 
     faults: dict[str, Fault | list[Fault]] = field(default_factory=dict)
@@ -57,6 +62,9 @@ class KaggleStub:
     allowed: int = 10
     more: dict[str, Callable[[dict], Fault]] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
+    ranges: bool = True
+    version: str = '"v1"'
+    gets: list[str | None] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     blob_url: str | None = None
@@ -103,6 +111,8 @@ class KaggleStub:
         if method == "GetSubmission":
             found = [s for s in self.submissions if s["ref"] == body["ref"]]
             return answer(**found[0]) if found else refusal(404, "Not found")
+        if method == "DownloadDataFiles" and f"{body['competitionName']}.zip" in self.files:
+            return Fault(302, location=f"{self.url}/files/{body['competitionName']}.zip?sig=1")
         if method in self.more:
             return self.more[method](body)
         return refusal(404, "Not found")
@@ -142,13 +152,29 @@ class Handler(BaseHTTPRequestHandler):
         self._send(fault or right)
 
     def do_GET(self):
-        name = urlsplit(self.path).path.rsplit("/", 1)[-1]
-        content = self.stub.files[name]
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
+        content = self.stub.files[urlsplit(self.path).path.rsplit("/", 1)[-1]]
+        fault, whole = self.stub.next_fault("GET"), len(content)
+        self.stub.gets.append(self.headers.get("Range"))
+        if fault is not None and fault.cut is None:
+            self._send(fault)
+            return
+        same = self.headers.get("If-Range") in (None, self.stub.version)
+        start = 0
+        if self.stub.gets[-1] and self.stub.ranges and same:
+            start = int(self.stub.gets[-1].removeprefix("bytes=").rstrip("-"))
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{whole - 1}/{whole}")
+        if self.stub.ranges:
+            self.send_header("Accept-Ranges", "bytes")
+            self.send_header("ETag", self.stub.version)
+        self.send_header("Content-Type", "application/zip")
+        self.send_header("Content-Length", str(whole - start))
         self.send_header("Last-Modified", "Fri, 02 Jan 2026 03:04:05 GMT")
         self.end_headers()
-        self.wfile.write(content)
+        self.wfile.write(content[start : None if fault is None else fault.cut])
+        if fault is not None:
+            self._break(fault)
 
     def do_PUT(self):
         token = urlsplit(self.path).path.rsplit("/", 1)[-1]
@@ -163,20 +189,26 @@ class Handler(BaseHTTPRequestHandler):
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
     def _send(self, reply: Fault) -> None:
-        if reply.hang:
-            self.stub.closing.wait(60)
         if reply.hang or reply.lost:
-            self.close_connection = True
-            self.connection.shutdown(socket.SHUT_RDWR)
+            self._break(reply)
             return
         content = reply.body.encode()
         self.send_response(reply.status)
         self.send_header("Content-Type", reply.type)
         self.send_header("Content-Length", str(len(content)))
+        if reply.location is not None:
+            self.send_header("Location", reply.location)
         for name, value in self.stub.headers.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
+
+    def _break(self, fault: Fault) -> None:
+        if fault.hang:
+            self.stub.closing.wait(60)
+        self.close_connection = True
+        with suppress(OSError):  # whoever asked has gone
+            self.connection.shutdown(socket.SHUT_RDWR)
 
     def log_message(self, *_):
         pass

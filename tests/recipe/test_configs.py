@@ -1,6 +1,8 @@
 """Every recipe in configs/ loads, and the schema for editors says the same as the loader."""
 
+import itertools
 import json
+import re
 import typing
 from pathlib import Path
 
@@ -28,6 +30,18 @@ def test_a_recipe_loads_and_loads_again(path, tmp_path):
     written = tmp_path / "written.yaml"
     written.write_text(to_yaml(recipe), encoding="utf-8")
     assert load(written) == recipe
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_a_recipe_opens_with_its_command_and_what_to_expect_of_it(path):
+    """The score, the time and the hardware, or that nobody has run it yet."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    opening = "\n".join(itertools.takewhile(lambda line: line.startswith("#"), lines))
+    assert f"train.py configs/{path.name}" in opening or f"make {path.stem}" in opening
+    measured = re.search(r"\b(seconds|minutes?|hours?)\b", opening) and re.search(
+        r"two cores|CPU|GPU|T4|H100", opening
+    )
+    assert "not yet run" in opening or measured, opening
 
 
 def test_the_schema_for_editors_is_current():
@@ -106,3 +120,17 @@ def test_every_key_has_a_meaning_in_one_line_and_every_section_too():
             text = field.description
             assert text and "\n" not in text and len(text) < 120, (section.__name__, name, text)
             assert f"`{name}`" in key_tables()
+
+
+@pytest.mark.parametrize("recipe", ["hw2p2", "faces64"])
+@pytest.mark.parametrize("overlay", sorted((ROOT / "configs/hardware").glob("*.yaml")), ids=str)
+def test_hardware_overlays_lay_over_recipes_and_leave_what_counts(overlay, recipe):
+    """They may move how fast and in what memory, not what is learned."""
+    from starter.recipe import differences
+
+    path = ROOT / "configs" / f"{recipe}.yaml"
+    changed = {line.split(":")[0].split(".", 2 if line.startswith("stages") else 1)[-1]
+               for line in differences(load(path), load(path, [str(overlay)]))}  # fmt: skip
+    assert changed <= {"workers", "precision", "micro_batch", "grad_checkpointing", "compile",
+                       "channels_last", "batch_size"}  # fmt: skip
+    assert load(path, [str(overlay)]).train.batch_size == load(path).train.batch_size

@@ -91,7 +91,7 @@ def test_differences_of_two_recipes(good):
          "stages.finetune.loss.0.margin=0.5", "verify.tta=[hflip]", "train.ema=1e-3"],
     )  # fmt: skip
     assert differences(old, new) == [
-        "data.pairs: null -> {count: 30, hold_out: 0.1, seed: 0}",
+        "data.pairs: null -> {count: 30, hold_out: 0.1, hold_out_test: null, seed: 0}",
         "train.ema: null -> 0.001",
         "stages.classify.optimizer.lr: 0.1 -> 0.2",
         "stages.classify.ema: null -> 0.001",

@@ -91,6 +91,8 @@ STEP = "{kind: HorizontalFlip, p: 0.5}"
     [
         "{kind: Affine, rotate: [-10, 10], translate_percent: [-0.05, 0.05], p: 0.5}",
         "{kind: OneOf, p: 1, transforms: [{kind: Blur}, {kind: GaussNoise, p: 1}]}",
+        "{kind: tv/RandAugment, num_ops: 2, magnitude: 9}",
+        "{kind: OneOf, transforms: [{kind: tv/AugMix}, {kind: Blur}]}",
         "{kind: OneOrOther, first: {kind: Blur}, second: {kind: Sequential, transforms: []}}",
     ],
 )
@@ -110,6 +112,15 @@ def test_known_transforms(step, good):
          "did you mean 'Blur'?"),
         ("{kind: OneOrOther, first: {kind: Blur, limit: 3}}", "augment.0.first.limit",
          "did you mean 'blur_limit'?"),
+        ("{kind: tv/RandAugmnt}", "augment.0.kind", "did you mean 'tv/RandAugment'?"),
+        ("{kind: RandAugment}", "augment.0.kind", "torchvision has: tv/RandAugment"),
+        ("{kind: tv/MixUp}", "augment.0.kind", "torchvision has no such transform"),
+        ("{kind: tv/RandAugment, magnitud: 9}", "augment.0.magnitud", "did you mean 'magnitude'?"),
+        ("{kind: tv/RandAugment, p: 0.5}", "augment.0.p", "no such argument"),
+        ("{kind: HorizontalFlip, p: 2}", "augment.0.p", "should be a number from 0 to 1 (got 2)"),
+        ("{kind: Affine, p: often}", "augment.0.p", "from 0 to 1 (got 'often')"),
+        ("{kind: OneOf, transforms: [{kind: Blur, p: -1}]}", "augment.0.transforms.0.p",
+         "from 0 to 1 (got -1)"),
     ],
 )  # fmt: skip
 def test_unknown_transforms_and_arguments(step, path, hint, spoil):
@@ -143,6 +154,12 @@ def newer(monkeypatch):
     timm.list_models = lambda: ["newernet"]
     timm.list_pretrained = lambda: ["newernet.best", "newernet"]
     monkeypatch.setitem(sys.modules, "albumentations", albumentations)
+    v2 = types.ModuleType("torchvision.transforms.v2")
+    v2.Transform = type("Transform", (), {})
+    v2.NewerAugment = type("NewerAugment", (v2.Transform,), {"__init__": NewerFlip.__init__})
+    transforms = types.ModuleType("torchvision.transforms")
+    transforms.v2 = v2
+    monkeypatch.setitem(sys.modules, "torchvision.transforms", transforms)
     monkeypatch.setitem(sys.modules, "timm", timm)
     monkeypatch.setattr(names.metadata, "version", lambda package: "99.0")
 
@@ -150,6 +167,7 @@ def newer(monkeypatch):
 def test_names_that_another_installed_version_knows_are_accepted(newer, good):
     changes = ["augment=[{kind: NewerFlip}, {kind: HorizontalFlip, sideways: true}]"]
     assert load(good, changes).augment[0].kind == "NewerFlip"
+    assert load(good, ["augment=[{kind: tv/NewerAugment, sideways: true}]"])
     for name in ("timm/newernet", "timm/newernet.best", "timm/resnet18"):
         assert load(good, [f"model.backbone={name}"]).model.backbone == name
 

@@ -1,6 +1,7 @@
 """What a recipe's stage is built into."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -83,6 +84,25 @@ def test_augmentation_is_tried_out_on_the_channels_of_the_data(channels, tmp_pat
     assert batches._maker.augment.channels == channels
     for batch in batches.epoch(0):
         assert batch.image_BHWC.shape[1:] == (16, 16, channels)
+
+
+def test_where_images_are_augmented_is_settled_once_per_stage(tmp_path):
+    def build(where):
+        values = recipe({"image_size": 16}, augment=[{"kind": "VerticalFlip"}],
+                        augment_on=where)  # fmt: skip
+        there = catalog()
+        folder = tmp_path / where
+        folder.mkdir(exist_ok=True)
+        job = StageJob("two", folder, values, there, tmp_path, None, torch.device("cpu"))
+        return build_batches(job, np.repeat(there.array_N[..., None], 3, axis=3))
+
+    assert build("device")._on_device is not None and build("device")._maker.augment is None
+    assert build("cpu")._on_device is None and build("cpu")._maker.augment is not None
+    assert build("auto")._on_device is None  # batches are slower than albumentations on a CPU
+    choices = tmp_path / "auto/choices.json"
+    assert json.loads(choices.read_text()) == {"augment_on": "cpu"}
+    choices.write_text('{"augment_on": "device"}')  # the stage was begun on a GPU
+    assert build("auto")._on_device is not None
 
 
 @pytest.mark.parametrize("loss", [SOFTMAX, [{"kind": "triplet"}]], ids=["head", "class means"])

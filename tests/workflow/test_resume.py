@@ -17,7 +17,7 @@ from tests.conftest import TINY
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 KILLS = int(os.environ.get("STARTER_KILLS", "3"))  # RESULTS.md reports a run with 20
-TIMES = {"images_per_second", "data_wait"}
+TIMES = {"images_per_second", "data_wait", "peak_memory_gb"}
 
 
 def start(recipe: Path, *changes: str, **options) -> subprocess.Popen:

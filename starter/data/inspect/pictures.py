@@ -12,12 +12,22 @@ from typing import NamedTuple
 import numpy as np
 
 from starter.data.catalog import Catalog
-from starter.data.decode import opencv_in_threads
+from starter.data.decode import (
+    JPEG_START,
+    PNG_START,
+    decode,
+    opencv_in_threads,
+    read_file,
+)
 from starter.recipe import UserError
 
 SMALL = 8  # pixels a side of the small picture
 CHUNK = 512
+THREADS = 8  # more than cores: a file that is not in memory yet is waited for
 BAD = -1
+JPEG_MODES = {1: "L", 3: "RGB", 4: "CMYK"}  # by the number of components
+PNG_MODES = {b"\x08\x00": "L", b"\x08\x02": "RGB", b"\x08\x03": "P", b"\x08\x04": "LA",
+             b"\x08\x06": "RGBA"}  # by depth and colour type
 
 
 class Pictures(NamedTuple):
@@ -35,7 +45,7 @@ class Pictures(NamedTuple):
     faults: list[tuple[int, str]]
 
 
-def look(catalog: Catalog, threads: int = 2) -> Pictures:
+def look(catalog: Catalog, threads: int = THREADS) -> Pictures:
     """Reads every image once; memory is 90 bytes an image."""
     count = len(catalog)
     found = Pictures(
@@ -44,7 +54,7 @@ def look(catalog: Catalog, threads: int = 2) -> Pictures:
     )  # fmt: skip
     number: dict[str, int] = {}
     with opencv_in_threads(), ThreadPoolExecutor(threads) as pool:
-        for i, seen in enumerate(_in_order(pool, catalog)):
+        for i, seen in enumerate(_in_order(pool, catalog, threads)):
             if isinstance(seen, str):
                 found.faults.append((i, seen))
                 continue
@@ -55,14 +65,14 @@ def look(catalog: Catalog, threads: int = 2) -> Pictures:
     return found
 
 
-def _in_order(pool: ThreadPoolExecutor, catalog: Catalog) -> Iterator:
+def _in_order(pool: ThreadPoolExecutor, catalog: Catalog, threads: int) -> Iterator:
     """_look at every item, a few chunks ahead of whoever takes them."""
     starts = range(0, len(catalog), CHUNK)
     waiting: list = []
     for start in starts:
         part = range(start, min(start + CHUNK, len(catalog)))
         waiting.append(pool.submit(_look_at, catalog, part))
-        if len(waiting) > 4:
+        if len(waiting) > threads + 2:
             yield from waiting.pop(0).result()
     for done in waiting:
         yield from done.result()
@@ -79,11 +89,12 @@ def _look(catalog: Catalog, i: int):
     try:
         if catalog.array_N is not None:
             image, data = catalog.array_N[i], np.ascontiguousarray(catalog.array_N[i]).tobytes()
-            mode = "grey" if image.ndim == 2 else "RGB"
+            mode = "L" if image.ndim == 2 else "RGB"
         else:
-            data, image = catalog.path(i).read_bytes(), catalog.image(i)
-            mode = _mode(data)
-    except (UserError, OSError) as error:
+            path = f"{catalog.root}/{catalog.names[i]}"
+            data = read_file(path)
+            image, mode = decode(data, path), mode_of(data)
+    except UserError as error:
         return str(error)
     grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, (SMALL, SMALL), interpolation=cv2.INTER_AREA)
@@ -91,8 +102,32 @@ def _look(catalog: Catalog, i: int):
     return image.shape[:2], mode, total, small.ravel()
 
 
-def _mode(data: bytes) -> str:
-    """How the file holds colour, as PIL calls it ("RGB", "L", "CMYK", ...)."""
+def mode_of(data: bytes) -> str:
+    """How an image file holds colour, as PIL calls it ("RGB", "L", "CMYK", ...).
+
+    The header of an ordinary JPEG or PNG says it; PIL, which takes as long as decoding a small
+    picture, is asked of the others.
+    """
+    mode = None
+    if data.startswith(JPEG_START):
+        mode = JPEG_MODES.get(_jpeg_components(data))
+    elif data.startswith(PNG_START):
+        mode = PNG_MODES.get(data[24:26])
+    return mode or _mode_by_pil(data)
+
+
+def _jpeg_components(data: bytes) -> int:
+    """How many colours the frame header counts; 0 where there is none."""
+    at = 2
+    while at + 10 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return data[at + 9]
+        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return 0
+
+
+def _mode_by_pil(data: bytes) -> str:
     from PIL import Image
 
     try:

@@ -6,16 +6,19 @@ Shapes: N items, K classes, T pairs of twins, P verification pairs.
 import numpy as np
 
 from starter.data.catalog import SPLITS, Catalog, Pairs
-from starter.data.inspect.pictures import BAD, Pictures, look
+from starter.data.inspect.pictures import BAD, THREADS, Pictures, look
 from starter.data.inspect.twins import byte_twins, near_twins
 from starter.data.layouts import READERS, settle
+from starter.data.layouts.disk import expand_root
 from starter.recipe.schema.data import DataSection
 
 SHOWN = 5  # examples of each kind of fault
-VERIFY = SPLITS.index("verify")
+MODES = {"1": "black-and-white", "L": "grey", "P": "palette", "LA": "grey with alpha",
+         "RGBA": "RGB with alpha"}  # in words; the JSON has PIL's names
+BARS = " .:-=+*#%@"
 
 
-def inspect(data: DataSection, threads: int = 2) -> tuple[dict, Catalog, Pictures]:
+def inspect(data: DataSection, threads: int = THREADS) -> tuple[dict, Catalog, Pictures]:
     """What the data of a recipe is made of, as plain values, with what it was made from.
 
     Raises:
@@ -31,7 +34,7 @@ def inspect(data: DataSection, threads: int = 2) -> tuple[dict, Catalog, Picture
     report = {
         "layout": known.layout,
         "why": why,
-        "root": None if catalog.root is None else catalog.root.as_posix(),
+        "root": (catalog.root or expand_root(known.root)).as_posix(),
         "images": len(catalog),
         "classes": len(catalog.classes),
         "splits": {split: len(catalog.index(split)) for split in SPLITS},
@@ -126,24 +129,22 @@ def _pairs(pairs: Pairs) -> dict:
 
 def table(report: dict) -> str:
     """The report as a person reads it."""
-    lines = [("layout", report["why"]), ("root", report["root"] or "an array"),
+    lines = [("layout", report["why"]), ("root", report["root"]),
              ("images", f"{report['images']}: " + _list(report["splits"])),
              ("classes", _classes(report)), ("sizes", _list(report["sizes"])),
-             ("modes", _list(report["modes"]))]  # fmt: skip
+             ("modes", _list({MODES.get(k, k): n for k, n in report["modes"].items()})),
+             ]  # fmt: skip
     bad = report["undecodable"]
     lines.append(("undecodable", str(bad["count"])))
     lines += [("", text) for text in bad["examples"]]
-    for key, name in (("byte_duplicates", "equal bytes"), ("near_duplicates", "near twins")):
+    for key, name, sign in (("byte_duplicates", "equal bytes", "="),
+                            ("near_duplicates", "near twins", "~")):  # fmt: skip
         found = report[key]
         lines.append((name, f"{found['pairs']} pairs, {found['across_splits']} across splits, "
                             f"{found['across_labels']} across labels"))  # fmt: skip
-        lines += [("", f"across splits: {a} = {b}") for a, b in found["across_splits_examples"]]
-        lines += [("", f"across labels: {a} = {b}") for a, b in found["across_labels_examples"]]
-    leak = report["leakage"]
-    known = "identities not told" if leak["identities"] is None else (
-        f"{leak['identities']} identities")  # fmt: skip
-    lines.append(("leakage", f"training and pairs share {known}, {leak['images']} images, "
-                             f"{leak['twins']} twins"))  # fmt: skip
+        lines += [("", f"across {which}: {a} {sign} {b}") for which in ("splits", "labels")
+                  for a, b in found[f"across_{which}_examples"]]  # fmt: skip
+    lines.append(("leakage", _leak(report)))
     for name, found in report["pairs"].items():
         text = f"{found['pairs']}, unlabelled"
         if found["genuine"] is not None:
@@ -160,9 +161,21 @@ def _list(counts: dict) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items())
 
 
+def _leak(report: dict) -> str:
+    leak = report["leakage"]
+    if not report["pairs"]:
+        return "no pairs to leak into"
+    known = "" if leak["identities"] is None else f"{leak['identities']} identities, "
+    end = " (the set does not tell identities)" if leak["identities"] is None else ""
+    return f"training and pairs share {known}{leak['images']} images, {leak['twins']} twins{end}"
+
+
 def _classes(report: dict) -> str:
     found = report["per_class"]
-    most = max(n for *_, n in found["histogram"])
-    bars = "".join(" .:-=+*#%@"[round(9 * n / most)] for *_, n in found["histogram"])
-    return (f"{report['classes']}; train images of each: {found['least']} to {found['most']}, "
-            f"median {found['median']:g} [{bars}]")  # fmt: skip
+    if found["least"] == found["most"]:
+        return f"{report['classes']}, each of {found['least']} train images"
+    highest = max(n for *_, n in found["histogram"])
+    bars = "".join(BARS[-(-(len(BARS) - 1) * n // highest)] for *_, n in found["histogram"])
+    least, most = found["least"], found["most"]
+    return (f"{report['classes']}, of {least} to {most} train images, median "
+            f"{found['median']:g}; so many have: {least} [{bars}] {most}")  # fmt: skip

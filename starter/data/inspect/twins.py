@@ -6,6 +6,7 @@ Shapes: N items, S pixels of a small picture, T pairs of twins.
 import numpy as np
 
 NEAR = 2.0  # mean difference of the small pictures, in grey levels of 255
+PART = 0.05  # and as a part of their deviation: drawings are mostly ground, which differs nowhere
 FLAT = 4.0  # deviation below which a picture shows nothing to compare
 BANDS = 4  # the small picture's quarters, of which near twins share a rough one
 MOST = 64  # compared with so many others that look alike: blank pictures would be a million pairs
@@ -21,7 +22,8 @@ def byte_twins(sum_N: np.ndarray, valid_N: np.ndarray) -> np.ndarray:
 
 
 def near_twins(small_NS: np.ndarray, valid_N: np.ndarray) -> np.ndarray:
-    """twin_T2: pairs whose small pictures differ by at most NEAR on average (first < second).
+    """twin_T2: pairs whose small pictures differ by at most NEAR on average, and by at most PART of
+    the deviation of either (first < second).
 
     Candidates share a rough form of a quarter of the picture: which of its pixels are brighter
     than its mean, so that another brightness or compression hides little. Of many alike each is
@@ -41,7 +43,7 @@ def near_twins(small_NS: np.ndarray, valid_N: np.ndarray) -> np.ndarray:
             if not len(same):
                 break
             a, b = items[order[same]], items[order[same + ahead]]
-            close = [_close(small_NS, a[i : i + 65536], b[i : i + 65536])
+            close = [_close(small_NS, spread_N, a[i : i + 65536], b[i : i + 65536])
                      for i in range(0, len(a), 65536)]  # fmt: skip
             kept = np.concatenate(close)
             pair = np.stack([np.minimum(a, b)[kept], np.maximum(a, b)[kept]], axis=1)
@@ -49,6 +51,8 @@ def near_twins(small_NS: np.ndarray, valid_N: np.ndarray) -> np.ndarray:
     return np.unique(np.concatenate(found), axis=0)
 
 
-def _close(small_NS: np.ndarray, a_T: np.ndarray, b_T: np.ndarray) -> np.ndarray:
-    difference = small_NS[a_T].astype(np.int16) - small_NS[b_T]
-    return np.abs(difference).mean(axis=1) <= NEAR
+def _close(
+    small_NS: np.ndarray, spread_N: np.ndarray, a_T: np.ndarray, b_T: np.ndarray
+) -> np.ndarray:
+    difference = np.abs(small_NS[a_T].astype(np.int16) - small_NS[b_T]).mean(axis=1)
+    return difference <= np.minimum(NEAR, PART * np.minimum(spread_N[a_T], spread_N[b_T]))

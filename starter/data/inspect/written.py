@@ -45,6 +45,9 @@ def _harden(catalog: Catalog, count: int, seed: int) -> Pairs:
     assert catalog.identity_N is not None
     index_M = catalog.index("verify")
     index_M = index_M[catalog.identity_N[index_M] >= 0]
+    if "held" in catalog.pairs:
+        held = catalog.identity_N[catalog.pairs["held"].a_P]
+        index_M = index_M[~np.isin(catalog.identity_N[index_M], held)]
     most_genuine, most_impostor = pairs_there_are(catalog.identity_N[index_M])
     pool = draw_pairs(
         catalog.identity_N, index_M, min(POOL * (count // 2), most_genuine),

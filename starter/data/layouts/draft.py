@@ -51,33 +51,49 @@ class Draft:
         wanted = data.pairs or (PairsSection() if known_verify.any() else None)
         if "val" in self.pairs:
             wanted = None
-        if wanted is not None and not known_verify.any():
-            split_N = self._hold_out(identity_N, split_N, wanted)
+        test_K = np.empty(0, np.int64)
+        if wanted is not None:
+            split_N, test_K = self._hold_out(identity_N, split_N, wanted)
         if not (split_N == DEV).any():
             split_N = split_dev(identity_N, split_N, data.dev_fraction)
         catalog = self._label(identity_N, split_N)
         if wanted is None:
             return replace(catalog, identity_N=identity_N) if known_verify.any() else catalog
         index_M = np.flatnonzero((split_N == VERIFY) & (identity_N >= 0))
+        tested_M = np.isin(identity_N[index_M], test_K)
         count = wanted.count
         if data.pairs is None:  # nobody asked for a number: no more than there are
             count = min(count, most_pairs(identity_N[index_M]))
             if count < 2:  # a picture of each: nobody can be compared with themself
                 return replace(catalog, identity_N=identity_N)
-        made = make_pairs(identity_N, index_M, count, wanted.seed)
-        return replace(catalog, pairs=self.pairs | {"val": made}, identity_N=identity_N)
+        made = {"val": make_pairs(identity_N, index_M[~tested_M], count, wanted.seed)}
+        if len(test_K):
+            made["held"] = make_pairs(identity_N, index_M[tested_M], count, wanted.seed)
+        return replace(catalog, pairs=self.pairs | made, identity_N=identity_N)
 
     def _hold_out(
         self, identity_N: np.ndarray, split_N: np.ndarray, wanted: PairsSection
-    ) -> np.ndarray:
-        """split_N with every image of the held-out classes, of whichever split, in verify."""
-        train_N = np.where(split_N == TRAIN, identity_N, -1)
-        held = hold_out_classes(train_N, wanted.hold_out, wanted.seed)
-        log.info(
-            "data.pairs: %d of %d classes held out of training for validation pairs",
-            len(held), len(np.unique(train_N[train_N >= 0])),
-        )  # fmt: skip
-        return np.where(np.isin(identity_N, held), np.uint8(VERIFY), split_N)
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """split_N with every image of the held-out classes, of whichever split, in verify, and
+        those of them that `hold_out_test` keeps. A verify split of the set is all there is to
+        hold out."""
+        pool_N = np.where(split_N == VERIFY, identity_N, -1)
+        held_K = np.empty(0, np.int64)
+        if not (pool_N >= 0).any():
+            pool_N = np.where(split_N == TRAIN, identity_N, -1)
+            classes = len(np.unique(pool_N[pool_N >= 0]))
+            held_K = hold_out_classes(pool_N, wanted.hold_out, wanted.seed)
+            pool_N = np.where(np.isin(pool_N, held_K), -1, pool_N)
+        test_K = np.empty(0, np.int64)
+        if wanted.hold_out_test is not None:
+            test_K = hold_out_classes(pool_N, wanted.hold_out_test, (wanted.seed, 1),
+                                      "hold_out_test")  # fmt: skip
+        if len(held_K):
+            more = f", {len(test_K)} more for pairs to report" if len(test_K) else ""
+            log.info("data.pairs: %d of %d classes held out of training for validation pairs%s",
+                     len(held_K), classes, more)  # fmt: skip
+        held_K = np.union1d(held_K, test_K)
+        return np.where(np.isin(identity_N, held_K), np.uint8(VERIFY), split_N), test_K
 
     def _label(self, identity_N: np.ndarray, split_N: np.ndarray) -> Catalog:
         """Classes are the identities of the train split, in the identities' order."""

@@ -45,6 +45,8 @@ NEEDS: dict[str, tuple[tuple[str, ...], ...]] = {
 }  # fmt: skip
 WORDS = {
     "hw2p2": "HW2P2, F24 to F26", "folders": "a folder per class", "csv": "a table of images",
+    "lfw": "LFW", "cub": "CUB-200-2011", "omniglot": "Omniglot, both parts", "mnist": "torchvision",
+    "fashion_mnist": "torchvision", "cifar10": "torchvision", "cifar100": "torchvision",
     **{name: f"HW2P2, {family.years}" for name, family in FAMILIES.items()},
 }  # fmt: skip
 ARRAYS = ("mnist", "fashion_mnist", "cifar10", "cifar100")

@@ -36,6 +36,13 @@ class PairsSection(Section):
             "where there is no verify split"
         ),
     ] = 0.1
+    hold_out_test: Annotated[
+        Positive | None,
+        Field(
+            description="further classes kept out (of the rest), whose pairs only verify.py "
+            "measures: nothing is chosen by them"
+        ),
+    ] = None
     seed: Annotated[int, Field(ge=0, description="which classes and pairs are drawn")] = 0
 
 
@@ -157,11 +164,13 @@ class DataSection(Section):
 
 
 class AugmentStep(BaseModel):
-    """One albumentations transform (`kind`) with its own arguments."""
+    """One transform (`kind`) with its own arguments."""
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
-    kind: Annotated[str, Field(min_length=1, description="an albumentations class name")]
+    kind: Annotated[
+        str, Field(min_length=1, description="an albumentations class, or tv/NAME: torchvision's")
+    ]
 
     @property
     def arguments(self) -> dict[str, Any]:

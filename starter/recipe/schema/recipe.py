@@ -32,7 +32,7 @@ class Recipe(Section):
     data: Annotated[DataSection, Field(description="what there is to see")]
     augment: Annotated[
         tuple[AugmentStep, ...],
-        Field(strict=False, description="albumentations transforms of training images, in order"),
+        Field(strict=False, description="transforms of training images, in order"),
     ] = ()
     model: Annotated[ModelSection, Field(description="image -> embedding")] = ModelSection()
     rules: Annotated[RulesSection, Field(description="what the competition allows")] = (

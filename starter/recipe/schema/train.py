@@ -91,7 +91,11 @@ class TrainSection(Section):
         int, Field(ge=2, description="images an update, over all processes")
     ] = 128
     micro_batch: Annotated[
-        int | None, Field(ge=2, description="images on the device at once; gradients accumulate")
+        Annotated[int, Field(ge=2)] | Literal["auto"] | None,
+        Field(
+            description="images on the device at once; gradients accumulate; auto: the most that "
+            "a GPU's memory holds"
+        ),
     ] = None  # BatchNorm needs two
     loss: Annotated[
         Annotated[tuple[LossTerm, ...], Field(strict=False, min_length=1)] | None,
@@ -123,6 +127,10 @@ class TrainSection(Section):
         Annotated[tuple[AugmentStep, ...], Field(strict=False)] | None,
         Field(description="in place of the recipe's augment"),
     ] = None
+    augment_on: Annotated[
+        Literal["auto", "device", "cpu"],
+        Field(description="auto: on a GPU in batches where every entry can be, else on the CPU"),
+    ] = "auto"
     image_size: Annotated[
         int | None, Field(ge=8, le=1024, description="in place of data.image_size")
     ] = None
@@ -131,6 +139,9 @@ class TrainSection(Section):
         Field(description="of the backbone; auto: bf16 where the hardware has it"),
     ] = "auto"
     channels_last: Annotated[bool, Field(description="memory format of the backbone")] = True
+    grad_checkpointing: Annotated[
+        bool, Field(description="recompute each stage in backward: less memory, one more forward")
+    ] = False
     compile: Annotated[bool, Field(description="torch.compile the embedder")] = False
     sync_batchnorm: Annotated[
         bool, Field(description="BatchNorm counts the images of all processes (GPUs only)")
@@ -168,6 +179,11 @@ class TrainSection(Section):
 class StageSection(TrainSection):
     """One stage: `train:` with this stage's own keys over it."""
 
+    @property
+    def needs_whole_batch(self) -> bool:
+        """Whether a loss term looks at a batch as a whole, so that no micro_batch may part it."""
+        return bool(_kinds(self, PAIR_KINDS | BATCH_KINDS))
+
     init: Annotated[
         str | None,
         Field(description="an earlier stage's name, or the path of another run's stage"),
@@ -177,7 +193,7 @@ class StageSection(TrainSection):
     def _fits_together(self) -> "StageSection":
         mistakes = [
             *_without_loss(self), *_alone(self), *_mixed_margins(self), *_batches(self),
-            *_lengths(self),
+            *_lengths(self), *_recomputed(self),
         ]  # fmt: skip
         if mistakes:
             raise Misfit(mistakes)
@@ -224,7 +240,8 @@ def _mixed_margins(stage: StageSection) -> Iterator[Mistake]:
 
 
 def _batches(stage: StageSection) -> Iterator[Mistake]:
-    size, sampler, micro = stage.batch_size, stage.sampler, stage.micro_batch
+    size, sampler = stage.batch_size, stage.sampler
+    micro = None if stage.micro_batch == "auto" else stage.micro_batch
     pairs = _kinds(stage, PAIR_KINDS)
     if pairs and sampler.kind != "pk":
         yield _at(
@@ -260,6 +277,14 @@ def _lengths(stage: StageSection) -> Iterator[Mistake]:
         )
     if not stage.epochs and not stage.minutes:
         yield _at("epochs", "a stage needs a length: epochs or minutes")
+
+
+def _recomputed(stage: StageSection) -> Iterator[Mistake]:
+    if stage.grad_checkpointing and stage.compile:
+        yield _at(
+            "grad_checkpointing",
+            "compile decides by itself what to keep for backward; leave one of the two out",
+        )
 
 
 def _alone(stage: StageSection) -> Iterator[Mistake]:

@@ -1,0 +1,1 @@
+"""Speed and memory measured, each by one command that says what it measured on."""

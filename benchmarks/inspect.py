@@ -1,0 +1,111 @@
+"""Time and memory of `python -m starter.data inspect` on a set as large as HW2P2.
+
+    python -m benchmarks.inspect --folder /tmp/many            430,000 JPEG files, then inspect
+    python -m benchmarks.inspect --folder /tmp/many --keep     and leave the files there
+
+The files are small, different from each other and laid out as HW2P2 of 2026. Prints JSON: seconds,
+the largest resident memory of the inspecting process, and what else the machine was doing.
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+CLASSES = 8631
+SHARES = {"train": 0.80, "dev": 0.09, "test": 0.09}  # the rest is ver_data
+PAIRS = 1000
+RECIPE = """\
+name: many
+data: {{layout: hw2p2, root: {root}}}
+stages: {{classify: {{loss: [{{kind: softmax}}]}}}}
+"""
+
+
+def scene(rng: np.random.Generator, size: int) -> np.ndarray:
+    """A smooth picture of its own, as a photograph is: 5x5 random colours, interpolated."""
+    coarse = rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)
+    return cv2.resize(coarse, (size, size), interpolation=cv2.INTER_LINEAR)
+
+
+def write_images(folder: Path, names: list[str], rng: np.random.Generator, size: int) -> None:
+    folder.mkdir(parents=True)
+    for name in names:
+        done, encoded = cv2.imencode(".jpg", scene(rng, size))
+        assert done
+        (folder / name).write_bytes(encoded.tobytes())
+
+
+def build(root: Path, files: int, size: int) -> None:
+    """cls_data with labels.txt, ver_data and both pair files."""
+    rng = np.random.default_rng(0)
+    classes = min(CLASSES, int(SHARES["dev"] * files))
+    left = files
+    for split, share in SHARES.items():
+        count = int(share * files)
+        left -= count
+        names = [f"{split}_{i:06d}.jpg" for i in range(count)]
+        write_images(root / "cls_data" / split / "images", names, rng, size)
+        if split != "test":
+            lines = [f"{name} {i % classes}\n" for i, name in enumerate(names)]
+            (root / "cls_data" / split / "labels.txt").write_text("".join(lines))
+    names = [f"{i:08d}.jpg" for i in range(left)]
+    write_images(root / "ver_data", names, rng, size)
+    for file, end in (("val_pairs.txt", True), ("test_pairs.txt", False)):
+        rows = [[names[(2 * p) % left], names[(2 * p + 1) % left]] + [str(p % 2)] * end
+                for p in range(min(PAIRS, left // 2) if end else left // 2)]  # fmt: skip
+        (root / file).write_text("".join(" ".join(row) + "\n" for row in rows))
+
+
+def measure(root: Path, folder: Path) -> dict:
+    """Inspects in a process of its own, as a user does; seconds and MiB."""
+    recipe = folder / "many.yaml"
+    recipe.write_text(RECIPE.format(root=root.as_posix()))
+    load = os.getloadavg()[0]
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "starter.data", "inspect", str(recipe), "--json"],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    seconds = time.perf_counter() - start
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    found = json.loads(done.stdout)
+    return {
+        "images": found["images"], "undecodable": found["undecodable"]["count"],
+        "near_duplicates": found["near_duplicates"]["pairs"],
+        "seconds": round(seconds, 1), "processor_seconds": round(used.ru_utime + used.ru_stime, 1),
+        "memory_mib": round(used.ru_maxrss / 1024), "cores": os.cpu_count(),
+        "load_before": round(load, 2), "load_after": round(os.getloadavg()[0], 2),
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--folder", type=Path, required=True, help="where the files go")
+    parser.add_argument("--files", type=int, default=430_000)
+    parser.add_argument("--size", type=int, default=32, help="pixels a side")
+    parser.add_argument("--keep", action="store_true", help="leave the files, for another run")
+    options = parser.parse_args()
+    root = options.folder / f"{options.files}x{options.size}"
+    if not root.exists():
+        beside = root.with_suffix(".part")
+        shutil.rmtree(beside, ignore_errors=True)
+        build(beside, options.files, options.size)
+        beside.rename(root)
+    print(json.dumps(measure(root, options.folder) | {"pixels": options.size}, indent=1))
+    if not options.keep:
+        shutil.rmtree(root)
+
+
+if __name__ == "__main__":
+    main()

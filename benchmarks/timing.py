@@ -1,0 +1,89 @@
+"""Rates of alternatives, measured in turns so that a busy machine slows all of them alike."""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Units of work a second: the median over rounds, the slowest and the fastest round.
+
+    ratio: to the alternative named `base`, the median over rounds of the two's ratio in a round.
+    """
+
+    name: str
+    median: float
+    low: float
+    high: float
+    base: str | None = None
+    ratio: float | None = None
+
+
+def interleaved(
+    alternatives: Mapping[str, Callable[[], int]], rounds: int,
+    bases: Mapping[str, str] | None = None,
+) -> list[Rate]:  # fmt: skip
+    """Runs every alternative once a round, after one round to warm up.
+
+    alternatives: name -> a function that does some work and returns how many units it did; it
+    waits for the device before it returns. bases: name -> the alternative it is compared with.
+    """
+    assert rounds > 0
+    bases = bases or {}
+    rates: dict[str, list[float]] = {name: [] for name in alternatives}
+    for i in range(rounds + 1):
+        for name, work in alternatives.items():
+            start = time.perf_counter()
+            units = work()
+            seconds = time.perf_counter() - start
+            if i:
+                rates[name].append(units / seconds)
+    return [_rate(name, rates, bases.get(name)) for name in alternatives]
+
+
+def _rate(name: str, rates: Mapping[str, Sequence[float]], base: str | None) -> Rate:
+    own, ratio = rates[name], None
+    if base is not None:
+        ratio = statistics.median(a / b for a, b in zip(own, rates[base], strict=True))
+    return Rate(name, statistics.median(own), min(own), max(own), base, ratio)
+
+
+def machine() -> dict:
+    """What the numbers were measured on."""
+    import torch
+
+    gpu = torch.cuda.is_available()
+    return {
+        "device": torch.cuda.get_device_name() if gpu else "CPU",
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }  # fmt: skip
+
+
+def add_arguments(parser: argparse.ArgumentParser, rounds: int = 5) -> None:
+    """--rounds and --json, which every benchmark has."""
+    parser.add_argument("--rounds", type=int, default=rounds, help=f"default {rounds}")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def show(title: str, unit: str, rates: Sequence[Rate], facts: dict, as_json: bool) -> str:
+    """The result as a Markdown table, or as JSON."""
+    if as_json:
+        found = {"what": title, "unit": unit, **facts, "rates": [asdict(rate) for rate in rates]}
+        return json.dumps(found, indent=1)
+    lines = [f"{title} ({', '.join(f'{k} {v}' for k, v in facts.items())})", "",
+             f"| | {unit}, median (min to max) | ratio | to |", "|---|---|---|---|"]  # fmt: skip
+    for rate in rates:
+        ratio = "" if rate.ratio is None else f"{rate.ratio:.1f}"
+        spread = f"{rate.median:,.0f} ({rate.low:,.0f} to {rate.high:,.0f})"
+        lines.append(f"| {rate.name} | {spread} | {ratio} | {rate.base or ''} |")
+    return "\n".join(lines)

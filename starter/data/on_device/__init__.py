@@ -1,0 +1,11 @@
+"""Augmentation in batches, where the network runs: the albumentations entries it can take over.
+
+`choose` decides, `DeviceAugment` draws (numpy, on the host) and applies (torch, on any device),
+`DeviceSource` brings the images there.
+"""
+
+from starter.data.on_device.augment import DeviceAugment
+from starter.data.on_device.plan import choose
+from starter.data.on_device.source import DeviceSource
+
+__all__ = ["DeviceAugment", "DeviceSource", "choose"]
