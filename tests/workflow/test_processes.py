@@ -22,6 +22,7 @@ from starter.workflow import stop, train
 from starter.workflow.shares import refuse_uneven
 from tests.conftest import TINY
 from tests.workflow import one_of_two
+from tests.workflow.test_resume import TIMES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TOLERANCE = 1e-5  # relative, of a loss: float32 sums in another order, over 20 updates
@@ -136,7 +137,7 @@ def test_losses_and_weights_are_those_of_one_process_also_when_continued_by_two_
             for place in (together, alone)]  # fmt: skip
     assert len(rows[0]) == len(rows[1]) >= 2
     for ours, theirs in zip(*rows, strict=True):
-        for key in set(theirs) - {"kind", "images_per_second", "data_wait"}:
+        for key in set(theirs) - {"kind", *TIMES}:
             assert ours[key] == pytest.approx(theirs[key], rel=TOLERANCE), key
     weights = [load_file(last(place) / "weights.safetensors") for place in (together, alone)]
     for name, value in weights[1].items():
