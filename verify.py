@@ -1,7 +1,9 @@
-"""Score a run's verification pairs and write its submission, or compare two pictures.
+"""Score a run's verification pairs and write its submission; combine runs; compare two pictures.
 
     python verify.py runs/demo
     python verify.py runs/hw2p2 submission.sample=sample_submission.csv verify.tta=[hflip]
+    python verify.py runs/a runs/b --out runs/ab --fusion weighted
+    python verify.py runs/a/classify runs/a/finetune --out runs/soup --fusion soup
     python verify.py runs/demo --pair a.jpg b.jpg
 """
 
@@ -12,6 +14,8 @@ from pathlib import Path
 
 from starter import door
 
+FUSIONS = ("mean", "weighted", "concat", "soup")
+
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -19,12 +23,31 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=door.EXIT_CODES,
     )
-    parser.add_argument("run", help="a run folder, e.g. runs/demo")
-    parser.add_argument("changes", nargs="*", metavar="key=value", help="over the run's recipe")
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, e.g. runs/demo")
+    parser.add_argument("changes", nargs="*", metavar="key=value", help="over each run's recipe")
+    parser.add_argument("--out", metavar="DIR", help="the folder of several runs' result")
+    parser.add_argument("--fusion", choices=FUSIONS, help="of several runs: mean of z-scored "
+                        "cosines (default), weighted by the validation pairs, concat of embeddings "
+                        "of length 1, soup of weights")  # fmt: skip
     parser.add_argument("--stage", metavar="NAME", help="embed with this stage, not the best")
     parser.add_argument("--pair", nargs=2, metavar=("A", "B"), help="compare two pictures")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    return parser.parse_intermixed_args(arguments)
+    options = parser.parse_intermixed_args(arguments)
+    given = options.runs + options.changes  # argparse gives all of them to the first
+    options.changes = [text for text in given if is_change(text)]
+    options.runs = [text for text in given if text not in options.changes]
+    if not options.runs:
+        parser.error("name a run folder")
+    if (len(options.runs) > 1) != bool(options.out) or (options.fusion and not options.out):
+        parser.error("--out goes with several runs, and --fusion with --out")
+    if options.pair and options.out:
+        parser.error("--pair is of one run or fusion")
+    return options
+
+
+def is_change(text: str) -> bool:
+    """Whether it changes the recipe; else it names a run."""
+    return ("=" in text and not Path(text).is_dir()) or text.endswith((".yaml", ".yml"))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,11 +58,16 @@ def main(arguments: list[str] | None = None) -> int:
         from starter import workflow
 
         if options.pair:
-            result = workflow.verify_pair(options.run, *options.pair, overrides=options.changes)
+            result = workflow.verify_pair(options.runs[0], *options.pair, overrides=options.changes)
             text = answer(result)
         else:
-            result = workflow.verify(options.run, overrides=options.changes, stage=options.stage)
-            text = block(result, workflow.draw_report(options.run))
+            more = {"overrides": options.changes, "stage": options.stage}
+            if options.out:
+                kind = options.fusion or FUSIONS[0]
+                result = workflow.fuse(options.runs, options.out, kind, **more)
+            else:
+                result = workflow.verify(options.runs[0], **more)
+            text = block(result, workflow.draw_report(result["run"]))
         print(json.dumps(result, indent=1) if options.json else text)
 
     return door.run(work)
@@ -48,12 +76,15 @@ def main(arguments: list[str] | None = None) -> int:
 def answer(result: dict) -> str:
     """Two pictures, in a line."""
     word = "same" if result["same"] else "different"
-    return f"{word}: score {result['score']:.4f}, threshold {result['threshold']:.4f}"
+    sure = f"probability of the same {door.percent(result['probability'])}"
+    return f"{word}: score {result['score']:.4f}, threshold {result['threshold']:.4f}, {sure}"
 
 
 def block(result: dict, report: Path | None) -> str:
     """What was reached and where it lies."""
-    lines = [""]
+    from starter.workflow.measured import fused, measured, metrics
+
+    lines = ["", *fused(result)]
     for name, stage in result["stages"].items():
         mark = " (embeds)" if name == result["stage"] else ""
         values = f"accuracy {door.percent(stage['accuracy'])}, EER {door.percent(stage['eer'])}"
@@ -84,37 +115,6 @@ def block(result: dict, report: Path | None) -> str:
     lines.append(f"{'files':<12} {result['run']}/ (recipe, checkpoints, metrics.jsonl, verify/)")
     lines.append(f"{'next':<12} python submit.py {result['run']} --dry-run")
     return "\n".join(lines)
-
-
-def measured(result: dict) -> list[str]:
-    """Accuracy over folds, retrieval and 1:N identification, each where there is one."""
-    lines = []
-    if "folds" in result:
-        found = result["folds"]
-        whose = "shuffled" if found["shuffled"] else "of the set"
-        error = door.percent(found["standard_error"])
-        lines.append(f"{'folds':<12} accuracy {door.percent(found['accuracy'])} +- {error} over "
-                     f"{found['folds']} ({whose})")  # fmt: skip
-    if "retrieval" in result:
-        found = result["retrieval"]
-        recall = ", ".join(f"@{k} {door.percent(v)}" for k, v in found["recall_at"].items())
-        lines.append(f"{'retrieval':<12} recall{recall}, mAP@R {door.percent(found['map_at_r'])}")
-    if "identification" in result:
-        found = result["identification"]
-        ranks = ", ".join(f"rank-{k} {door.percent(v)}" for k, v in found["cmc"].items())
-        lines.append(f"{'1:N':<12} accuracy {door.percent(found['accuracy'])} (threshold fitted on "
-                     f"the same {found['probes']} probes), {ranks or 'no rank'}")  # fmt: skip
-    return lines
-
-
-def metrics(found: dict) -> str:
-    """EER with its interval, AUC and accuracy, in percent."""
-    interval = found.get("intervals", {}).get("eer")
-    spread = f" [{100 * interval[0]:.2f}, {100 * interval[1]:.2f}]" if interval else ""
-    return (
-        f"EER {door.percent(found['eer'])}{spread}, AUC {door.percent(found['auc'])}, "
-        f"accuracy of same/different {door.percent(found['accuracy'])} on {found['pairs']} pairs"
-    )
 
 
 if __name__ == "__main__":

@@ -37,6 +37,8 @@ PAGES: list[tuple[str, type[BaseModel]]] = [
     *((f"loss[]: kind {kind}", section) for kind, section in losses.LOSSES.items()),
     ("loss[].class_margins", losses.ClassMargins),
     ("verify", verify.VerifySection),
+    ("verify.threshold", verify.ThresholdSection),
+    ("verify.transductive", verify.TransductiveSection),
     ("submission", verify.SubmissionSection),
 ]
 

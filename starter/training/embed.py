@@ -13,14 +13,15 @@ from starter.models import Embedder
 from starter.recipe import UserError
 from starter.training import processes
 from starter.training.precision import Precision
+from starter.training.views import views
 
 
 @dataclass(frozen=True)
 class EmbedOptions:
     """How images are embedded.
 
-    tta: views ("hflip") averaged with the plain one. together: all processes call with the same
-    images, each embeds its share, and all get the whole.
+    tta: views (`verify.tta`) averaged with the plain one. together: all processes call with the
+    same images, each embeds its share, and all get the whole.
     """
 
     batch_size: int
@@ -52,9 +53,9 @@ def embed(
     batches = []
     for index_b, image_BHWC in eval_batches(image_NHWC, own_m, options.batch_size):
         image_BCHW = embedder.prepare(image_BHWC.to(options.device, non_blocking=True))
-        views = [image_BCHW] + [image_BCHW.flip(3) for view in options.tta if view == "hflip"]
         with options.precision.autocast():
-            emb_BD = torch.stack([embedder(view).float() for view in views]).mean(0)
+            seen = [embedder(view).float() for view in views(image_BCHW, options.tta)]
+        emb_BD = torch.stack(seen).mean(0)  # not of length 1: a clear view counts for more
         batches.append(emb_BD[: len(index_b)].cpu().numpy())
     dimension = batches[0].shape[1] if batches else 0
     emb_MD = np.concatenate(batches) if batches else np.zeros((0, dimension), np.float32)

@@ -92,14 +92,19 @@ def predict(
     Only the catalog's `answers` are given.
     """
     answers = catalog.answers or len(catalog.classes)
-    head = learner.objective.classifier
-    if head is not None:
-        with torch.no_grad():
-            device = next(learner.parameters()).device
-            logits_MK = head.logits(torch.from_numpy(emb_MD).to(device))
-        return logits_MK[:, :answers].argmax(1).cpu().numpy()
+    if learner.objective.classifier is not None:
+        return logits(learner, emb_MD)[:, :answers].argmax(1)
     mean_KD = nearest_means(learner, catalog, image_NHWC, options)
     return (emb_MD @ mean_KD[:answers].T).argmax(1)
+
+
+@torch.no_grad()
+def logits(learner: Learner, emb_MD: np.ndarray) -> np.ndarray:
+    """Margin-free logits_MK float32 of the learner's class head, which it must have."""
+    head = learner.objective.classifier
+    assert head is not None
+    device = next(learner.parameters()).device
+    return head.logits(torch.from_numpy(emb_MD).to(device)).float().cpu().numpy()
 
 
 def nearest_means(

@@ -1,10 +1,31 @@
 """Embeddings to scores to metrics: arrays in, arrays out, no torch."""
 
+from starter.verification.calibrate import (
+    fit_calibration,
+    judge_calibration,
+    log_likelihood_ratio,
+    probability,
+)
+from starter.verification.crossfit import cross_fit, fold_pairs
 from starter.verification.folds import cross_validate
+from starter.verification.fuse import (
+    equal_shares,
+    fit_weights,
+    fuse_embeddings,
+    held_out_eer,
+    mean_classes,
+    shares,
+    softmax,
+    top_classes,
+)
 from starter.verification.identify import cmc, decide, fit_threshold, identify
 from starter.verification.metrics import compare, evaluate, threshold_at_eer
+from starter.verification.operating import fit_decision, require_resolved
 from starter.verification.retrieval import retrieve
 from starter.verification.score import cosine
 
-__all__ = ["cmc", "compare", "cosine", "cross_validate", "decide", "evaluate", "fit_threshold",
-           "identify", "retrieve", "threshold_at_eer"]  # fmt: skip
+__all__ = ["cmc", "compare", "cosine", "cross_fit", "cross_validate", "decide", "equal_shares",
+           "evaluate", "fit_calibration", "fit_decision", "fit_threshold", "fit_weights",
+           "fold_pairs", "fuse_embeddings", "held_out_eer", "identify", "judge_calibration",
+           "log_likelihood_ratio", "mean_classes", "probability", "require_resolved", "retrieve",
+           "shares", "softmax", "threshold_at_eer", "top_classes"]  # fmt: skip

@@ -87,7 +87,7 @@ def equal_error_rate(curve: Roc) -> np.ndarray:
 
 def equal_error_rate_step(curve: Roc) -> np.ndarray:
     """eer_R float64 without interpolation: (FPR + FNR) / 2 where the two are nearest."""
-    at_R = _nearest_errors(curve)
+    at_R = nearest_errors(curve)
     rows_R = np.arange(len(at_R))
     return (curve.fpr_RT1[rows_R, at_R] + 1 - curve.tpr_RT1[rows_R, at_R]) / 2
 
@@ -140,15 +140,15 @@ def evaluate(
     Raises:
         UserError: pairs of one kind only, or scores that are not finite.
     """
-    score_P, same_P = _checked(score_P, same_P)
+    score_P, same_P = checked(score_P, same_P)
     order = sort_scores(score_P)
     curve = roc(order, same_P)
     found: dict = {name: float(metric(curve)[0]) for name, metric in METRICS.items()}
     genuine, impostor = int(same_P.sum()), int((~same_P).sum())
     found["tar_at_far"] = _tar_at_far(curve)
     found["thresholds"] = {
-        "eer": _threshold(order, int(_nearest_errors(curve)[0])),
-        "accuracy": _threshold(order, int(np.argmax(_correct(curve)[0]))),
+        "eer": threshold_of(order, int(nearest_errors(curve)[0])),
+        "accuracy": threshold_of(order, int(np.argmax(_correct(curve)[0]))),
     }
     found |= {"pairs": len(score_P), "genuine": genuine, "impostor": impostor}
     found["resolution"] = (
@@ -184,9 +184,9 @@ def compare(
     """
     assert resamples > 0, "a comparison needs resamples"
     a_SP, b_SP = np.atleast_2d(score_a_P), np.atleast_2d(score_b_P)
-    checked = [_checked(score_P, same_P) for score_P in (*a_SP, *b_SP)]
-    orders = [sort_scores(score_P) for score_P, _ in checked]
-    checked_P = checked[0][1]
+    measurable = [checked(score_P, same_P) for score_P in (*a_SP, *b_SP)]
+    orders = [sort_scores(score_P) for score_P, _ in measurable]
+    checked_P = measurable[0][1]
     value_by = _resample(orders, checked_P, resamples, identity_P2, seed)
     found = {}
     for name in ("eer", "auc"):
@@ -203,9 +203,9 @@ def threshold_at_eer(score_P: np.ndarray, same_P: np.ndarray) -> float:
 
     Midway between two neighbouring scores, so that rounding a score cannot change the answer.
     """
-    score_P, same_P = _checked(score_P, same_P)
+    score_P, same_P = checked(score_P, same_P)
     order = sort_scores(score_P)
-    return _threshold(order, int(_nearest_errors(roc(order, same_P))[0]))
+    return threshold_of(order, int(nearest_errors(roc(order, same_P))[0]))
 
 
 def _resample(
@@ -220,7 +220,7 @@ def _resample(
     return {name: np.concatenate(values, axis=1) for name, values in blocks.items()}
 
 
-def _checked(score_P: np.ndarray, same_P: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def checked(score_P: np.ndarray, same_P: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Arrays that can be measured. UserError naming what is wrong with the data."""
     score_P, same_P = np.asarray(score_P), np.asarray(same_P).astype(bool)
     assert np.issubdtype(score_P.dtype, np.floating), score_P.dtype
@@ -240,7 +240,7 @@ def _checked(score_P: np.ndarray, same_P: np.ndarray) -> tuple[np.ndarray, np.nd
     return score_P, same_P
 
 
-def _nearest_errors(curve: Roc) -> np.ndarray:
+def nearest_errors(curve: Roc) -> np.ndarray:
     """The column of each row where |FPR - FNR| is least, int64 (R)."""
     return np.argmin(np.abs(curve.fpr_RT1 + curve.tpr_RT1 - 1), axis=1)
 
@@ -260,7 +260,7 @@ def _tar_at_far(curve: Roc) -> dict[float, float]:
     }
 
 
-def _threshold(order: Order, column: int) -> float:
+def threshold_of(order: Order, column: int) -> float:
     """A threshold that accepts exactly the pairs of a column of the ROC.
 
     It is a number of the scores' own type: numpy rounds a Python float to float32 before it

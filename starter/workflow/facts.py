@@ -87,7 +87,9 @@ def _local(folder: RunFolder, result: dict) -> dict | None:
     local: dict = {"accuracy": accuracy, "eer": val.get("eer"), "combined": None}
     local["pairs"] = val.get("pairs")
     local["eer_interval"] = (val.get("intervals") or {}).get("eer")
-    count = _dev_images(folder.stage(stage) / "predictions" / "best.npz") if stage else None
+    count = result.get("dev_images")
+    if count is None and stage:
+        count = _dev_images(folder.stage(stage) / "predictions" / "best.npz")
     if accuracy is not None and count:
         local["accuracy_interval"] = wilson(accuracy, count)
     if accuracy is not None and local["eer"] is not None:

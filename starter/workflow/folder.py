@@ -61,6 +61,10 @@ class RunFolder:
         """verify/result.json, None before verify.py ran."""
         return _read(self.verify / "result.json", ("stage", "weights"))
 
+    def read_fusion(self) -> dict | None:
+        """fusion.json: the runs that verify.py made this folder's result of; None for a run."""
+        return _read(self.path / "fusion.json", ("kind", "members"))
+
     def weights_of(self, stage: str) -> str | None:
         """sha256 of a stage's best weights; None where there are none. Imports no torch."""
         root = self.stage(stage) / "checkpoints"
@@ -95,7 +99,8 @@ def _read(path: Path, keys: tuple[str, ...]) -> dict | None:
 
 
 def _damaged(path: Path, why: str) -> UserError:
-    writer = "verify.py" if path.parent.name == "verify" else "train.py"
+    ours = path.parent.name == "verify" or path.name == "fusion.json"
+    writer = "verify.py" if ours else "train.py"
     return UserError(f"{path} is damaged: {why}; remove it and run {writer} again")
 
 

@@ -157,9 +157,26 @@ def _refuse_stale(folder: RunFolder) -> None:
     result = folder.read_result()
     if result is None:
         return
+    fusion = folder.read_fusion()
+    if fusion is not None:
+        _refuse_stale_members(folder, fusion)
+        return
     stage, best = result["stage"], folder.read_best()
     again = f"run: python verify.py {folder.path} (or name the csv itself to send it all the same)"
     if folder.weights_of(stage) != result["weights"]:
         raise UserError(f"{folder.submission} is of other weights than {stage} has now; {again}")
     if best != stage:
         log.warning("%s is of stage %s, the run's best is %s", folder.submission, stage, best)
+
+
+def _refuse_stale_members(folder: RunFolder, fusion: dict) -> None:
+    """UserError when a run of a fusion has other weights now. One that is gone is only told."""
+    for member in fusion["members"]:
+        run = RunFolder(Path(member["run"]))
+        if not run.path.is_dir():
+            log.warning("%s is of %s, which is not there any more", folder.submission, run.path)
+        elif run.weights_of(member["stage"]) != member["weights"]:
+            raise UserError(
+                f"{folder.submission} is of other weights than {run.path} has now; run verify.py "
+                "on those runs again (or name the csv itself to send it all the same)"
+            )

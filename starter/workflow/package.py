@@ -65,9 +65,16 @@ def package(run: str | Path, *, out: str | Path | None = None) -> dict:
     Returns:
         zip, files, bytes, trainable_parameters.
     Raises:
-        UserError: no checked submission of these weights, a secret, or data among the code.
+        UserError: no checked submission of these weights, a secret, data among the code, or a
+            fusion of runs.
     """
     folder = RunFolder.existing(run)
+    fusion = folder.read_fusion()
+    if fusion is not None:
+        names = ", ".join(member["run"] for member in fusion["members"])
+        raise UserError(
+            f"{folder.path} is a fusion and holds no network of its own: package its runs ({names})"
+        )
     checked(folder.path)
     name = folder.path.resolve().name
     target = Path(out) if out else folder.path / f"{name}_handin.zip"

@@ -1,6 +1,6 @@
 """A trained stage opened for inference: its network, its preprocessing, its classes.
 
-Shapes: U images embedded, M of a split, D embedding, K classes.
+Shapes: U images embedded, M of a split, B of a block, D embedding, K classes, T of them kept.
 """
 
 import json
@@ -12,30 +12,23 @@ import numpy as np
 
 from starter.data import Catalog, load_pack
 from starter.models import source_hash
+from starter.models.rules import count_parameters
 from starter.recipe import UserError
 from starter.recipe.schema import Recipe
 from starter.training import checkpoint
 from starter.training.build import build_learner
 from starter.training.checkpoint import Checkpoint
-from starter.training.embed import EmbedOptions, embed
-from starter.training.evaluate import nearest_means, predict
+from starter.training.embed import EmbedOptions, embed, unit
+from starter.training.evaluate import logits, nearest_means
 from starter.training.learner import Learner
 from starter.training.precision import inference_precision, pick_device
+from starter.verification import softmax, top_classes
+from starter.workflow.embedded import KEPT_CLASSES, Classes
 from starter.workflow.folder import RunFolder
 
+ROWS = 4096  # images whose classes are scored at once
+
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class Classes:
-    """Predicted classes of the embedded images, and where they come from."""
-
-    source: str
-    predicted: dict[int, int]
-
-    def of(self, index_M: np.ndarray) -> np.ndarray:
-        """Class of each item, int64 (M)."""
-        return np.array([self.predicted[int(i)] for i in index_M], dtype=np.int64)
 
 
 @dataclass
@@ -75,22 +68,47 @@ class Trained:
         images = [read_resized(path, contract.image_size, contract.channels) for path in paths]
         return embed(self.learner.embedder, np.stack(images), np.arange(len(paths)), self.options)
 
+    @property
+    def trained_with(self) -> Recipe:
+        """The recipe in the checkpoint."""
+        return _trained_recipe(self.checkpoint)
+
+    @property
+    def parameters(self) -> dict[str, int]:
+        """{sha256 of the weights: parameters of embedder and heads}."""
+        parts = [self.learner.embedder, *self.learner.objective.terms.values()]
+        return {self.checkpoint.weights_hash: count_parameters(parts)}
+
     def classify(self, items_U: np.ndarray, emb_UD: np.ndarray) -> Classes:
-        """Classes by the latest stage with class logits, else by the nearest class mean."""
-        name = _stage_with_logits(self)
+        """Classes of dev and test images among `items_U`: by the latest stage with class logits,
+        else by the nearest class mean."""
+        index_M = np.concatenate([self.catalog.index("dev"), self.catalog.index("test")])
+        emb_MD = emb_UD[np.searchsorted(items_U, index_M)]
+        answers = self.catalog.answers or len(self.catalog.classes)
+        other, name = self, _stage_with_logits(self)
         if name is None:
-            mean_KD = nearest_means(self.learner, self.catalog, self.pack, self.options)
             source = f"nearest class mean of stage {self.stage} (no stage has class logits)"
-            predicted_U = (emb_UD @ mean_KD[: self.catalog.answers].T).argmax(1)
+            mean_KD = nearest_means(self.learner, self.catalog, self.pack, self.options)[:answers]
+            tops = [
+                top_classes(unit(emb_BD) @ mean_KD.T, KEPT_CLASSES) for emb_BD in _blocks(emb_MD)
+            ]
         else:
-            other = self
+            source = f"class logits of stage {name}"
             if name != self.stage:
                 other = open_stage(self.folder, self.recipe, name, self.catalog)
-                emb_UD = other.embed(items_U)
-            source = f"class logits of stage {name}"
-            predicted_U = predict(other.learner, emb_UD, self.catalog, other.pack, other.options)
+                emb_MD = other.embed(index_M)
+            tops = [
+                top_classes(softmax(logits(other.learner, emb_BD)[:, :answers]), KEPT_CLASSES)
+                for emb_BD in _blocks(emb_MD)
+            ]  # fmt: skip
         log.info("classes: %s", source)
-        return Classes(source, dict(zip(items_U.tolist(), predicted_U.tolist(), strict=True)))
+        class_MT, value_MT = (np.concatenate(part) for part in zip(*tops, strict=True))
+        return Classes(source, index_M, class_MT, value_MT, name is not None, other.parameters)
+
+
+def _blocks(emb_MD: np.ndarray) -> list[np.ndarray]:
+    """Rows of it, a block at a time; one empty block of nothing."""
+    return [emb_MD[i : i + ROWS] for i in range(0, max(len(emb_MD), 1), ROWS)]
 
 
 def open_stage(
