@@ -1,0 +1,155 @@
+"""How seconds and memory grow with images, pairs and classes.
+
+    python -m benchmarks.scale [images] [pairs] [classes] [--most 1000000] [--json]
+
+Each size runs in a process of its own, so that its peak of memory is its own. The exponent is the
+slope of log seconds over log size by least squares: 1 is linear.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.timing import machine
+
+SIZES = {
+    "images": (10_000, 100_000, 1_000_000),
+    "pairs": (10_000, 100_000, 1_000_000, 10_000_000),
+    "classes": (1_000, 10_000, 100_000),
+}
+IMAGES, DIMENSIONS, BATCH = 60_000, 512, 256
+
+
+def images(count: int) -> dict[str, float]:
+    """Batches of a pack of `count` 64-pixel images: opened, then 200 batches of 256 gathered."""
+    from starter.data.batches import TrainBatches
+    from starter.recipe.schema.data import ShuffleSampler
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "pack.u8"
+        with path.open("wb") as file:
+            file.truncate(count * 64 * 64 * 3)  # a sparse file: reading zeros costs as much memory
+        start = time.perf_counter()
+        image_NHWC = np.memmap(path, np.uint8, "r", shape=(count, 64, 64, 3))
+        label_N = np.arange(count) % 1000
+        batches = TrainBatches(
+            image_NHWC, label_N, np.arange(count), batch_size=BATCH, sampler=ShuffleSampler(),
+            augment=None, seed=0, workers=0, pin_memory=False,
+        )  # fmt: skip
+        iterator = batches.epoch(0)
+        next(iterator)
+        first = time.perf_counter() - start
+        taken = 1 + sum(1 for _ in zip(range(38), iterator, strict=False))
+        seconds = time.perf_counter() - start - first
+        del iterator  # ends its thread
+        batches.close()
+    return {"first_batch_seconds": first, "seconds": first + seconds / taken * (count / BATCH)}
+
+
+def pairs(count: int) -> dict[str, float]:
+    """`count` pairs of 60,000 embeddings scored, then measured."""
+    from starter.verification import cosine, evaluate
+
+    rng = np.random.default_rng(0)
+    emb_ND = rng.standard_normal((IMAGES, DIMENSIONS), dtype=np.float32)
+    a_P, b_P = rng.integers(IMAGES, size=(2, count))
+    same_P = rng.random(count) < 0.5
+    start = time.perf_counter()
+    score_P = cosine(emb_ND, a_P, b_P)
+    scored = time.perf_counter() - start
+    evaluate(score_P, same_P)
+    return {"score_seconds": scored, "seconds": time.perf_counter() - start}
+
+
+def classes(count: int) -> dict[str, float]:
+    """An ArcFace head of `count` classes: forward and backward of a batch of 256 embeddings."""
+    import torch
+
+    from starter import losses
+
+    torch.manual_seed(0)
+    head = losses.build("arcface", embedding=DIMENSIONS, classes=count)
+    emb_BD = torch.randn(BATCH, DIMENSIONS, requires_grad=True)
+    label_B = torch.randint(count, (BATCH,))
+    times = []
+    for _ in range(4):
+        start = time.perf_counter()
+        head(emb_BD, label_B).backward()
+        times.append(time.perf_counter() - start)
+    return {"seconds": min(times[1:])}
+
+
+KINDS: dict[str, Callable[[int], dict[str, float]]] = {
+    "images": images, "pairs": pairs, "classes": classes,
+}  # fmt: skip
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.scale", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("kinds", nargs="*", help=f"of {', '.join(KINDS)}; all by default")
+    parser.add_argument("--most", type=int, default=10_000_000, help="leave out larger sizes")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--one", nargs=2, metavar=("KIND", "SIZE"), help=argparse.SUPPRESS)
+    return parser.parse_args(arguments)
+
+
+def one(kind: str, size: int) -> dict[str, float]:
+    """Measures one size in this process; memory_mb is above what the imports took."""
+    before = _peak()
+    found = KINDS[kind](size)
+    return {"size": size, **found, "memory_mb": _peak() - before}
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def exponent(rows: list[dict[str, float]]) -> float:
+    """The least-squares slope of log seconds over log size."""
+    size, seconds = (np.log([row[key] for row in rows]) for key in ("size", "seconds"))
+    return float(np.polyfit(size, seconds, 1)[0])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
+    for kind in options.kinds:
+        if kind not in KINDS:
+            print(f"error: no {kind!r}; there is {', '.join(KINDS)}", file=sys.stderr)
+            return 2
+    if options.one:
+        print(json.dumps(one(options.one[0], int(options.one[1]))))
+        return 0
+    found: dict[str, dict] = {}
+    for kind in options.kinds or KINDS:
+        rows = []
+        for size in (s for s in SIZES[kind] if s <= options.most):
+            command = [sys.executable, "-m", "benchmarks.scale", "--one", kind, str(size)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            rows.append(json.loads(done.stdout))
+        found[kind] = {"rows": rows, "exponent": exponent(rows) if len(rows) > 1 else None}
+    if options.json:
+        print(json.dumps(machine() | found, indent=1))
+        return 0
+    print(", ".join(f"{name} {value}" for name, value in machine().items()))
+    for kind, result in found.items():
+        growth = "" if result["exponent"] is None else f": seconds ~ size^{result['exponent']:.2f}"
+        print(f"{kind}{growth}")
+        for row in result["rows"]:
+            size = int(row.pop("size"))
+            print(f"  {size:>12,}  " + "  ".join(f"{name} {v:.4g}" for name, v in row.items()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
