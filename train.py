@@ -4,6 +4,7 @@
     python train.py configs/hw2p2.yaml mine.yaml data.root=/kaggle/input/hw2p2
     python train.py configs/demo.yaml --stage finetune --fresh finetune
     python train.py configs/demo.yaml --find-lr classify
+    torchrun --standalone --nproc-per-node 2 train.py configs/hw2p2.yaml    (two GPUs)
 """
 
 import argparse
@@ -42,25 +43,28 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
 
     def work() -> None:
-        recipe = load(options.recipe, options.changes)
-        if options.print_recipe:
-            print(to_yaml(recipe), end="")
-            return
-        door.set_up_logging()
-        if options.find_lr is not None:
-            found = _find_lr(recipe, options.find_lr or None)
-            print(json.dumps(found, indent=1) if options.json else found["text"])
-            return
-        from starter.workflow import draw_report, train
+        with door.joined() as prints:
+            recipe = load(options.recipe, options.changes)
+            if options.print_recipe:
+                print(to_yaml(recipe) if prints else "", end="")
+                return
+            door.set_up_logging()
+            if options.find_lr is not None:
+                found = _find_lr(recipe, options.find_lr or None)
+                print(json.dumps(found, indent=1) if options.json else found["text"])
+                return
+            from starter import workflow
 
-        summary = train(recipe, stage=options.stage, fresh=options.fresh)
-        report = draw_report(f"{recipe.runs}/{recipe.name}")
-        if options.json:
-            print(json.dumps(summary, indent=1))
-        else:
-            print(table(recipe, summary, report))
+            summary = workflow.train(recipe, stage=options.stage, fresh=options.fresh)
+            if not prints:
+                return
+            report = workflow.draw_report(f"{recipe.runs}/{recipe.name}")
+            if options.json:
+                print(json.dumps(summary, indent=1))
+            else:
+                print(table(recipe, summary, report))
 
-    return door.run(work)
+    return door.run(work, together=options.find_lr is None)
 
 
 def _find_lr(recipe, stage: str | None) -> dict:

@@ -1,9 +1,15 @@
-"""What the three doors share: logging, and turning an error into a line and an exit code."""
+"""What the three doors share: logging, turning an error into a line and an exit code, and the same
+for the processes that torchrun starts.
+"""
 
+import contextlib
 import errno
 import logging
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
 
 from starter.recipe import UserError
 
@@ -24,6 +30,11 @@ exit codes: 0 done
 # What a disk or a folder refuses; any other OSError is a fault of ours and keeps its traceback.
 REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR,
            errno.EISDIR, errno.EEXIST, errno.ENOENT, errno.ENAMETOOLONG}  # fmt: skip
+# A process that ends breaks its connections, which the others notice at once; this is for one
+# that waits: for process 0 to pack a large set, or to draw a report.
+PATIENCE = timedelta(hours=2)
+# torchrun answers 1 whatever its processes answer: this variable names a file for process 0's.
+EXIT_CODE_FILE = "STARTER_EXIT_CODE_FILE"
 
 
 class _Lines(logging.StreamHandler):
@@ -38,9 +49,12 @@ class _Lines(logging.StreamHandler):
 
 
 def set_up_logging(quiet: bool = False) -> None:
-    """Log lines with the time, on standard error."""
+    """Log lines with the time, on standard error; of several processes, the first one's."""
+    level = logging.WARNING if quiet else logging.INFO
+    if not _is_first():
+        level = logging.ERROR
     logging.basicConfig(
-        level=logging.WARNING if quiet else logging.INFO,
+        level=level,
         format="%(asctime)s  %(message)s",
         datefmt="%H:%M:%S",
         handlers=[_Lines()],
@@ -58,8 +72,26 @@ def notebook() -> None:
     ours.propagate = False
 
 
-def run(work: Callable[[], None]) -> int:
-    """Runs a door's work; a user's mistake becomes its message and its exit code, mostly 2."""
+def run(work: Callable[[], None], *, together: bool = False) -> int:
+    """Runs a door's work; a user's mistake becomes its message and its exit code, mostly 2.
+
+    together: the work is for all processes of torchrun; else the first one alone does it.
+    """
+    if not together:
+        if not _is_first():
+            return OK
+        os.environ.pop("WORLD_SIZE", None)  # it is alone, and `joined` must not wait for others
+    code = _run(work)
+    if (path := os.environ.get(EXIT_CODE_FILE)) and _is_first():
+        Path(path).write_text(str(code), encoding="utf-8")
+    return code
+
+
+def _is_first() -> bool:
+    return os.environ.get("RANK", "0") == "0"
+
+
+def _run(work: Callable[[], None]) -> int:
     try:
         work()
     except UserError as error:
@@ -73,15 +105,98 @@ def run(work: Callable[[], None]) -> int:
         place = f"{error.filename}: " if error.filename else ""
         print(f"error: {place}{error.strerror}; what was written before is whole", file=sys.stderr)
         return USER_ERROR
+    except SystemExit as error:  # of `joined`: another process says why
+        return int(error.code or OK)
     except KeyboardInterrupt:
         print("interrupted; run the same command to continue", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
-        if type(error).__name__ != "Interrupted":  # its class lives beside torch
+        if not _is_interrupted(error):
             raise
         print(f"{error}; run the same command to continue", file=sys.stderr)
         return STOPPED_EARLY
     return OK
+
+
+@contextlib.contextmanager
+def joined() -> Iterator[bool]:
+    """Makes the processes of `torchrun --nproc-per-node N train.py` one run.
+
+    Yields whether this process is the one that prints and writes. What is raised inside ends all
+    processes: the one that fails first raises it on, the others exit without a word.
+
+    Raises:
+        UserError: more processes than GPUs; a process that was killed.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield True
+        return
+    import torch.distributed as dist
+
+    if dist.is_initialized():  # train.py joins before it reads the recipe
+        yield dist.get_rank() == 0
+        return
+
+    store, rank, processes = next(dist.rendezvous("env://", timeout=PATIENCE))
+    try:
+        dist.init_process_group(
+            _backend(), store=store, rank=rank, world_size=processes, timeout=PATIENCE
+        )
+        yield rank == 0
+    except BaseException as error:
+        # No destroy_process_group: it would wait for those that this process has just left.
+        if not _fails_first(store):
+            raise SystemExit(_code(error)) from None
+        if _is_broken(error):
+            raise UserError(
+                "another process of this run ended without a word (killed? out of memory?); run "
+                "the same command to continue"
+            ) from error
+        raise
+    dist.destroy_process_group()
+
+
+def _backend() -> str:
+    """gloo for what is on the CPU and nccl for what is on the GPU of this process."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return "gloo"
+    local, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
+    if local >= there:
+        raise UserError(
+            f"more processes than GPUs on this machine: torchrun --nproc-per-node {there}"
+        )
+    torch.cuda.set_device(local)  # from here on "cuda" is this one
+    return "cpu:gloo,cuda:nccl" if torch.distributed.is_nccl_available() else "gloo"
+
+
+def _fails_first(store) -> bool:
+    """Whether no other process has failed before."""
+    try:
+        return store.add("starter/failed", 1) == 1
+    except RuntimeError:  # the store went with the process that kept it
+        return False
+
+
+def _code(error: BaseException) -> int:
+    """The exit code of a process that leaves the word to another."""
+    if _is_interrupted(error):
+        return STOPPED_EARLY
+    usual = INTERRUPTED if isinstance(error, KeyboardInterrupt) else USER_ERROR
+    return getattr(error, "exit_code", usual)
+
+
+def _is_interrupted(error: BaseException) -> bool:
+    return type(error).__name__ == "Interrupted"  # its class lives beside torch
+
+
+def _is_broken(error: BaseException) -> bool:
+    """Whether torch lost the connection to another process."""
+    import torch.distributed as dist
+
+    named = isinstance(error, RuntimeError) and str(error).startswith("[") and "gloo" in str(error)
+    return named or isinstance(error, dist.DistError)
 
 
 def percent(fraction: float | None) -> str:

@@ -64,7 +64,9 @@ class TrainBatches:
     label_N: int64. index_M: the images to train on. sampler: their order. augment: or None.
     workers: 0 for a thread, else processes; they live until close(). pin_memory: for CUDA.
     on_device: brings the images to the device and augments them there, in place of all these.
-    One epoch at a time. Raises UserError for an empty split, or a sampler that it is too small for.
+    part: (k, n) for the k-th of n equal slices of each batch, for one of n training processes.
+    One epoch at a time. Raises UserError for an empty split, one too small for the sampler, or a
+    batch that n do not divide.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class TrainBatches:
         seed: int,
         workers: int,
         pin_memory: bool,
+        part: tuple[int, int] = (0, 1),
         on_device: DeviceSource | None = None,
     ):
         assert on_device is None or augment is None
@@ -86,13 +89,19 @@ class TrainBatches:
             raise UserError("data: there are no images to train on")
         self.label_N, self.index_M = label_N, _checked(index_M, image_NHWC)
         self.batch_size, self.sampler, self.seed = batch_size, sampler, seed
+        self.part = part
         self.batches_per_epoch = batches_per_epoch(len(index_M), batch_size)
         self._on_device = on_device
         workers = 0 if on_device else workers
         self._maker = _Maker(image_NHWC, augment, seed, pin_memory and workers == 0)
         self._tasks = _Tasks()
         self._loader = self._processes(workers, pin_memory) if workers else None
-        self._order(0)  # so that what is wrong shows now
+        size, parts = self._order(0).shape[1], part[1]  # so that what is wrong shows now
+        if size % parts:  # of the one batch of a set that is smaller than a batch
+            raise UserError(
+                f"data: {parts} processes cannot share a batch of {size} images equally, and there "
+                f"are no more to train on; set train.batch_size={size - size % parts}"
+            )
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """Batches number `start` to the last of an epoch, a function of (seed, epoch).
@@ -101,8 +110,11 @@ class TrainBatches:
         collected, to stop early: preparation stops too.
         """
         order_SB = self._order(epoch)
+        size, (part, parts) = order_SB.shape[1], self.part
+        first, own = part * size // parts, size // parts
+        # Positions are those in the whole epoch: an image is augmented alike for any n.
         tasks = [
-            _Task(epoch, number * order_SB.shape[1], order_SB[number])
+            _Task(epoch, number * size + first, order_SB[number, first : first + own])
             for number in range(start, len(order_SB))
         ]
         if self._on_device is not None:
@@ -267,8 +279,9 @@ def _start_worker(number: int) -> None:
     import cv2
 
     cv2.setNumThreads(0)  # one image is small, and every core has a worker of its own
-    # A terminal sends Ctrl-C to every process: only the one that trains answers it.
+    # A terminal sends Ctrl-C to every process, torchrun SIGTERM: only the one that trains answers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

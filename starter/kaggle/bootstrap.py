@@ -132,8 +132,13 @@ def train_command(recipe: Path, changes: list[str]) -> list[str]:
 
 def run(kit: Path, command: list[str]) -> int:
     print("$", *command, flush=True)
-    environment = os.environ | {"HF_HUB_OFFLINE": "0" if SETTINGS["internet"] else "1"}
-    return subprocess.run(command, cwd=kit, env=environment).returncode
+    # torchrun answers 1 whatever train.py answers, which therefore notes its code
+    note = SCRATCH / "exit_code"
+    note.unlink(missing_ok=True)
+    environment = os.environ | {"HF_HUB_OFFLINE": "0" if SETTINGS["internet"] else "1",
+                                "STARTER_EXIT_CODE_FILE": str(note)}  # fmt: skip
+    code = subprocess.run(command, cwd=kit, env=environment).returncode
+    return int(note.read_text()) if code and note.is_file() else code
 
 
 def tell(state: str, code: int) -> None:

@@ -16,7 +16,7 @@ from starter.kaggle.errors import NotReached, Refused, line
 
 log = logging.getLogger(__name__)
 
-GPU = "NvidiaTeslaT4"  # two of them; a kernel that names none may get a retired one
+GPU, GPUS = "NvidiaTeslaT4", 2  # a kernel that names none may get a retired one
 READY_WAIT, READY_TIMEOUT = 5.0, 300.0  # seconds: between looks at a dataset, and in all
 LONGEST_SESSION = 12.0  # hours of a GPU session
 NEEDS = {"timm": "timm", "albumentations": "albumentations==2.0.8", "pydantic": "pydantic>=2.9",

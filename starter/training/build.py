@@ -17,7 +17,7 @@ from starter.data.on_device.source import free_memory
 from starter.losses.objective import build_objective
 from starter.recipe import UserError
 from starter.recipe.schema import Recipe, StageSection
-from starter.training import checkpoint, initialise, optim, precision
+from starter.training import checkpoint, initialise, optim, precision, processes
 from starter.training.checkpoint import Checkpoint
 from starter.training.choices import once
 from starter.training.embed import EmbedOptions
@@ -134,12 +134,18 @@ def build_batches(job: StageJob, image_NHWC: np.ndarray) -> TrainBatches:
         sampler=section.sampler,
         augment=augment,
         seed=stage_seed(job.recipe.seed, job.name),
-        workers=resolve_workers(
+        workers=_own_workers(resolve_workers(
             data.workers, augmented=augment is not None, device_type=job.device.type
-        ),
+        )),
         pin_memory=cuda,
         on_device=source,
+        part=(processes.number(), processes.count()),
     )
+
+
+def _own_workers(workers: int) -> int:
+    """This process's share of the machine's."""
+    return -(-workers // processes.local_count())
 
 
 def _build_augment(job: StageJob) -> tuple[Augment | None, DeviceAugment | None]:
@@ -156,7 +162,9 @@ def _build_augment(job: StageJob) -> tuple[Augment | None, DeviceAugment | None]
 
     wanted: str = section.augment_on
     if wanted == "auto" and steps:
-        wanted = once(job.folder, "augment_on", lambda: "device" if build("auto") else "cpu")
+        wanted = processes.first_does(
+            lambda: once(job.folder, "augment_on", lambda: "device" if build("auto") else "cpu")
+        )
     found = build(wanted)
     return (None if found else build_augment(steps, job.image_size, channels)), found
 
@@ -185,6 +193,9 @@ def build_setup(job: StageJob, image_NHWC: np.ndarray, batches: TrainBatches) ->
             learner.objective, new, learner.embedder, job.catalog, image_NHWC,
             embed_options(job, chosen),
         )  # fmt: skip
+    processes.share_weights(learner)
+    if section.sync_batchnorm:
+        processes.synchronise_batchnorm(learner.embedder, job.device, job.name)
     steps = (section.epochs or 1) * batches.batches_per_epoch  # or minutes: not known yet
     optimizer = optim.build_optimizer(learner, section.optimizer, job.device)
     factor = optim.learning_rate_factor(section.schedule, batches.batches_per_epoch, steps)
@@ -214,10 +225,11 @@ def _choose_precision(job: StageJob, learner: Learner, image_NHWC) -> precision.
             job.section.precision, job.device, learner.embedder, learner.embedder.prepare(images)
         )
 
-    return precision.Precision(once(job.folder, "precision", measured), job.device.type)
+    name = processes.first_does(lambda: once(job.folder, "precision", measured))
+    return precision.Precision(name, job.device.type)
 
 
 def embed_options(job: StageJob, trained_in: precision.Precision) -> EmbedOptions:
     """How a stage embeds images to be evaluated."""
     wide = precision.inference_precision(trained_in.name, job.device.type)
-    return EmbedOptions(job.recipe.verify.batch_size, job.device, wide)
+    return EmbedOptions(job.recipe.verify.batch_size, job.device, wide, together=True)

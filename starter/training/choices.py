@@ -8,18 +8,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from starter.training import processes
 from starter.training.checkpoint import read_json, write_json
 
 T = TypeVar("T", str, int)
 
 
 def once(stage_folder: Path, name: str, measure: Callable[[], T]) -> T:
-    """The stage's choice of this name: the saved one, else what `measure` gives, saved."""
+    """The stage's choice of this name: the saved one, else what `measure` gives, saved.
+
+    Of several processes all call it, with a measure that gives them the same, or the first alone.
+    """
     found = chosen(stage_folder)
     if name not in found:
         value = measure()
         found = chosen(stage_folder) | {name: value}
-        write_json(stage_folder / "choices.json", found)
+        if processes.is_first():
+            write_json(stage_folder / "choices.json", found)
     return found[name]
 
 

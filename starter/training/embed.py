@@ -11,18 +11,24 @@ import torch
 from starter.data.batches import eval_batches
 from starter.models import Embedder
 from starter.recipe import UserError
+from starter.training import processes
 from starter.training.precision import Precision
 from starter.training.views import views
 
 
 @dataclass(frozen=True)
 class EmbedOptions:
-    """How images are embedded. tta: views (`verify.tta`) averaged with the plain one."""
+    """How images are embedded.
+
+    tta: views (`verify.tta`) averaged with the plain one. together: all processes call with the
+    same images, each embeds its share, and all get the whole.
+    """
 
     batch_size: int
     device: torch.device
     precision: Precision
     tta: tuple[str, ...] = ()
+    together: bool = False
 
 
 @torch.no_grad()
@@ -42,8 +48,10 @@ def embed(
     contract = embedder.preprocessing
     assert image_NHWC.shape[1:] == (contract.image_size, contract.image_size, contract.channels)
     embedder.eval()
+    shares = processes.embed_shares(len(index_M), options.batch_size)
+    own_m = index_M[shares[processes.number()]] if options.together else index_M
     batches = []
-    for index_b, image_BHWC in eval_batches(image_NHWC, index_M, options.batch_size):
+    for index_b, image_BHWC in eval_batches(image_NHWC, own_m, options.batch_size):
         image_BCHW = embedder.prepare(image_BHWC.to(options.device, non_blocking=True))
         with options.precision.autocast():
             seen = [embedder(view).float() for view in views(image_BCHW, options.tta)]
@@ -51,6 +59,8 @@ def embed(
         batches.append(emb_BD[: len(index_b)].cpu().numpy())
     dimension = batches[0].shape[1] if batches else 0
     emb_MD = np.concatenate(batches) if batches else np.zeros((0, dimension), np.float32)
+    if options.together:
+        emb_MD = processes.gather(emb_MD, shares)
     if not np.isfinite(emb_MD).all():
         raise UserError("an embedding is not finite: the weights have diverged or are damaged")
     return emb_MD

@@ -15,7 +15,7 @@ NOT_COUNTED = {"max_hours", "checkpoint_steps", "gate", "augment", "image_size",
 
 # Keys that came after runs were made: where they say nothing, such a run is the same.
 LATER = {"agc", "pool", "drop_block", "layer_scale", "zero_init_last", "init_from",
-         "minutes", "augment_on"}  # fmt: skip
+         "minutes", "augment_on", "sync_batchnorm"}  # fmt: skip
 
 
 def identity(recipe: Recipe, stage: str, data_fingerprint: str, parent_hash: str | None) -> dict:

@@ -13,7 +13,7 @@ import torch
 
 from starter.data.batches import TrainBatches
 from starter.recipe.schema import StageSection
-from starter.training import optim
+from starter.training import optim, processes
 from starter.training.build import StageJob, embed_options
 from starter.training.choices import chosen, once
 from starter.training.evaluate import evaluate
@@ -141,7 +141,10 @@ def _save_apart(job: StageJob, setup: Setup) -> None:
 
 
 def _now(device: torch.device) -> float:
-    """Seconds, once the device has done all it was given."""
+    """Seconds on process 0's clock, once the device has done all it was given.
+
+    One clock for all processes, which must take as many trial steps as each other.
+    """
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return time.perf_counter()
+    return processes.first_does(time.perf_counter)

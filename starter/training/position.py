@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 import torch
 
 from starter.losses import ClassHead
-from starter.training import checkpoint
+from starter.recipe import UserError
+from starter.training import checkpoint, processes
 from starter.training.build import StageJob
 from starter.training.progress import LossMeter, MetricsFile
 from starter.training.step import Setup
@@ -30,6 +31,7 @@ def resume(job: StageJob, setup: Setup) -> Position:
     """Puts everything back as it was at the last checkpoint; a new position where there is none."""
     metrics = MetricsFile(job.folder / "metrics.jsonl")
     last = checkpoint.find(job.folder, "last")
+    _require_same_disk(job, last)
     if last is None:
         metrics.cut(-1)
         return Position()
@@ -45,9 +47,15 @@ def resume(job: StageJob, setup: Setup) -> Position:
             "differ in the last digits; OMP_NUM_THREADS=%d makes it exact",
             torch.get_num_threads(), state["threads"], state["threads"],
         )  # fmt: skip
-    metrics.cut(last.step)
-    checkpoint.point_best(job.folder, state["best_step"] or last.step)
-    checkpoint.remove_unnamed(job.folder / "checkpoints")
+    if processes.count() != (begun := state.get("processes", 1)):
+        log.info(
+            "continued on %d processes after %d: another draw of what the network drops and mixes",
+            processes.count(), begun,
+        )  # fmt: skip
+    if processes.is_first():
+        metrics.cut(last.step)
+        checkpoint.point_best(job.folder, state["best_step"] or last.step)
+        checkpoint.remove_unnamed(job.folder / "checkpoints")
     log.info("%s: continued after update %d of %d", job.name, last.step, setup.steps)
     return Position(
         step=last.step,
@@ -59,9 +67,27 @@ def resume(job: StageJob, setup: Setup) -> Position:
     )
 
 
+def _require_same_disk(job: StageJob, last: checkpoint.Checkpoint | None) -> None:
+    step = last and last.step
+    if step != processes.first_does(lambda: step):
+        raise UserError(
+            f"{job.folder}: process {processes.number()} finds another checkpoint there than "
+            "process 0; runs= must name a disk that all machines share"
+        )
+
+
 def save(job: StageJob, setup: Setup, position: Position, metrics: dict) -> None:
-    """Writes a checkpoint of this position; `metrics` are those measured at it, or none."""
+    """Writes a checkpoint of this position; `metrics` are those measured at it, or none.
+
+    All processes call it and hold the same; process 0 writes, for any number to continue.
+    """
     position.meter.flush()
+    if processes.is_first():
+        _write(job, setup, position, metrics)
+    processes.barrier()
+
+
+def _write(job: StageJob, setup: Setup, position: Position, metrics: dict) -> None:
     evaluated = setup.evaluated
     terms = {
         name: {"cosine": isinstance(term, ClassHead) and term.cosine,
@@ -85,6 +111,7 @@ def save(job: StageJob, setup: Setup, position: Position, metrics: dict) -> None
         "optimizer": setup.optimizer.state_dict(),
         "scaler": setup.scaler.state_dict(),
         "threads": torch.get_num_threads(),
+        "processes": processes.count(),
         "best_step": position.best_step,
         "best_value": position.best_value,
         "seconds": position.seconds,

@@ -12,6 +12,7 @@ import torch
 
 from starter.losses import advice
 from starter.recipe import UserError
+from starter.training import processes
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ class MetricsFile:
 
     def cut(self, step: int) -> None:
         """Drops lines written after update `step`, and a line that a kill left unfinished."""
-        if not self.path.is_file():
+        if not self.path.is_file() or not processes.is_first():
             return
         kept = []
         for line in self.path.read_text(encoding="utf-8").splitlines():
@@ -42,7 +43,9 @@ class MetricsFile:
         part.replace(self.path)
 
     def write(self, row: dict) -> None:
-        """Appends one line."""
+        """Appends one line; process 0's are all there are."""
+        if not processes.is_first():
+            return
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         self._after_row()
@@ -76,6 +79,7 @@ class LossMeter:
             return
         names = list(self._waiting[0][2])
         values = torch.stack([row[2][name].float() for row in self._waiting for name in names])
+        values = processes.mean(values)  # of equal slices: that of the whole batch
         table = values.reshape(-1, len(names)).cpu().tolist()
         for (step, learning_rate, _), row in zip(self._waiting, table, strict=True):
             for name, value in zip(names, row, strict=True):
@@ -128,7 +132,7 @@ class Progress:
         self.stage, self.steps = stage, steps
         self._start, self._first, self._last_line = time.monotonic(), done, time.monotonic()
         self._bar = None
-        if sys.stderr.isatty() or "ipykernel" in sys.modules:
+        if processes.is_first() and (sys.stderr.isatty() or "ipykernel" in sys.modules):
             from tqdm.auto import tqdm
 
             self._bar = tqdm(total=steps, initial=done, desc=stage, unit="step", leave=False)

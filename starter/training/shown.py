@@ -21,6 +21,7 @@ import torch
 
 from starter.data import Catalog
 from starter.data.batches import Batch
+from starter.training import processes
 from starter.training.embed import EmbedOptions, embed, unit
 from starter.training.evaluate import Evaluation, nearest_means
 from starter.training.learner import Learner
@@ -244,6 +245,8 @@ def _thumbnails(image_MHWC: np.ndarray, side: int = SIDE) -> np.ndarray:
 
 
 def _save(folder: Path, file: str, /, **arrays: Any) -> None:
+    if not processes.is_first():
+        return
     place = folder / "shown"
     place.mkdir(exist_ok=True)
     np.savez_compressed(place / f"{file}.npz", **arrays)

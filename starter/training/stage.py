@@ -9,7 +9,7 @@ import numpy as np
 
 from starter.data import load_pack
 from starter.data.batches import Batch, TrainBatches
-from starter.training import checkpoint, speed
+from starter.training import checkpoint, processes, speed
 from starter.training.build import StageJob, build_batches, build_setup, embed_options
 from starter.training.evaluate import Evaluation, better, evaluate, monitored
 from starter.training.length import with_length
@@ -58,7 +58,8 @@ def run_stage(job: StageJob) -> Evaluation:
     assert best is not None
     setup.evaluated.load_state_dict(best.weights())
     found = _evaluate(job, setup, image_NHWC)
-    _save_predictions(job, found)
+    if processes.is_first():
+        _save_predictions(job, found)
     options = embed_options(job, setup.precision)
     keep_result(job.folder, setup.evaluated, job.catalog, image_NHWC, options, found)
     if "tensorboard" in job.recipe.track:
@@ -90,9 +91,9 @@ def _train(
                 losses = train_step(setup, batch.image_BHWC, batch.label_B, position.step)
                 position.meter.add(position.step, rate, losses)
                 if position.step == 0:
-                    watch.first({name: value.item() for name, value in losses.items()})
+                    watch.first({k: processes.mean(v).item() for k, v in losses.items()})
                 position.step += 1
-                position.images += len(batch.label_B)
+                position.images += len(batch.label_B) * processes.count()
                 if position.step % LOG_EVERY == 0 or position.step % per_epoch == 0:
                     shown = position.meter.end_interval()
                     progress.update(position.step, shown, rate)
@@ -147,7 +148,7 @@ class _Clock:
 
 def _pause(job: StageJob, setup: Setup, position: Position, clock: _Clock | None) -> None:
     """Checkpoints inside an epoch when it is time to, and stops when asked to."""
-    reason = job.stop()
+    reason = processes.agreed(job.stop())
     every = job.section.checkpoint_steps
     if clock is not None and (reason or (every and position.step % every == 0)):
         clock.stop()

@@ -14,6 +14,7 @@ from starter.data.augment import mix_batch
 from starter.losses import Mixed, Target
 from starter.recipe.schema import StageSection
 from starter.recipe.schema.data import MixSection
+from starter.training import processes
 from starter.training.learner import Learner
 from starter.training.optim import AveragedWeights, clip_adaptively, set_learning_rates
 from starter.training.precision import Precision
@@ -34,6 +35,7 @@ class Setup:
     section: StageSection
     seed: int
     steps: int  # updates in the whole stage
+    alone: bool = False  # whether nothing is exchanged with other processes: a trial
 
     @property
     def evaluated(self) -> Learner:
@@ -53,8 +55,9 @@ def stage_seed(seed: int, stage: str) -> int:
 def train_step(setup: Setup, image_BHWC: torch.Tensor, label_B: torch.Tensor, step: int) -> dict:
     """Update number `step` (0-based); returns each term's loss, detached, on the device.
 
-    Gradients of micro-batches add up to the mean over the whole batch. Randomness in the model
-    and in mixing is a function of (seed, step, micro-batch) alone, so a resumed run repeats it.
+    Gradients of micro-batches add up to the mean over the whole batch, whose slice for this process
+    is given. Randomness in the model and in mixing is a function of (seed, step, micro-batch,
+    process) alone, so a resumed run repeats it.
     """
     section, learner = setup.section, setup.learner
     assert section.micro_batch != "auto"  # a number by now
@@ -64,7 +67,7 @@ def train_step(setup: Setup, image_BHWC: torch.Tensor, label_B: torch.Tensor, st
     for i, (image_bHWC, label_b) in enumerate(
         zip(image_BHWC.split(micro), label_B.split(micro), strict=True)
     ):
-        generator = _seed_device(setup.seed, step, i)
+        generator = _seed_device(setup.seed, step, i, processes.number())
         image_bCHW = learner.embedder.prepare(image_bHWC.to(setup.device, non_blocking=True))
         image_bCHW, target = _mix(
             image_bCHW, label_b.to(setup.device, non_blocking=True), section.mix, generator
@@ -76,6 +79,8 @@ def train_step(setup: Setup, image_BHWC: torch.Tensor, label_B: torch.Tensor, st
         setup.scaler.scale(total * share).backward()
         for name, value in {**parts, "loss": total.detach()}.items():
             losses[name] = losses[name] + value * share if name in losses else value * share
+    if not setup.alone:
+        processes.average_gradients(learner.parameters())
     setup.scaler.unscale_(setup.optimizer)
     if section.clip_grad:
         torch.nn.utils.clip_grad_norm_(learner.parameters(), section.clip_grad)
@@ -84,6 +89,8 @@ def train_step(setup: Setup, image_BHWC: torch.Tensor, label_B: torch.Tensor, st
     setup.scaler.step(setup.optimizer)
     setup.scaler.update()
     setup.optimizer.zero_grad(set_to_none=True)
+    if not setup.alone:
+        processes.share_buffers(learner.embedder)
     if setup.average:
         setup.average.update(learner, step)
     return losses

@@ -12,11 +12,11 @@ from starter.recipe import UserError, load, to_yaml
 from starter.recipe.schema import Recipe
 from starter.workflow.folder import commit
 from starter.workflow.kit import code_files, own_network, refuse_secrets
+from starter.workflow.shares import refuse_uneven
 
 log = logging.getLogger(__name__)
 
 MARK = "kaggle_origin.json"  # in a run folder: the kernel that it came from
-PROCESSES = 1  # of a kernel with two GPUs; 2 once train.py runs under torchrun
 
 
 def push(
@@ -39,13 +39,15 @@ def push(
         kernel, dataset, url, version.
     """
     from starter import kaggle
-    from starter.kaggle.push import LONGEST_SESSION, Job
+    from starter.kaggle.push import GPUS, LONGEST_SESSION, Job
     from starter.kaggle.push import push as send
 
     resolved = load(recipe, changes)
     slug = competition or resolved.submission.competition
     demo = resolved.data.demo is not None
     _refuse_without_data(slug, attach, demo)
+    for name, section in resolved.stages.items():
+        refuse_uneven(name, section, GPUS)
     files = code_files() | own_network(resolved)
     files["recipe.yaml"] = to_yaml(resolved).encode()
     refuse_secrets(files)
@@ -60,7 +62,7 @@ def push(
         demo=demo,
         internet=internet,
         again=again,
-        processes=PROCESSES,
+        processes=GPUS,
         max_hours=min(resolved.train.max_hours or longest, longest),
     )
     return send(kaggle.Client(), files, job)

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from starter.recipe import UserError, differences, to_yaml
+from starter.door import joined
+from starter.recipe import UserError, to_yaml
 from starter.recipe.schema import Recipe
 from starter.workflow.folder import RunFolder, code_difference, environment
 from starter.workflow.redraw import Redraw, draw_report
+from starter.workflow.shares import refuse_uneven
+from starter.workflow.standing import descendants, discard, refuse_changed
 from starter.workflow.stop import Stopper
 from starter.workflow.trackers import Trackers, check_trackers
 
@@ -34,9 +37,16 @@ def train(recipe: Recipe, *, stage: str | None = None, fresh: str | None = None)
         The summary, also in runs/<name>/summary.json.
     Raises:
         UserError: bad data or recipe, or a stage that was trained with other settings.
+        SystemExit: in one of several processes, where another raises what went wrong.
         starter.training.Interrupted: a signal or `max_hours`; the same call continues.
     """
+    with joined():
+        return _train(recipe, stage, fresh)
+
+
+def _train(recipe: Recipe, stage: str | None, fresh: str | None) -> dict:
     from starter.data import load_catalog
+    from starter.training import processes
     from starter.training.precision import pick_device
     from starter.training.stage import Interrupted
 
@@ -48,32 +58,29 @@ def train(recipe: Recipe, *, stage: str | None = None, fresh: str | None = None)
     names = [stage] if stage else list(recipe.stages)
     discarded = [fresh, *descendants(recipe, fresh)] if fresh else []
     with Stopper() as stopper:
-        _draw_demo(recipe)
-        catalog = load_catalog(recipe.data)
+        with processes.local_first():  # downloads, where the recipe asks for it
+            _draw_demo(recipe)
+            catalog = load_catalog(recipe.data)
         _log_catalog(catalog)
         _preflight(folder, recipe, names, catalog)
-        _refuse_changed(folder, recipe, catalog, discarded)
-        _discard(folder, recipe, catalog, discarded)
+        refuse_changed(folder, recipe, catalog, discarded)
         device = pick_device()
-        _describe(folder, recipe, device)
+
+        def begin() -> None:
+            discard(folder, recipe, catalog, discarded)
+            _describe(folder, recipe, device)
+
+        processes.first_does(begin)
         try:
             for name in names:
                 _run(folder, recipe, name, catalog, device, stopper)
         except Interrupted as error:
-            draw_report(folder.path, live=True)
+            if processes.is_first():
+                draw_report(folder.path, live=True)
             if fresh:
                 raise Interrupted(f"{error}; leave out --fresh {fresh} from now on") from None
             raise
     return folder.read_summary()
-
-
-def descendants(recipe: Recipe, stage: str) -> list[str]:
-    """Stages that start from `stage`, directly or not, in order."""
-    found: list[str] = []
-    for name, section in recipe.stages.items():
-        if section.init == stage or section.init in found:
-            found.append(name)
-    return found
 
 
 def _draw_demo(recipe: Recipe) -> None:
@@ -101,11 +108,13 @@ def _preflight(folder: RunFolder, recipe: Recipe, names: list[str], catalog: "Ca
     from starter.data.on_device import choose
     from starter.data.samplers import epoch_order
     from starter.models import check_rules
+    from starter.training import processes
     from starter.training.build import build_learner
     from starter.training.initialise import load_embedder
 
     for name in names:
         section = recipe.stages[name]
+        refuse_uneven(name, section, processes.count())
         size = section.image_size or recipe.data.image_size
         steps = recipe.augment if section.augment is None else section.augment
         build_augment(steps, size, recipe.data.channels)
@@ -124,54 +133,17 @@ def _preflight(folder: RunFolder, recipe: Recipe, names: list[str], catalog: "Ca
             load_embedder(learner.embedder, parent)
 
 
-def _refuse_changed(
-    folder: RunFolder, recipe: Recipe, catalog: "Catalog", discarded: list[str]
-) -> None:
-    """Refuses a recipe that says otherwise of a stage that was begun, before anything is written.
-
-    The parents' weights are compared when a stage's turn comes: they may not be trained yet.
-    """
-    from starter.training.identity import identity, identity_hash
-
-    for name in recipe.stages:
-        record = folder.read_stage(name)
-        if record is None or name in discarded:
-            continue
-        own = identity(recipe, name, catalog.fingerprint(), record["identity"]["parent"])
-        if record["hash"] != identity_hash(own):
-            raise UserError(
-                f"{folder.stage(name)} was trained with other settings:\n  "
-                + "\n  ".join(differences(record["identity"], own))
-                + f"\nkeep it by choosing another name=..., or discard it with --fresh {name}"
-            )
-
-
-def _discard(folder: RunFolder, recipe: Recipe, catalog: "Catalog", stages: list[str]) -> None:
-    """Removes stages; the run's best becomes what the gates of the others leave."""
-    from starter.training.checkpoint import write_json
-    from starter.workflow.gate import best_without
-
-    there = [name for name in stages if folder.stage(name).exists()]
-    if not there:
-        return
-    # First, so that a kill in between leaves no best that is gone.
-    best = best_without(folder, recipe, there, catalog)
-    write_json(folder.path / "best.json", {"stage": best})
-    summary = folder.read_summary()
-    kept = {name: value for name, value in summary["stages"].items() if name not in there}
-    write_json(folder.path / "summary.json", summary | {"stages": kept, "best": best})
-    folder.discard(there)
-
-
 def _describe(folder: RunFolder, recipe: Recipe, device: "torch.device") -> None:
     import torch
 
+    from starter.training import processes
     from starter.training.checkpoint import write_json
 
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     folder.path.mkdir(parents=True, exist_ok=True)
     (folder.path / "recipe.yaml").write_text(to_yaml(recipe), encoding="utf-8")
-    write_json(folder.path / "environment.json", environment(name, torch.get_num_threads()))
+    found = environment(name, torch.get_num_threads()) | {"processes": processes.count()}
+    write_json(folder.path / "environment.json", found)
     difference = code_difference()
     if difference is not None:
         (folder.path / "code.diff").write_text(difference + "\n", encoding="utf-8")
@@ -183,6 +155,7 @@ def _run(
 ) -> None:  # fmt: skip
     """Runs one stage unless it is finished, then lets the gate decide."""
     from starter.data import load_pack
+    from starter.training import processes
     from starter.training.build import StageJob
     from starter.training.checkpoint import write_json
     from starter.training.identity import identity, identity_hash
@@ -199,19 +172,24 @@ def _run(
             f"{folder.stage(name)} was trained from other weights than {section.init} has now: "
             f"keep it by choosing another name=..., or discard it with --fresh {name}"
         )
-    trackers = Trackers(recipe, folder, name)
+    tracked = recipe if processes.is_first() else recipe.model_copy(update={"track": ()})
+    trackers = Trackers(tracked, folder, name)
     if record is not None and record["finished"]:
         log.info("%s: finished before, not run again", name)
         if trackers.missing:
             with trackers:
                 trackers.finish()
         return
-    reason = stopper.reason(section.max_hours)
+    reason = processes.agreed(stopper.reason(section.max_hours))
     if reason:
         raise Interrupted(f"{reason}: stopped before stage {name}")
-    folder.stage(name).mkdir(parents=True, exist_ok=True)
     record = {"hash": identity_hash(own), "identity": own, "finished": False}
-    write_json(folder.stage(name) / "stage.json", record)
+
+    def begin() -> None:
+        folder.stage(name).mkdir(parents=True, exist_ok=True)
+        write_json(folder.stage(name) / "stage.json", record)
+
+    processes.first_does(begin)
     job = StageJob(
         name=name,
         folder=folder.stage(name),
@@ -222,12 +200,13 @@ def _run(
         device=device,
         stop=lambda: stopper.reason(section.max_hours),
         after_row=trackers.follow,
-        after_epoch=Redraw(folder.path),
+        after_epoch=Redraw(folder.path) if processes.is_first() else lambda: None,
     )
-    load_pack(catalog, job.image_size, recipe.data.channels, job.cache)
+    with processes.local_first():
+        load_pack(catalog, job.image_size, recipe.data.channels, job.cache)
     with stopper.listening(), shortage_told(job), trackers:
         found = run_stage(job)
-    _finish(folder, recipe, name, catalog, found, record)
+    processes.first_does(lambda: _finish(folder, recipe, name, catalog, found, record))
     trackers.finish()
 
 

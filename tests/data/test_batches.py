@@ -70,6 +70,23 @@ def test_batches_hold_the_packed_images_and_their_labels(pack):
     assert set(seen) <= set(INDEX_M.tolist())
 
 
+@pytest.mark.parametrize("sampler", [ShuffleSampler(), PKSampler(kind="pk", images=4)])
+def test_the_slices_of_two_processes_are_the_whole_batch(pack, sampler):
+    augment = build_augment(STEPS, SIZE)
+    whole, first, second = (
+        collect(make(pack, augment=augment, sampler=sampler, part=part), 1, 2)
+        for part in ((0, 1), (0, 2), (1, 2))
+    )
+    for all_, a, b in zip(whole, first, second, strict=True):
+        assert all_ == tuple(x + y for x, y in zip(a, b, strict=True))
+        assert len(a[2]) == len(b[2]) == 4
+
+
+def test_a_set_that_processes_cannot_share_is_refused(pack):
+    with pytest.raises(UserError, match=r"3 processes .* set train.batch_size=6"):
+        make(pack, index_M=INDEX_M[:7], part=(0, 3))
+
+
 def test_augmented_images_depend_on_seed_epoch_and_position_only(pack):
     augment = build_augment(STEPS, SIZE)
     for number, batch in enumerate(make(pack, augment=augment).epoch(2)):

@@ -31,8 +31,9 @@ def machine(tmp_path):
     (mounted / "stub-comp" / "deep").mkdir(parents=True)
     (mounted / "stub-comp" / "deep" / "sample.csv").write_text("id,label\n")
 
-    def run(job: Job, *, code=0, unpacked=False, wrong=False, needs=None):
-        archive, kit = pack(KIT | {"code": str(code).encode()})
+    def run(job: Job, *, code=0, unpacked=False, wrong=False, needs=None, first=b""):
+        train = first + b"\n" + KIT["train.py"]
+        archive, kit = pack(KIT | {"code": str(code).encode(), "train.py": train})
         place = mounted / "mine-kit"
         place.mkdir(exist_ok=True)
         (place / "kit.zip").write_bytes(archive)
@@ -98,6 +99,14 @@ def test_the_kernel_continues_an_attached_output(machine):
     (before / "kept").write_text("1")
     done, state = machine(Job(name="mine", competition="stub-comp", again=True))
     assert state == "finished" and (machine.folder / "kept").read_text() == "1", done.stderr
+
+
+def test_an_early_stop_is_known_though_torchrun_answers_1(machine):
+    note = b"import os, pathlib; pathlib.Path(os.environ['STARTER_EXIT_CODE_FILE']).write_text('3')"
+    done, state = machine(JOB, code=1, first=note)
+    assert (done.returncode, state) == (0, "stopped early")
+    done, state = machine(JOB, code=1)  # killed before it could note anything
+    assert (done.returncode, state) == (1, "failed")
 
 
 def test_two_processes_go_through_torchrun(tmp_path, monkeypatch):

@@ -87,7 +87,9 @@ class TrainSection(Section):
             "a rate measured first"
         ),
     ] = None
-    batch_size: Annotated[int, Field(ge=2, description="images an update")] = 128
+    batch_size: Annotated[
+        int, Field(ge=2, description="images an update, over all processes")
+    ] = 128
     micro_batch: Annotated[
         Annotated[int, Field(ge=2)] | Literal["auto"] | None,
         Field(
@@ -141,6 +143,9 @@ class TrainSection(Section):
         bool, Field(description="recompute each stage in backward: less memory, one more forward")
     ] = False
     compile: Annotated[bool, Field(description="torch.compile the embedder")] = False
+    sync_batchnorm: Annotated[
+        bool, Field(description="BatchNorm counts the images of all processes (GPUs only)")
+    ] = False
     monitor: Annotated[Monitor, Field(description="what best means")] = "combined"
     evaluate_every: Annotated[Count, Field(description="epochs between evaluations")] = 1
     gate: Annotated[

@@ -1,0 +1,58 @@
+"""What stands in a run folder: kept as it is, refused where the recipe changed, or discarded."""
+
+from typing import TYPE_CHECKING
+
+from starter.recipe import UserError, differences
+from starter.recipe.schema import Recipe
+from starter.workflow.folder import RunFolder
+
+if TYPE_CHECKING:  # it imports torch
+    from starter.data import Catalog
+
+
+def descendants(recipe: Recipe, stage: str) -> list[str]:
+    """Stages that start from `stage`, directly or not, in order."""
+    found: list[str] = []
+    for name, section in recipe.stages.items():
+        if section.init == stage or section.init in found:
+            found.append(name)
+    return found
+
+
+def refuse_changed(
+    folder: RunFolder, recipe: Recipe, catalog: "Catalog", discarded: list[str]
+) -> None:
+    """Refuses a recipe that says otherwise of a stage that was begun, before anything is written.
+
+    The parents' weights are compared when a stage's turn comes: they may not be trained yet.
+    """
+    from starter.training.identity import identity, identity_hash
+
+    for name in recipe.stages:
+        record = folder.read_stage(name)
+        if record is None or name in discarded:
+            continue
+        own = identity(recipe, name, catalog.fingerprint(), record["identity"]["parent"])
+        if record["hash"] != identity_hash(own):
+            raise UserError(
+                f"{folder.stage(name)} was trained with other settings:\n  "
+                + "\n  ".join(differences(record["identity"], own))
+                + f"\nkeep it by choosing another name=..., or discard it with --fresh {name}"
+            )
+
+
+def discard(folder: RunFolder, recipe: Recipe, catalog: "Catalog", stages: list[str]) -> None:
+    """Removes stages; the run's best becomes what the gates of the others leave."""
+    from starter.training.checkpoint import write_json
+    from starter.workflow.gate import best_without
+
+    there = [name for name in stages if folder.stage(name).exists()]
+    if not there:
+        return
+    # First, so that a kill in between leaves no best that is gone.
+    best = best_without(folder, recipe, there, catalog)
+    write_json(folder.path / "best.json", {"stage": best})
+    summary = folder.read_summary()
+    kept = {name: value for name, value in summary["stages"].items() if name not in there}
+    write_json(folder.path / "summary.json", summary | {"stages": kept, "best": best})
+    folder.discard(there)
