@@ -3,8 +3,6 @@
 import hashlib
 import json
 
-from pydantic import BaseModel
-
 from starter import models
 from starter.recipe.names import split_own
 from starter.recipe.schema import Recipe
@@ -12,10 +10,6 @@ from starter.recipe.schema import Recipe
 # Keys that say when a stage stops or what is made of it, not what it computes.
 NOT_COUNTED = {"max_hours", "checkpoint_steps", "gate", "augment", "image_size",
                "grad_checkpointing"}  # fmt: skip
-
-# Keys that came after runs were made: where they say nothing, such a run is the same.
-LATER = {"agc", "pool", "drop_block", "layer_scale", "zero_init_last", "init_from",
-         "minutes", "augment_on", "sync_batchnorm"}  # fmt: skip
 
 
 def identity(recipe: Recipe, stage: str, data_fingerprint: str, parent_hash: str | None) -> dict:
@@ -26,7 +20,7 @@ def identity(recipe: Recipe, stage: str, data_fingerprint: str, parent_hash: str
     """
     section = recipe.stages[stage]
     data = recipe.data
-    own = _counted(section, NOT_COUNTED)
+    own = section.model_dump(mode="json", exclude=NOT_COUNTED)
     if section.init not in recipe.stages:
         own["init"] = None  # another run's stage, or none: its weights count, not where it lies
     return {
@@ -34,7 +28,7 @@ def identity(recipe: Recipe, stage: str, data_fingerprint: str, parent_hash: str
         "stage": own,
         "name": stage,
         "seed": recipe.seed,
-        "model": _counted(recipe.model, {"init_from"}) | _own_name(recipe),
+        "model": recipe.model.model_dump(mode="json", exclude={"init_from"}) | _own_name(recipe),
         "augment": [
             step.model_dump(mode="json")
             for step in (recipe.augment if section.augment is None else section.augment)
@@ -44,12 +38,6 @@ def identity(recipe: Recipe, stage: str, data_fingerprint: str, parent_hash: str
                  "stem_size": data.image_size, "fingerprint": data_fingerprint},
         "parent": parent_hash,
     }  # fmt: skip
-
-
-def _counted(section: BaseModel, left_out: set[str]) -> dict:
-    values = section.model_dump(mode="json", exclude=left_out)
-    fields = type(section).model_fields
-    return {k: v for k, v in values.items() if k not in LATER or v != fields[k].default}
 
 
 def _own_name(recipe: Recipe) -> dict:

@@ -51,14 +51,15 @@ def _test(folder: RunFolder, recipe: Recipe, name: str) -> "RangeTest":
     from starter.training.precision import pick_device
     from starter.training.range_test import range_test
     from starter.training.trial import endless
-    from starter.workflow.train import _draw_demo, _parent
+    from starter.workflow.standing import parent_of
+    from starter.workflow.train import draw_demo
 
-    _draw_demo(recipe)
+    draw_demo(recipe)
     catalog = load_catalog(recipe.data)
     with tempfile.TemporaryDirectory() as apart:
         job = StageJob(
             name=name, folder=Path(apart), recipe=recipe, catalog=catalog,
-            cache=Path(recipe.data.cache), parent=_parent(folder, recipe, name),
+            cache=Path(recipe.data.cache), parent=parent_of(folder, recipe, name),
             device=pick_device(),
         )  # fmt: skip
         image_NHWC = load_pack(catalog, job.image_size, recipe.data.channels, job.cache)

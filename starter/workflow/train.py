@@ -12,7 +12,13 @@ from starter.recipe.schema import Recipe
 from starter.workflow.folder import RunFolder, code_difference, environment
 from starter.workflow.redraw import Redraw, draw_report
 from starter.workflow.shares import refuse_uneven
-from starter.workflow.standing import descendants, discard, refuse_changed
+from starter.workflow.standing import (
+    descendants,
+    discard,
+    parent_of,
+    refuse_changed,
+    stage_record,
+)
 from starter.workflow.stop import Stopper
 from starter.workflow.trackers import Trackers, check_trackers
 
@@ -20,7 +26,6 @@ if TYPE_CHECKING:  # these import torch
     import torch
 
     from starter.data import Catalog
-    from starter.training.checkpoint import Checkpoint
     from starter.training.evaluate import Evaluation
 
 log = logging.getLogger(__name__)
@@ -59,7 +64,7 @@ def _train(recipe: Recipe, stage: str | None, fresh: str | None) -> dict:
     discarded = [fresh, *descendants(recipe, fresh)] if fresh else []
     with Stopper() as stopper:
         with processes.local_first():  # downloads, where the recipe asks for it
-            _draw_demo(recipe)
+            draw_demo(recipe)
             catalog = load_catalog(recipe.data)
         _log_catalog(catalog)
         _preflight(folder, recipe, names, catalog)
@@ -83,7 +88,7 @@ def _train(recipe: Recipe, stage: str | None, fresh: str | None) -> dict:
     return folder.read_summary()
 
 
-def _draw_demo(recipe: Recipe) -> None:
+def draw_demo(recipe: Recipe) -> None:
     if recipe.data.demo is not None:
         from starter.data.demo import ensure_demo
 
@@ -128,7 +133,7 @@ def _preflight(folder: RunFolder, recipe: Recipe, names: list[str], catalog: "Ca
         terms = list(learner.objective.terms.values())
         log.info("%s: %s", name, check_rules(learner.embedder, terms, recipe.rules))
         if section.init is not None and section.init not in recipe.stages:
-            parent = _parent(folder, recipe, name)
+            parent = parent_of(folder, recipe, name)
             assert parent is not None
             load_embedder(learner.embedder, parent)
 
@@ -158,23 +163,15 @@ def _run(
     from starter.training import processes
     from starter.training.build import StageJob
     from starter.training.checkpoint import write_json
-    from starter.training.identity import identity, identity_hash
     from starter.training.memory import shortage_told
     from starter.training.stage import Interrupted, run_stage
 
     section = recipe.stages[name]
-    parent = _parent(folder, recipe, name)
-    parent_hash = None if parent is None else parent.weights_hash
-    own = identity(recipe, name, catalog.fingerprint(), parent_hash)
-    record = folder.read_stage(name)
-    if record is not None and record["hash"] != identity_hash(own):
-        raise UserError(
-            f"{folder.stage(name)} was trained from other weights than {section.init} has now: "
-            f"keep it by choosing another name=..., or discard it with --fresh {name}"
-        )
+    parent = parent_of(folder, recipe, name)
+    record = stage_record(folder, recipe, name, catalog, parent)
     tracked = recipe if processes.is_first() else recipe.model_copy(update={"track": ()})
     trackers = Trackers(tracked, folder, name)
-    if record is not None and record["finished"]:
+    if record["finished"]:
         log.info("%s: finished before, not run again", name)
         if trackers.missing:
             with trackers:
@@ -183,7 +180,6 @@ def _run(
     reason = processes.agreed(stopper.reason(section.max_hours))
     if reason:
         raise Interrupted(f"{reason}: stopped before stage {name}")
-    record = {"hash": identity_hash(own), "identity": own, "finished": False}
 
     def begin() -> None:
         folder.stage(name).mkdir(parents=True, exist_ok=True)
@@ -208,29 +204,6 @@ def _run(
         found = run_stage(job)
     processes.first_does(lambda: _finish(folder, recipe, name, catalog, found, record))
     trackers.finish()
-
-
-def _parent(folder: RunFolder, recipe: Recipe, name: str) -> "Checkpoint | None":
-    """The checkpoint a stage starts from: an earlier stage's best, or another run's, or None."""
-    from starter.training import checkpoint
-
-    init = recipe.stages[name].init
-    if init is None:
-        return None
-    if init in recipe.stages:
-        record = folder.read_stage(init)
-        if record is None or not record["finished"]:
-            raise UserError(
-                f"stage {name} starts from {init}, which is not finished in {folder.path}; "
-                f"run it first: --stage {init}"
-            )
-        place = folder.stage(init)
-    else:
-        place = Path(init).expanduser()
-    found = checkpoint.find(place, "best")
-    if found is None:
-        raise UserError(f"stages.{name}.init: {place} holds no checkpoint of a stage")
-    return found
 
 
 def _finish(

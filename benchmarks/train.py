@@ -1,0 +1,226 @@
+"""Images a second of a recipe's training step: end to end, bare, timm's loop, a course-style one.
+
+    python -m benchmarks.train                                  # faces64's first stage
+    python -m benchmarks.train configs/hw2p2.yaml train.batch_size=16 --steps 4
+
+The bare step is the same update on one batch of random images that lies on the device already:
+the ceiling. End to end is what train.py does: batches gathered, augmented and fetched ahead, losses
+read every 20 updates. All have the recipe's network, batch and image size, and augmentations like
+its own; the images are the built-in competition's. `--steps` updates of each, in turns.
+"""
+
+import argparse
+import contextlib
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.loader import course_transform
+from benchmarks.timing import add_arguments, interleaved, machine, show
+from starter.data import Catalog, load_catalog, load_pack
+from starter.data.demo import ensure_demo
+from starter.recipe import Recipe, load
+from starter.recipe.schema.data import DemoSection
+from starter.training.build import StageJob, build_batches, build_setup
+from starter.training.precision import pick_device
+from starter.training.progress import LOG_EVERY, LossMeter
+from starter.training.step import Setup, train_step
+
+BARE = "bare step on resident tensors"
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.train", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("recipe", nargs="?", default="configs/faces64.yaml")
+    parser.add_argument("changes", nargs="*", metavar="key=value", help="over the recipe")
+    parser.add_argument("--stage", help="of the recipe (default: the first)")
+    parser.add_argument("--steps", type=int, default=20, help="updates a stretch (default 20)")
+    parser.add_argument("--workers", type=int, default=2, help="processes of the others' loaders")
+    add_arguments(parser, rounds=3)
+    return parser.parse_intermixed_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        bench = Bench(options, Path(folder), stack)
+        work = {"train.py, end to end": bench.kit(), BARE: bench.bare(),
+                "timm's loop": bench.timm(), "course style": bench.course()}  # fmt: skip
+        rates = interleaved(work, options.rounds, dict.fromkeys(work, BARE))
+    facts = machine() | {"recipe": options.recipe, "stage": bench.job.name, "batch": bench.batch,
+                         "size": bench.job.image_size, "steps": options.steps,
+                         "precision": bench.setup.precision.name}  # fmt: skip
+    print(show("Training", "images/s", rates, facts, options.json))
+    return 0
+
+
+class Bench:
+    """One recipe's stage, built as train.py builds it, and the other ways to train it."""
+
+    def __init__(self, options: argparse.Namespace, folder: Path, stack: contextlib.ExitStack):
+        self.options, self.folder = options, folder
+        self.recipe = _on_the_built_in(load(options.recipe, options.changes), folder)
+        self.catalog: Catalog = load_catalog(self.recipe.data)
+        self.job = self._job(options.stage or next(iter(self.recipe.stages)))
+        data = self.recipe.data
+        image_NHWC = load_pack(self.catalog, self.job.image_size, data.channels, self.job.cache)
+        self.batches = build_batches(self.job, image_NHWC)
+        stack.callback(self.batches.close)
+        self.setup: Setup = build_setup(self.job, image_NHWC, self.batches)
+        self.setup.learner.set_training(backbone_frozen=False, batchnorm_frozen=False)
+        self.batch = self.job.section.batch_size
+        self.device = self.job.device
+
+    def _job(self, stage: str) -> StageJob:
+        recipe = self.recipe
+        section = recipe.stages[stage].model_copy(update={"init": None})
+        recipe = recipe.model_copy(update={"stages": {stage: section}})
+        place = self.folder / "run"
+        place.mkdir()
+        return StageJob(stage, place, recipe, self.catalog, self.folder / "cache", None,
+                        pick_device())  # fmt: skip
+
+    def kit(self) -> Callable[[], int]:
+        """What stage.py's loop does, evaluation and checkpoints apart."""
+        meter, endless = LossMeter(), self._endless()
+        step = 0
+
+        def work() -> int:
+            nonlocal step
+            images = 0
+            for _ in range(self.options.steps):
+                batch = next(endless)
+                losses = train_step(self.setup, batch.image_BHWC, batch.label_B, step)
+                meter.add(step, 0.0, losses)
+                step += 1
+                images += len(batch.label_B)
+                if step % LOG_EVERY == 0:
+                    meter.end_interval()
+            self._wait()
+            return images
+
+        return work
+
+    def _endless(self) -> Iterator[Any]:
+        epoch = 0
+        while True:
+            yield from self.batches.epoch(epoch)
+            epoch += 1
+
+    def bare(self) -> Callable[[], int]:
+        """The same update, with nothing to prepare."""
+        size, channels = self.job.image_size, self.recipe.data.channels
+        shape = (self.batch, size, size, channels)
+        image_BHWC = torch.randint(256, shape, dtype=torch.uint8, device=self.device)
+        label_B = torch.randint(len(self.catalog.classes), (self.batch,), device=self.device)
+
+        def work() -> int:
+            for step in range(self.options.steps):
+                train_step(self.setup, image_BHWC, label_B, step)
+            self._wait()
+            return self.options.steps * self.batch
+
+        return work
+
+    def timm(self) -> Callable[[], int]:
+        """timm's training script in short: its loader, autocast, the loss read every update."""
+        from timm.data import create_loader
+        from torchvision.datasets import ImageFolder
+
+        size, cuda = self.job.image_size, self.device.type == "cuda"
+        loader = create_loader(
+            ImageFolder(self._files()), (3, size, size), self.batch, is_training=True,
+            num_workers=self.options.workers, mean=(0.5,) * 3, std=(0.5,) * 3, scale=(0.9, 1.0),
+            ratio=(1.0, 1.0), hflip=0.5, color_jitter=0.2, color_jitter_prob=0.5, re_prob=0.25,
+            interpolation="bilinear", use_prefetcher=cuda, device=self.device, pin_memory=cuda,
+        )  # fmt: skip
+        return self._loop(loader, channels_last=True, autocast=self.setup.precision.autocast)
+
+    def course(self) -> Callable[[], int]:
+        """PIL images, torchvision's first transforms, float32, the loss read every update."""
+        from torch.utils.data import DataLoader
+        from torchvision.datasets import ImageFolder
+
+        transform = course_transform(self.job.image_size, augmented=True)
+        loader = DataLoader(
+            ImageFolder(self._files(), transform), self.batch, shuffle=True, drop_last=True,
+            num_workers=self.options.workers, persistent_workers=True,
+            pin_memory=self.device.type == "cuda",
+        )  # fmt: skip
+        return self._loop(loader, channels_last=False, autocast=contextlib.nullcontext)
+
+    def _loop(self, loader, *, channels_last: bool, autocast: Callable) -> Callable[[], int]:
+        """The network of the recipe under a plain linear classifier, trained the plain way."""
+        from torch import nn
+
+        from starter import models
+
+        model, data = self.recipe.model, self.recipe.data
+        options = model.model_dump(exclude={"backbone", "embedding"})
+        embedder = models.build(
+            model.backbone, in_channels=data.channels, image_size=self.job.image_size,
+            embedding=model.embedding, **options,
+        )  # fmt: skip
+        network = nn.Sequential(embedder, nn.Linear(model.embedding, len(self.catalog.classes)))
+        if not channels_last:
+            embedder.set_memory_format(torch.contiguous_format)
+        network.to(self.device).train()
+        optimizer = torch.optim.SGD(network.parameters(), 0.01, 0.9, weight_decay=5e-4)
+        criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        batches = _forever(loader)
+
+        def work() -> int:
+            images, total = 0, 0.0
+            for _ in range(self.options.steps):
+                image_BCHW, label_B = next(batches)
+                image_BCHW = image_BCHW.to(self.device, memory_format=layout)
+                optimizer.zero_grad()
+                with autocast():
+                    logits_BK = network(image_BCHW)
+                loss = criterion(logits_BK.float(), label_B.to(self.device))
+                loss.backward()
+                optimizer.step()
+                total += loss.item()
+                images += len(label_B)
+            assert total == total, "the loss is not a number"
+            return images
+
+        return work
+
+    def _files(self) -> Path:
+        """The competition's training images, a folder a class."""
+        return next(Path(self.recipe.data.root).rglob("train"))
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
+
+def _forever(loader) -> Iterator[Any]:
+    while True:
+        yield from loader
+
+
+def _on_the_built_in(recipe: Recipe, folder: Path) -> Recipe:
+    """The recipe on a competition drawn at its image size, with enough images for its batch."""
+    size = max(recipe.data.image_size, *(s.image_size or 0 for s in recipe.stages.values()))
+    demo = DemoSection(identities=32, verify_identities=4, images_per_identity=40, image_size=size,
+                       pairs=20)  # fmt: skip
+    root = folder / "competition"
+    ensure_demo(demo, root)
+    data = recipe.data.model_copy(
+        update={"layout": "hw2p2", "root": root.as_posix(), "demo": demo, "pairs": None}
+    )
+    return recipe.model_copy(update={"data": data})
+
+
+if __name__ == "__main__":
+    sys.exit(main())
