@@ -88,14 +88,17 @@ def shortcut(
     if stride == 1 and channels_in == channels_out:
         return None
     if averaged:
-        pool = nn.AvgPool2d(2, stride, ceil_mode=True, count_include_pad=False)
-        first = [nn.Identity() if stride == 1 else pool]
-        stride = 1
-    else:
-        first = []
-    return nn.Sequential(
-        *first, conv(channels_in, channels_out, 1, stride), nn.BatchNorm2d(channels_out)
-    )
+        return nn.Sequential(
+            averages(stride), conv(channels_in, channels_out, 1), nn.BatchNorm2d(channels_out)
+        )
+    return nn.Sequential(conv(channels_in, channels_out, 1, stride), nn.BatchNorm2d(channels_out))
+
+
+def averages(stride: int) -> nn.Module:
+    """A 2x2 average of that stride, of fewer pixels at the edge; nothing where it is 1."""
+    if stride == 1:
+        return nn.Identity()
+    return nn.AvgPool2d(2, stride, ceil_mode=True, count_include_pad=False)
 
 
 class Block(nn.Module):
@@ -159,8 +162,8 @@ class Bottleneck(Block):
         inner, channels_out = width * base_width // 64 * groups, width * self.expansion
         self.conv1 = conv(channels_in, inner, 1)
         self.bn1 = nn.BatchNorm2d(inner)
-        self.conv2 = conv(inner, inner, 3, stride, groups)
-        self.bn2 = nn.BatchNorm2d(inner)
+        self.conv2: nn.Module = conv(inner, inner, 3, stride, groups)
+        self.bn2: nn.Module = nn.BatchNorm2d(inner)
         self.conv3 = conv(inner, channels_out, 1)
         self.bn3 = nn.BatchNorm2d(channels_out)
         squeezed = divisible(channels_out / 16, limit=0)
@@ -175,10 +178,13 @@ class Bottleneck(Block):
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
-        x = self.act(self.bn1(self.conv1(x)))
-        x = self.act(self.bn2(self.conv2(x)))
+        x = self.spatial(self.act(self.bn1(self.conv1(x))))
         x = self.se(self.bn3(self.conv3(x)))
         return self.act(self.end(x) + shortcut)
+
+    def spatial(self, x: Tensor) -> Tensor:
+        """What is between the two 1x1: the only part that looks at more than one place."""
+        return self.act(self.bn2(self.conv2(x)))
 
 
 def zero_last_scales(network: nn.Module) -> None:

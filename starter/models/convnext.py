@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from starter.models.blocks import Backbone
 from starter.models.necks import Flatten
-from starter.models.regularise import BranchEnds, Regularise
+from starter.models.regularise import AS_PUBLISHED, BranchEnds, Regularise
 from starter.models.stems import stem_conv, stem_pool
 from starter.recipe import UserError
 
@@ -105,13 +105,9 @@ class ConvNeXt(Backbone):
     SMALLEST = 1.99  # its 2x2/2 convolutions drop an odd row
 
     def __init__(
-        self,
-        setting: Setting,
-        *,
-        in_channels: int,
-        stem: str,
-        regularise: Regularise = Regularise(),  # noqa: B008 - frozen
-    ):
+        self, setting: Setting, *, in_channels: int, stem: str,
+        regularise: Regularise = AS_PUBLISHED,
+    ):  # fmt: skip
         super().__init__(stem)
         if regularise.zero_init_last:
             raise UserError("model.zero_init_last: ConvNeXt has layer_scale instead; leave it out")

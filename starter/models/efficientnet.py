@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from starter.models.blocks import divisible
 from starter.models.mobilenet import Inverted
-from starter.models.regularise import Regularise
+from starter.models.regularise import AS_PUBLISHED, Regularise
 
 # (blocks, kernel, stride of the first, channels) a stage of B0
 STAGES = ((1, 3, 1, 16), (2, 3, 2, 24), (2, 5, 2, 40), (3, 3, 2, 80), (3, 5, 1, 112),
@@ -45,13 +45,9 @@ class EfficientNet(Inverted):
     """image_BCHW -> feature_BF. State-dict keys are timm's."""
 
     def __init__(
-        self,
-        setting: tuple[float, float],
-        *,
-        in_channels: int,
-        stem: str,
-        regularise: Regularise = Regularise(),  # noqa: B008 - frozen
-    ):
+        self, setting: tuple[float, float], *, in_channels: int, stem: str,
+        regularise: Regularise = AS_PUBLISHED,
+    ):  # fmt: skip
         wider, deeper = setting
         super().__init__(
             tuple((math.ceil(n * deeper), k, s, divisible(wider * w)) for n, k, s, w in STAGES),

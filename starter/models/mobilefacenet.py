@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from starter.models.blocks import Backbone, conv, init_fan_out, zero_last_scales
-from starter.models.regularise import BranchEnds, Regularise
+from starter.models.regularise import AS_PUBLISHED, BranchEnds, Regularise
 from starter.models.stems import stem_conv, stem_pool
 
 
@@ -65,13 +65,9 @@ class MobileFaceNet(Backbone):
     POOL = "depthwise"
 
     def __init__(
-        self,
-        setting: Setting,
-        *,
-        in_channels: int,
-        stem: str,
-        regularise: Regularise = Regularise(),  # noqa: B008 - frozen
-    ):
+        self, setting: Setting, *, in_channels: int, stem: str,
+        regularise: Regularise = AS_PUBLISHED,
+    ):  # fmt: skip
         super().__init__(stem)
         width = 64
         self.conv_stem = stem_conv(in_channels, width, stem)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from starter.models.blocks import Backbone, conv, divisible, init_fan_out, zero_last_scales
-from starter.models.regularise import BranchEnds, Regularise
+from starter.models.regularise import AS_PUBLISHED, BranchEnds, Regularise
 from starter.models.stems import stem_conv, stem_pool
 
 Activation = Callable[[], nn.Module]
@@ -142,13 +142,9 @@ class MobileNetV2(Inverted):
     """image_BCHW -> feature_BF. State-dict keys are timm's."""
 
     def __init__(
-        self,
-        setting: float,
-        *,
-        in_channels: int,
-        stem: str,
-        regularise: Regularise = Regularise(),  # noqa: B008 - frozen
-    ):
+        self, setting: float, *, in_channels: int, stem: str,
+        regularise: Regularise = AS_PUBLISHED,
+    ):  # fmt: skip
         super().__init__(
             tuple((n, k, s, divisible(setting * width)) for n, k, s, width in STAGES),
             in_channels=in_channels,

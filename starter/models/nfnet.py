@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from starter.models.blocks import Backbone, SqueezeExcite, divisible
-from starter.models.regularise import BranchEnds, Regularise
+from starter.models.blocks import Backbone, SqueezeExcite, averages, divisible
+from starter.models.regularise import AS_PUBLISHED, BranchEnds, Regularise
 from starter.models.stems import STEMS, stem_pool
 
 ALPHA = 0.2  # on every branch: the variance grows by its square a block
@@ -100,9 +100,8 @@ class NormFreeBlock(nn.Module):
         self.spread = spread
         self.downsample = None
         if stride > 1 or channels_in != width:
-            pool = nn.AvgPool2d(2, stride, ceil_mode=True, count_include_pad=False)
             self.downsample = nn.Sequential()
-            self.downsample.add_module("pool", pool if stride > 1 else nn.Identity())
+            self.downsample.add_module("pool", averages(stride))
             self.downsample.add_module("conv", conv(channels_in, width, 1))
         self.act = act()
         self.conv1 = conv(channels_in, inner, 1)
@@ -136,13 +135,9 @@ class NFNet(Backbone):
     REDUCTION = 8
 
     def __init__(
-        self,
-        setting: Setting,
-        *,
-        in_channels: int,
-        stem: str,
-        regularise: Regularise = Regularise(),  # noqa: B008 - frozen
-    ):
+        self, setting: Setting, *, in_channels: int, stem: str,
+        regularise: Regularise = AS_PUBLISHED,
+    ):  # fmt: skip
         super().__init__(stem)
         act, gamma = ACTIVATIONS[setting.act]
         self.stem, width = _stem(setting, in_channels, stem)

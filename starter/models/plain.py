@@ -9,7 +9,7 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from starter.models.blocks import Backbone, conv
-from starter.models.regularise import Regularise
+from starter.models.regularise import AS_PUBLISHED, Regularise
 from starter.models.stems import stem_conv, stem_pool
 from starter.recipe import UserError
 
@@ -59,15 +59,11 @@ class Plain(Backbone):
     """image_BCHW -> feature_BF."""
 
     def __init__(
-        self,
-        setting: Setting,
-        *,
-        in_channels: int,
-        stem: str,
-        regularise: Regularise = Regularise(),  # noqa: B008 - frozen
-    ):
+        self, setting: Setting, *, in_channels: int, stem: str,
+        regularise: Regularise = AS_PUBLISHED,
+    ):  # fmt: skip
         super().__init__(stem)
-        if regularise != Regularise():
+        if regularise != AS_PUBLISHED:
             raise UserError(
                 "model: a network without residual branches has no drop_path, drop_block, "
                 "layer_scale or zero_init_last; leave them out"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from starter.models.blocks import Backbone, SqueezeExcite, conv, init_fan_out, zero_last_scales
-from starter.models.regularise import BranchEnds, Regularise
+from starter.models.regularise import AS_PUBLISHED, BranchEnds, Regularise
 from starter.models.stems import stem_conv, stem_pool
 
 STEM_WIDTH = 32
@@ -101,13 +101,9 @@ class RegNet(Backbone):
     """image_BCHW -> feature_BF. State-dict keys are timm's."""
 
     def __init__(
-        self,
-        setting: Setting,
-        *,
-        in_channels: int,
-        stem: str,
-        regularise: Regularise = Regularise(),  # noqa: B008 - frozen
-    ):
+        self, setting: Setting, *, in_channels: int, stem: str,
+        regularise: Regularise = AS_PUBLISHED,
+    ):  # fmt: skip
         super().__init__(stem)
         self.stem = ConvNorm(in_channels, STEM_WIDTH, 3)
         self.stem.conv = stem_conv(in_channels, STEM_WIDTH, stem)

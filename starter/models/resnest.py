@@ -5,7 +5,7 @@ Shapes: B batch, R radix, C H W feature map.
 
 from torch import Tensor, nn
 
-from starter.models.blocks import Block, conv, divisible, shortcut
+from starter.models.blocks import Bottleneck, conv, divisible
 from starter.models.resnet import ResNet, Setting
 
 RADIX = 2
@@ -33,33 +33,16 @@ class SplitAttn(nn.Module):
         return (x_BRCHW * weight_BRC11.to(x_BRCHW.dtype)).sum(1)
 
 
-class SplitBottleneck(Block):
-    """1x1, split 3x3, 3x3/2 average where it strides, 1x1: as Bottleneck otherwise."""
-
-    expansion = 4
+class SplitBottleneck(Bottleneck):
+    """Bottleneck with a split 3x3, which a 3x3/2 average follows where the block strides."""
 
     def __init__(self, channels_in: int, width: int, stride: int, end: nn.Module, **unused):
-        super().__init__()
-        channels_out = width * self.expansion
-        self.conv1 = conv(channels_in, width, 1)
-        self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = SplitAttn(width)
+        super().__init__(channels_in, width, stride, end, averaged=True)
+        self.conv2, self.bn2 = SplitAttn(width), nn.Identity()  # it has its own norm
         self.average = nn.AvgPool2d(3, stride, padding=1) if stride > 1 else nn.Identity()
-        self.conv3 = conv(width, channels_out, 1)
-        self.bn3 = nn.BatchNorm2d(channels_out)
-        self.downsample = shortcut(channels_in, channels_out, stride, averaged=True)
-        self.end = end
-        self.act = nn.ReLU(inplace=True)
 
-    @property
-    def last_scale(self) -> nn.Parameter:
-        return self.bn3.weight
-
-    def forward(self, x: Tensor) -> Tensor:
-        shortcut = x if self.downsample is None else self.downsample(x)
-        x = self.average(self.conv2(self.act(self.bn1(self.conv1(x)))))
-        x = self.bn3(self.conv3(x))
-        return self.act(self.end(x) + shortcut)
+    def spatial(self, x: Tensor) -> Tensor:
+        return self.average(self.conv2(x))
 
 
 SETTINGS = {

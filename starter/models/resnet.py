@@ -10,7 +10,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from starter.models.blocks import Backbone, BasicBlock, Block, Bottleneck, conv, zero_last_scales
-from starter.models.regularise import BranchEnds, Regularise
+from starter.models.regularise import AS_PUBLISHED, BranchEnds, Regularise
 from starter.models.stems import STEMS, stem_conv, stem_pool
 
 
@@ -65,13 +65,9 @@ class ResNet(Backbone):
     REDUCTION = 8
 
     def __init__(
-        self,
-        setting: Setting,
-        *,
-        in_channels: int,
-        stem: str,
-        regularise: Regularise = Regularise(),  # noqa: B008 - frozen
-    ):
+        self, setting: Setting, *, in_channels: int, stem: str,
+        regularise: Regularise = AS_PUBLISHED,
+    ):  # fmt: skip
         super().__init__(stem)
         width = setting.stem_width or setting.widths[0]
         if setting.deep:
