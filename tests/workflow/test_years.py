@@ -182,7 +182,7 @@ def test_the_result_tells_folds_and_retrieval(tmp_path):
     result = workflow.verify(tmp_path / "runs" / "year")
     assert result["folds"]["folds"] == 10 and 0 <= result["folds"]["accuracy"] <= 1
     assert result["retrieval"]["queries"] == 24 and 0 < result["retrieval"]["map_at_r"] <= 1
-    from verify import measured
+    from starter.workflow.measured import measured
 
     lines = measured(result)
     assert lines[0].startswith("folds") and "recall@1 " in lines[1] and len(lines) == 2
