@@ -4,6 +4,7 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -202,6 +203,19 @@ def test_a_pair_is_scored_as_the_threshold_was_fitted(trained, demo_root, tmp_pa
     flipped = verify_pair(run, *pair)["score"]
     assert flipped != plain
     assert verify_pair(run, *pair, overrides=["verify.tta=[hflip]"])["score"] == flipped
+
+
+def test_transductive_scores_are_off_warned_of_and_others(trained, command, tmp_path):
+    run = break_run(trained, tmp_path)
+    plain = command("verify.py", str(run))
+    assert "verify.transductive" not in plain.stderr
+    before = np.load(run / "verify" / "val_scores.npy")
+    done = command("verify.py", str(run), "verify.transductive.query_expansion=2", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "depends on the other images" in done.stderr and "rules" in done.stderr
+    assert json.loads(done.stdout)["transductive"] is True
+    after = np.load(run / "verify" / "val_scores.npy")
+    assert after.shape == before.shape and not np.allclose(before, after)
 
 
 def test_a_damaged_checkpoint_is_named(trained, command, tmp_path):
