@@ -83,7 +83,7 @@ def distorted_accuracy(study: Study, run: Run, stage: str) -> float:
     known = _read(path)
     if known is not None and known["distorted"] == steps:
         return known["accuracy"]
-    from starter.data import load_catalog, load_pack
+    from starter.data import load_catalog
     from starter.data.augment import build_augment
     from starter.training import checkpoint
     from starter.training.embed import EmbedOptions, embed
@@ -97,9 +97,7 @@ def distorted_accuracy(study: Study, run: Run, stage: str) -> float:
     assert last is not None
     trained.learner.load_state_dict(last.weights())
     contract = trained.learner.embedder.preprocessing
-    image_NHWC = load_pack(
-        catalog, contract.image_size, contract.channels, Path(run.recipe.data.cache)
-    )
+    image_NHWC = trained.pack
     dev_M = catalog.index("dev")
     alter = build_augment(study.distorted, contract.image_size, contract.channels)
     assert alter is not None
