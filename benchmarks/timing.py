@@ -83,7 +83,7 @@ def show(title: str, unit: str, rates: Sequence[Rate], facts: dict, as_json: boo
     lines = [f"{title} ({', '.join(f'{k} {v}' for k, v in facts.items())})", "",
              f"| | {unit}, median (min to max) | ratio | to |", "|---|---|---|---|"]  # fmt: skip
     for rate in rates:
-        ratio = "" if rate.ratio is None else f"{rate.ratio:.1f}"
+        ratio = "" if rate.ratio is None else f"{rate.ratio:.{1 if rate.ratio >= 10 else 2}f}"
         spread = f"{rate.median:,.0f} ({rate.low:,.0f} to {rate.high:,.0f})"
         lines.append(f"| {rate.name} | {spread} | {ratio} | {rate.base or ''} |")
     return "\n".join(lines)

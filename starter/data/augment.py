@@ -4,6 +4,7 @@ Shapes: B batch, C channels, H W pixels.
 """
 
 import difflib
+import functools
 import inspect
 import logging
 import math
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from pydantic import ValidationError
 
+from starter.data.direct import direct
 from starter.recipe import UserError
 from starter.recipe.names import TORCHVISION, installed_torchvision
 from starter.recipe.schema.data import AugmentStep
@@ -35,11 +37,15 @@ class Augment:
     each transform its own generator with the *same* seed, so that two flips always fire together.
 
     Picklable (the transforms are built anew). One image at a time: threads wait for each other.
+    shortcuts: whether `direct` functions stand in, to the same end, for transforms that have one.
     """
 
-    def __init__(self, steps: Sequence[AugmentStep], image_size: int, channels: int = 3):
+    def __init__(
+        self, steps: Sequence[AugmentStep], image_size: int, channels: int = 3, *,
+        shortcuts: bool = True,
+    ):  # fmt: skip
         self.steps = tuple(steps)
-        self.image_size, self.channels = image_size, channels
+        self.image_size, self.channels, self.shortcuts = image_size, channels, shortcuts
         self.transforms = [_transform(step, _place(i, step)) for i, step in enumerate(self.steps)]
         self._bits = np.random.Philox(key=0)
         self._state = self._bits.state
@@ -48,9 +54,11 @@ class Augment:
         generator = np.random.Generator(self._bits)
         for transform in self.transforms:  # reaches the transforms inside OneOf and the like
             transform.set_random_state(generator, self._python)
+        self._direct = [direct(t, channels) if shortcuts else None for t in self.transforms]
 
     def __reduce__(self):
-        return Augment, (self.steps, self.image_size, self.channels)
+        make = functools.partial(Augment, shortcuts=self.shortcuts)
+        return make, (self.steps, self.image_size, self.channels)
 
     def __call__(self, image_HWC: np.ndarray, seed: tuple[int, int, int]) -> np.ndarray:
         """A varied image, (H,W,C) uint8 and contiguous; `image_HWC` may be overwritten.
@@ -84,6 +92,8 @@ class Augment:
 
     def _apply(self, i: int, image_HWC: np.ndarray, **options: Any) -> np.ndarray:
         try:
+            if (quick := self._direct[i]) and not options:
+                return quick(image_HWC)
             new_HWC = self.transforms[i](image=image_HWC, **options)["image"]
         except Exception as error:  # whatever a transform of somebody else's raises
             shape = "x".join(map(str, image_HWC.shape))

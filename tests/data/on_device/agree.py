@@ -25,7 +25,7 @@ def picture(size: int = 48, channels: int = 3, seed: int = 0) -> np.ndarray:
 
 def by_albumentations(described: dict, size: int, channels: int, count: int):
     """The image that the step makes of pictures 0, 1, ..., and the parameters it drew."""
-    augment = Augment(steps(described), size, channels)
+    augment = Augment(steps(described), size, channels, shortcuts=False)
     made, drawn = [], []
     for i in range(count):
         made.append(augment(picture(size, channels, i), (1, 0, i)))
