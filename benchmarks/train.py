@@ -2,6 +2,7 @@
 
     python -m benchmarks.train                                  # faces64's first stage
     python -m benchmarks.train configs/hw2p2.yaml train.batch_size=16 --steps 4
+    python -m benchmarks.train configs/hw2p2.yaml --compile     # does train.compile pay here?
 
 The bare step is the same update on one batch of random images that lies on the device already:
 the ceiling. End to end is what train.py does: batches gathered, augmented and fetched ahead, losses
@@ -14,6 +15,7 @@ import contextlib
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from starter.training.progress import LOG_EVERY, LossMeter
 from starter.training.step import Setup, train_step
 
 BARE = "bare step on resident tensors"
+COMPILED = "bare step, compiled"
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -43,6 +46,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--stage", help="of the recipe (default: the first)")
     parser.add_argument("--steps", type=int, default=20, help="updates a stretch (default 20)")
     parser.add_argument("--workers", type=int, default=2, help="processes of the others' loaders")
+    parser.add_argument("--compile", action="store_true",
+                        help="the bare step with torch.compile too: does train.compile pay here?")
     add_arguments(parser, rounds=3)
     return parser.parse_intermixed_args(arguments)
 
@@ -53,6 +58,8 @@ def main(arguments: list[str] | None = None) -> int:
         bench = Bench(options, Path(folder), stack)
         work = {"train.py, end to end": bench.kit(), BARE: bench.bare(),
                 "timm's loop": bench.timm(), "course style": bench.course()}  # fmt: skip
+        if options.compile:
+            work[COMPILED] = bench.bare(compiled=True)
         rates = interleaved(work, options.rounds, dict.fromkeys(work, BARE))
     facts = machine() | {"recipe": options.recipe, "stage": bench.job.name, "batch": bench.batch,
                          "size": bench.job.image_size, "steps": options.steps,
@@ -114,8 +121,11 @@ class Bench:
             yield from self.batches.epoch(epoch)
             epoch += 1
 
-    def bare(self) -> Callable[[], int]:
+    def bare(self, *, compiled: bool = False) -> Callable[[], int]:
         """The same update, with nothing to prepare."""
+        setup = self.setup
+        if compiled:
+            setup = replace(setup, forward=torch.compile(setup.learner.embedder))
         size, channels = self.job.image_size, self.recipe.data.channels
         shape = (self.batch, size, size, channels)
         image_BHWC = torch.randint(256, shape, dtype=torch.uint8, device=self.device)
@@ -123,7 +133,7 @@ class Bench:
 
         def work() -> int:
             for step in range(self.options.steps):
-                train_step(self.setup, image_BHWC, label_B, step)
+                train_step(setup, image_BHWC, label_B, step)
             self._wait()
             return self.options.steps * self.batch
 
