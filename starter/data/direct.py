@@ -21,8 +21,7 @@ Function = Callable[[np.ndarray], np.ndarray]
 RADIANS = math.pi / 180.0
 RAMP = np.arange(256, dtype=np.float32)
 HUES = 180  # of opencv's 8-bit HSV, two degrees each
-TURNED = np.concatenate([np.arange(HUES)] * 2).astype(np.uint8)
-UNCHANGED = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], 3, 2)  # a table per channel
+TURNED = (np.arange(HUES + 256) % HUES).astype(np.uint8)
 
 
 def direct(transform: Any, channels: int) -> Function | None:
@@ -175,11 +174,10 @@ def _saturation(image_HWC: np.ndarray, factor: float) -> np.ndarray:
 def _hue(image_HWC: np.ndarray, factor: float) -> np.ndarray:
     if factor == 0 or image_HWC.shape[2] == 1:
         return image_HWC
-    table = UNCHANGED.copy()
     first = math.floor(HUES * factor) % HUES
-    table[:HUES, 0, 0] = TURNED[first : first + HUES]
     hsv_HWC = cv2.cvtColor(image_HWC, cv2.COLOR_RGB2HSV)
-    return cv2.cvtColor(cv2.LUT(hsv_HWC, table), cv2.COLOR_HSV2RGB)
+    hue_HW = cv2.LUT(cv2.extractChannel(hsv_HWC, 0), TURNED[first : first + 256])
+    return cv2.cvtColor(cv2.insertChannel(hue_HW, hsv_HWC, 0), cv2.COLOR_HSV2RGB)
 
 
 def _holes(t: Any, channels: int) -> Function | None:

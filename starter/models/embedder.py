@@ -91,8 +91,8 @@ class Embedder(nn.Module):
                 f"weights that expect {shape}: pack them at data.image_size {shape[0]}"
             )
         # A (B, H, W, C) tensor seen as (B, C, H, W) already is channels_last: nothing is moved.
-        image_BCHW = image_BHWC.permute(0, 3, 1, 2).float()
-        image_BCHW = image_BCHW.mul_(self.scale_C11).add_(self.shift_C11)
+        # The cast is part of the one kernel: each pixel is read once and written once.
+        image_BCHW = torch.addcmul(self.shift_C11, image_BHWC.permute(0, 3, 1, 2), self.scale_C11)
         return image_BCHW.contiguous(memory_format=self.memory_format)
 
     def set_memory_format(self, memory_format: torch.memory_format) -> None:
