@@ -74,12 +74,15 @@ def _chosen(job: StageJob, setup: Setup, batches: TrainBatches) -> int:
 
 def _peak(setup: Setup, batch: Batch, micro: int) -> int | None:
     """Bytes that torch holds at the peak of a whole update, optimizer and all."""
-    section = setup.section.model_copy(update={"micro_batch": micro})
+    section, freeze = setup.section, setup.section.freeze
+    if section.sync_batchnorm:  # which exchanges statistics; held still it takes as much memory
+        freeze = freeze.model_copy(update={"batchnorm": True})
+    section = section.model_copy(update={"micro_batch": micro, "freeze": freeze})
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(setup.device)
     try:
-        # Alone: where one process runs out, the others would wait for its gradients.
-        trial_step(dataclasses.replace(setup, section=section, alone=True), batch, 0)
+        with processes.alone():  # where one runs out, the others would wait for its gradients
+            trial_step(dataclasses.replace(setup, section=section), batch, 0)
         return torch.cuda.max_memory_reserved(setup.device)
     except torch.OutOfMemoryError:
         setup.optimizer.zero_grad(set_to_none=True)

@@ -28,13 +28,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from starter.losses.processes import count, mean
+from starter.losses.processes import alone, count, mean
 from starter.recipe import UserError
 
 __all__ = [
-    "agreed", "average_gradients", "barrier", "count", "embed_shares", "first_does", "gather",
-    "is_first", "least", "local_count", "local_first", "mean", "number", "share_buffers",
-    "share_weights", "synchronise_batchnorm",
+    "agreed", "alone", "average_gradients", "barrier", "count", "embed_shares", "first_does",
+    "gather", "is_first", "least", "local_count", "local_first", "mean", "number",
+    "share_buffers", "share_weights", "synchronise_batchnorm",
 ]  # fmt: skip
 
 BUCKET_BYTES = 25 << 20  # of gradients sent at once: bounds the copies they are sent from

@@ -35,7 +35,6 @@ class Setup:
     section: StageSection
     seed: int
     steps: int  # updates in the whole stage
-    alone: bool = False  # whether nothing is exchanged with other processes: a trial
 
     @property
     def evaluated(self) -> Learner:
@@ -79,8 +78,7 @@ def train_step(setup: Setup, image_BHWC: torch.Tensor, label_B: torch.Tensor, st
         setup.scaler.scale(total * share).backward()
         for name, value in {**parts, "loss": total.detach()}.items():
             losses[name] = losses[name] + value * share if name in losses else value * share
-    if not setup.alone:
-        processes.average_gradients(learner.parameters())
+    processes.average_gradients(learner.parameters())
     setup.scaler.unscale_(setup.optimizer)
     if section.clip_grad:
         torch.nn.utils.clip_grad_norm_(learner.parameters(), section.clip_grad)
@@ -89,8 +87,7 @@ def train_step(setup: Setup, image_BHWC: torch.Tensor, label_B: torch.Tensor, st
     setup.scaler.step(setup.optimizer)
     setup.scaler.update()
     setup.optimizer.zero_grad(set_to_none=True)
-    if not setup.alone:
-        processes.share_buffers(learner.embedder)
+    processes.share_buffers(learner.embedder)
     if setup.average:
         setup.average.update(learner, step)
     return losses

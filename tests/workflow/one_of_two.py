@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from starter import door
+from starter import door, losses
 from starter.recipe import UserError, load
 from starter.training import processes, stage
 from starter.workflow import stop, train
@@ -32,6 +32,7 @@ def begin(folder: Path) -> dict:
         "first_does": processes.first_does(lambda: rank),
         "embedded": embedded(),
         "sync_batchnorm": refused(),
+        "alone": [by_itself() if rank else 1, processes.count()],
     }
     stop_after(6 if rank else None)
     try:
@@ -92,6 +93,15 @@ def refused() -> str:
     except UserError as error:
         return str(error)
     return ""
+
+
+def by_itself() -> int:
+    """A head with statistics of its own, on one process only: the other would wait for ever."""
+    head = losses.build("adaface", embedding=4, classes=3)
+    with processes.alone():
+        head(torch.ones(2, 4), torch.tensor([0, 2])).backward()
+        processes.average_gradients(head.parameters())
+        return processes.count()
 
 
 def digest(module: torch.nn.Module) -> str:

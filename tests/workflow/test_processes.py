@@ -123,6 +123,7 @@ def test_processes_agree(runs):
         assert found["agreed"] == [None, "enough"] and found["first_does"] == 0
         assert found["embedded"] == [[[i, -i] for i in range(7)], [[0, 0]]]
         assert "needs GPUs" in found["sync_batchnorm"]
+        assert found["alone"] == [1, 2]
         assert found["stopped"] == "enough: stopped after update 5 of 15"
     assert second_stop == "enough: stopped after update 2 of 10"
 
