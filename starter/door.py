@@ -84,7 +84,18 @@ def run(work: Callable[[], None], *, together: bool = False) -> int:
     code = _run(work)
     if (path := os.environ.get(EXIT_CODE_FILE)) and _is_first():
         Path(path).write_text(str(code), encoding="utf-8")
+    if _left_others():
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # torch's threads, still waiting for the others, would abort a normal end
     return code
+
+
+def _left_others() -> bool:
+    """Whether `joined` was left by an error, which keeps the group of processes as it is."""
+    dist = sys.modules.get("torch.distributed")
+    return dist is not None and dist.is_available() and dist.is_initialized()
 
 
 def _is_first() -> bool:
