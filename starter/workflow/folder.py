@@ -1,11 +1,13 @@
 """A run folder: what is in runs/<name>/ and how it is read back."""
 
+import contextlib
 import dataclasses
 import json
 import logging
 import platform
 import shutil
 import subprocess
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -43,6 +45,24 @@ class RunFolder:
     def verify(self) -> Path:
         """Embeddings, scores and thresholds of verify.py."""
         return self.path / "verify"
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """No other process trains in the folder while the body runs; UserError where one does.
+
+        The system lets go of the lock when its process ends, however it ends.
+        """
+        from filelock import FileLock, Timeout
+
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.path / ".lock", timeout=0):
+                yield
+        except Timeout:
+            raise UserError(
+                f"{self.path.as_posix()}: another process is training there; wait until it has "
+                "ended, or train beside it with name=ANOTHER"
+            ) from None
 
     def stage(self, name: str) -> Path:
         """The folder of a stage."""

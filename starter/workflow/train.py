@@ -1,5 +1,6 @@
 """train(recipe): all stages in order, continued where they stand."""
 
+import contextlib
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,7 +63,7 @@ def _train(recipe: Recipe, stage: str | None, fresh: str | None) -> dict:
     folder = RunFolder(Path(recipe.runs) / recipe.name)
     names = [stage] if stage else list(recipe.stages)
     discarded = [fresh, *descendants(recipe, fresh)] if fresh else []
-    with Stopper() as stopper:
+    with Stopper() as stopper, contextlib.ExitStack() as until_the_end:
         with processes.local_first():  # downloads, where the recipe asks for it
             draw_demo(recipe)
             catalog = load_catalog(recipe.data)
@@ -72,6 +73,7 @@ def _train(recipe: Recipe, stage: str | None, fresh: str | None) -> dict:
         device = pick_device()
 
         def begin() -> None:
+            until_the_end.enter_context(folder.held())
             discard(folder, recipe, catalog, discarded)
             _describe(folder, recipe, device)
 

@@ -4,6 +4,8 @@ import shutil
 
 import pytest
 
+from starter.workflow.folder import RunFolder
+
 pytestmark = pytest.mark.slow
 
 
@@ -115,6 +117,20 @@ def test_a_diverging_loss_names_the_update_the_term_and_the_rate(tiny_recipe, co
     assert done.returncode == 2, done.stderr
     line = done.stderr.splitlines()[-1]
     assert "at update 2, term softmax, learning rate 1e+12" in line
+
+
+def test_two_do_not_train_in_one_folder(tiny_recipe, command, tmp_path):
+    run = tmp_path / "runs" / "tiny"
+    with RunFolder(run).held():
+        done = command("train.py", str(tiny_recipe))
+        assert done.returncode == 2, done.stderr
+        last = done.stderr.splitlines()[-1]
+        assert "runs/tiny: another process is training there" in last and "name=" in last
+        assert [path.name for path in run.iterdir()] == [".lock"]
+        beside = command("train.py", str(tiny_recipe), "name=beside", "stages.classify.epochs=1",
+                         "--stage", "classify")  # fmt: skip
+        assert beside.returncode == 0, beside.stderr
+    assert command("train.py", str(tiny_recipe), "--stage", "classify").returncode == 0
 
 
 def test_verify_before_training_says_what_to_run(command, tmp_path):
