@@ -27,18 +27,20 @@ class Rate:
 
 def interleaved(
     alternatives: Mapping[str, Callable[[], int]], rounds: int,
-    bases: Mapping[str, str] | None = None,
+    bases: Mapping[str, str] | None = None, pause: float = 0.0,
 ) -> list[Rate]:  # fmt: skip
     """Runs every alternative once a round, after one round to warm up.
 
     alternatives: name -> a function that does some work and returns how many units it did; it
     waits for the device before it returns. bases: name -> the alternative it is compared with.
+    pause: seconds before each, where one fetches ahead and would still do so in another's time.
     """
     assert rounds > 0
     bases = bases or {}
     rates: dict[str, list[float]] = {name: [] for name in alternatives}
     for i in range(rounds + 1):
         for name, work in alternatives.items():
+            time.sleep(pause)
             start = time.perf_counter()
             units = work()
             seconds = time.perf_counter() - start

@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
                 "timm's loop": bench.timm(), "course style": bench.course()}  # fmt: skip
         if options.compile:
             work[COMPILED] = bench.bare(compiled=True)
-        rates = interleaved(work, options.rounds, dict.fromkeys(work, BARE))
+        rates = interleaved(work, options.rounds, dict.fromkeys(work, BARE), pause=1.0)
     facts = machine() | {"recipe": options.recipe, "stage": bench.job.name, "batch": bench.batch,
                          "size": bench.job.image_size, "steps": options.steps,
                          "precision": bench.setup.precision.name}  # fmt: skip
