@@ -56,13 +56,14 @@ class RunFolder:
 
         self.path.mkdir(parents=True, exist_ok=True)
         try:
-            with FileLock(self.path / ".lock", timeout=0):
-                yield
+            lock = FileLock(self.path / ".lock").acquire(timeout=0)
         except Timeout:
             raise UserError(
                 f"{self.path.as_posix()}: another process is training there; wait until it has "
                 "ended, or train beside it with name=ANOTHER"
             ) from None
+        with lock:
+            yield
 
     def stage(self, name: str) -> Path:
         """The folder of a stage."""
