@@ -3,30 +3,22 @@
 Shapes: B batch, C channels, H W pixels.
 """
 
-import difflib
 import functools
-import inspect
-import logging
 import math
 import random
 import threading
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 
 from starter.data.direct import direct
+from starter.data.transforms import build_transforms, one_line, place_of
 from starter.recipe import UserError
-from starter.recipe.names import TORCHVISION, installed_torchvision
 from starter.recipe.schema.data import AugmentStep
 
-log = logging.getLogger(__name__)
-
 TRIALS = 4  # images that every step is tried on before training starts
-CHILDREN = ("transforms", "first", "second")  # arguments of OneOf and the like: steps themselves
 
 
 class Augment:
@@ -46,7 +38,7 @@ class Augment:
     ):  # fmt: skip
         self.steps = tuple(steps)
         self.image_size, self.channels, self.shortcuts = image_size, channels, shortcuts
-        self.transforms = [_transform(step, _place(i, step)) for i, step in enumerate(self.steps)]
+        self.transforms = build_transforms(self.steps)
         self._bits = np.random.Philox(key=0)
         self._state = self._bits.state
         self._python = random.Random(0)
@@ -98,11 +90,11 @@ class Augment:
         except Exception as error:  # whatever a transform of somebody else's raises
             shape = "x".join(map(str, image_HWC.shape))
             raise UserError(
-                f"{_place(i, self.steps[i])}: cannot be applied to an image of {shape}: "
-                f"{_one_line(error)}"
+                f"{place_of(i, self.steps[i])}: cannot be applied to an image of {shape}: "
+                f"{one_line(error)}"
             ) from error
         if new_HWC.shape != image_HWC.shape or new_HWC.dtype != np.uint8:
-            raise UserError(_changed(_place(i, self.steps[i]), image_HWC, new_HWC))
+            raise UserError(_changed(place_of(i, self.steps[i]), image_HWC, new_HWC))
         return new_HWC
 
 
@@ -120,108 +112,6 @@ def build_augment(
     augment = Augment(steps, image_size, channels)
     augment.try_out()
     return augment
-
-
-def _place(i: int | str, step: AugmentStep) -> str:
-    return f"augment.{i} ({step.kind})"
-
-
-def _transform(step: AugmentStep, place: str):
-    """The albumentations object of one step, with the steps inside it."""
-    kind = _class(step.kind, place)
-    arguments = step.arguments
-    _check_names(kind, arguments, place)
-    if step.kind.startswith(TORCHVISION):
-        from starter.data.torchvision_steps import TorchvisionStep
-
-        try:
-            return TorchvisionStep(kind, arguments)
-        except Exception as error:  # whatever a transform of somebody else's raises
-            raise UserError(f"{place}: {_one_line(error)}") from error
-    for name in set(CHILDREN) & set(arguments):
-        arguments[name] = _children(arguments[name], f"{place}.{name}")
-    # In strict mode albumentations raises for values that it else replaces by defaults with a
-    # warning. Classes whose __init__ its metaclass did not wrap lack that argument.
-    strict = {"strict": True} if hasattr(kind.__init__, "__signature__") else {}
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            transform = kind(**{k: _tuples(v) for k, v in arguments.items()}, **strict)
-    except Exception as error:  # whatever a transform of somebody else's raises
-        raise UserError(f"{place}: {_one_line(error)}") from error
-    for warning in caught:
-        log.warning("%s: %s", place, warning.message)
-    return transform
-
-
-def _class(kind: str, place: str) -> Any:
-    if kind.startswith(TORCHVISION):
-        return _torchvision_class(kind, place)
-    import albumentations as A
-
-    found = getattr(A, kind, None)
-    if isinstance(found, type) and issubclass(found, A.BasicTransform | A.BaseCompose):
-        return found
-    names = [name for name in dir(A) if name[0].isupper()]
-    raise UserError(f"{place}: albumentations has no transform {kind!r}{_near(kind, names)}")
-
-
-def _torchvision_class(kind: str, place: str) -> Any:
-    from starter.data.torchvision_steps import find
-
-    found = find(kind.removeprefix(TORCHVISION))
-    if found is None:
-        known = [TORCHVISION + name for name in installed_torchvision()]
-        raise UserError(f"{place}: torchvision has no such transform{_near(kind, known)}")
-    return found
-
-
-def _check_names(kind: Any, arguments: dict[str, Any], place: str) -> None:
-    """albumentations only warns about an argument that does not exist, and ignores it."""
-    known = [name for name in inspect.signature(kind).parameters if name != "strict"]
-    for name in arguments:
-        if name not in known:
-            raise UserError(
-                f"{place}: no argument {name!r}{_near(name, known)}; it has {', '.join(known)}"
-            )
-
-
-def _near(name: str, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
-
-
-def _children(value: Any, place: str):
-    if isinstance(value, list | tuple):
-        return [_child(child, f"{place}.{i}") for i, child in enumerate(value)]
-    return _child(value, place)
-
-
-def _child(value: Any, place: str):
-    try:
-        step = AugmentStep.model_validate(value)
-    except ValidationError as error:
-        raise UserError(f"{place}: not a step such as {{kind: HorizontalFlip, p: 0.5}}") from error
-    return _transform(step, f"{place} ({step.kind})")
-
-
-def _tuples(value: Any) -> Any:
-    """YAML has lists; albumentations wants tuples, but lists of transforms."""
-    if isinstance(value, list | tuple) and not any(hasattr(item, "apply") for item in value):
-        return tuple(_tuples(item) for item in value)
-    if isinstance(value, dict):
-        return {key: _tuples(item) for key, item in value.items()}
-    return value
-
-
-def _one_line(error: Exception) -> str:
-    cause = error.__cause__
-    if isinstance(cause, ValidationError):
-        return "; ".join(
-            ": ".join([*(str(part) for part in e["loc"]), f"{e['msg']} (got {e['input']!r})"])
-            for e in cause.errors()
-        )
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _changed(place: str, old_HWC: np.ndarray, new_HWC: np.ndarray) -> str:
