@@ -84,22 +84,22 @@ def run(work: Callable[[], None], *, together: bool = False) -> int:
     code = _run(work)
     if (path := os.environ.get(EXIT_CODE_FILE)) and _is_first():
         Path(path).write_text(str(code), encoding="utf-8")
-    if _left_others():
+    if _are_several():
+        # Threads of torch's that served the group now and then abort a normal end, also after
+        # destroy_process_group; all that is ours is written and closed by now.
         logging.shutdown()
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code)  # torch's threads, still waiting for the others, would abort a normal end
+        os._exit(code)
     return code
-
-
-def _left_others() -> bool:
-    """Whether `joined` was left by an error, which keeps the group of processes as it is."""
-    dist = sys.modules.get("torch.distributed")
-    return dist is not None and dist.is_available() and dist.is_initialized()
 
 
 def _is_first() -> bool:
     return os.environ.get("RANK", "0") == "0"
+
+
+def _are_several() -> bool:
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 def _run(work: Callable[[], None]) -> int:
@@ -139,7 +139,7 @@ def joined() -> Iterator[bool]:
     Raises:
         UserError: more processes than GPUs; a process that was killed.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if not _are_several():
         yield True
         return
     import torch.distributed as dist

@@ -17,10 +17,13 @@ from starter.training import processes, stage
 from starter.workflow import stop, train
 
 
-def main(phase: str, folder: Path) -> None:
-    with door.joined():
-        found = {"begin": begin, "end": end}[phase](folder)
-        (folder / f"{phase}-{processes.number()}.json").write_text(json.dumps(found))
+def main(phase: str, folder: Path) -> int:
+    def work() -> None:
+        with door.joined():
+            found = {"begin": begin, "end": end}[phase](folder)
+            (folder / f"{phase}-{processes.number()}.json").write_text(json.dumps(found))
+
+    return door.run(work, together=True)
 
 
 def begin(folder: Path) -> dict:
@@ -112,4 +115,4 @@ def digest(module: torch.nn.Module) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    sys.exit(main(sys.argv[1], Path(sys.argv[2])))
