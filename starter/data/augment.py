@@ -1,6 +1,6 @@
-"""How training images vary: one by one on the CPU (albumentations), and mixed on the device.
+"""How training images vary: on the CPU (albumentations), and mixed on the device.
 
-Shapes: B batch, C channels, H W pixels.
+Shapes: B batch, C channels, H W pixels, D uniform numbers an image.
 """
 
 import functools
@@ -13,7 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from starter.data.direct import direct
+from starter.data import by_opencv
+from starter.data.by_opencv import Function
+from starter.data.on_device.counter import uniforms
+from starter.data.on_device.plan import known
 from starter.data.transforms import build_transforms, one_line, place_of
 from starter.recipe import UserError
 from starter.recipe.schema.data import AugmentStep
@@ -24,21 +27,24 @@ TRIALS = 4  # images that every step is tried on before training starts
 class Augment:
     """A pipeline of transforms, albumentations' and torchvision's, seeded for every image.
 
-    All transforms draw, one after the other, from one numpy and one Python generator, reseeded
-    for every image. `Compose(seed=)` and `set_random_seed` of albumentations 2.0.8 instead give
-    each transform its own generator with the *same* seed, so that two flips always fire together.
+    Those that the kit knows are drawn for a whole batch, as they are for the device, and applied
+    by opencv. The others draw, one after the other, from one numpy and one Python generator,
+    reseeded for every image. (`Compose(seed=)` and `set_random_seed` of albumentations 2.0.8 give
+    each transform its own generator with the *same* seed, so that two flips always fire together.)
 
-    Picklable (the transforms are built anew). One image at a time: threads wait for each other.
-    shortcuts: whether `direct` functions stand in, to the same end, for transforms that have one.
+    image_size, channels: of the square images it will get. own: False for albumentations and
+    torchvision alone, a comparison's other side. Picklable (the transforms are built anew). One
+    batch at a time: threads wait for each other.
     """
 
     def __init__(
-        self, steps: Sequence[AugmentStep], image_size: int, channels: int = 3, *,
-        shortcuts: bool = True,
-    ):  # fmt: skip
+        self, steps: Sequence[AugmentStep], image_size: int, channels: int = 3, *, own: bool = True
+    ):
         self.steps = tuple(steps)
-        self.image_size, self.channels, self.shortcuts = image_size, channels, shortcuts
+        self.image_size, self.channels, self.own = image_size, channels, own
         self.transforms = build_transforms(self.steps)
+        kinds = [step.kind if own else "" for step in self.steps]
+        self._known, self._draws = known(kinds, self.transforms, image_size, channels)
         self._bits = np.random.Philox(key=0)
         self._state = self._bits.state
         self._python = random.Random(0)
@@ -46,24 +52,36 @@ class Augment:
         generator = np.random.Generator(self._bits)
         for transform in self.transforms:  # reaches the transforms inside OneOf and the like
             transform.set_random_state(generator, self._python)
-        self._direct = [direct(t, channels) if shortcuts else None for t in self.transforms]
 
     def __reduce__(self):
-        make = functools.partial(Augment, shortcuts=self.shortcuts)
+        make = functools.partial(Augment, own=self.own)
         return make, (self.steps, self.image_size, self.channels)
 
     def __call__(self, image_HWC: np.ndarray, seed: tuple[int, int, int]) -> np.ndarray:
-        """A varied image, (H,W,C) uint8 and contiguous; `image_HWC` may be overwritten.
+        """A varied copy of one image: `batch` of it alone, seed as (seed, epoch, position)."""
+        image_1HWC = image_HWC[None].copy()
+        self.batch(image_1HWC, *seed)
+        return image_1HWC[0]
 
-        seed: three numbers in [0, 2**64), here (seed, epoch, position in the epoch); the same
-        three give the same image. Raises UserError naming the step that cannot take the image or
-        does not keep its size and type.
+    def batch(self, image_BHWC: np.ndarray, seed: int, epoch: int, position: int) -> None:
+        """Varies the images, uint8, in place.
+
+        seed: in [0, 2**64). epoch; position, in the epoch, of the first image: in [0, 2**32). An
+        image gets what the three say, in whatever batch it is. Raises UserError naming the step
+        that cannot take an image or does not keep its size and type.
         """
+        assert image_BHWC.shape[1:] == (self.image_size, self.image_size, self.channels)
+        todo_B = self._draw(len(image_BHWC), seed, epoch, position)
         with self._lock:
-            self._reseed(seed)
-            for i in range(len(self.steps)):
-                image_HWC = self._apply(i, image_HWC)
-        return np.ascontiguousarray(image_HWC)
+            for i, todo in enumerate(todo_B):
+                if None in self._known:
+                    self._reseed(seed, epoch, position + i)
+                made_HWC = image_BHWC[i]
+                for function in todo:
+                    made_HWC = function(made_HWC, i)
+                    if made_HWC.ndim == 2:  # opencv drops the axis of a single channel
+                        made_HWC = made_HWC[:, :, None]
+                image_BHWC[i] = made_HWC
 
     def try_out(self) -> None:
         """Applies each step, whatever its p, to a few images of noise; raises UserError."""
@@ -71,21 +89,38 @@ class Augment:
         noise_NHWC = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
         for i in range(len(self.steps)):
             for trial, image_HWC in enumerate(noise_NHWC):
-                self._reseed((0, 0, trial))
+                self._reseed(0, 0, trial)
                 self._apply(i, image_HWC.copy(), force_apply=True)
 
-    def _reseed(self, seed: tuple[int, int, int]) -> None:
+    def _draw(self, count: int, seed: int, epoch: int, position: int) -> list[list[Function]]:
+        """What is to be done to each image, in order."""
+        todo_B: list[list[Function]] = [[] for _ in range(count)]
+        u_BD = uniforms(seed, epoch, position + np.arange(count), self._draws)
+        for number, entries in enumerate(self._known):
+            if entries is None:
+                for todo in todo_B:
+                    todo.append(self._by_transform(number))
+                continue
+            for entry in entries:
+                drawn = entry.draw(u_BD)
+                function = by_opencv.function(entry.step, drawn)
+                for i in np.flatnonzero(drawn["fired"]):
+                    todo_B[i].append(function)
+        return todo_B
+
+    def _by_transform(self, number: int) -> Function:
+        return lambda image_HWC, i: self._apply(number, image_HWC)
+
+    def _reseed(self, seed: int, epoch: int, position: int) -> None:
         # Philox is counter-based: a key and the high word of the counter select a stream of
         # 2**192 draws, for 1 us; a SeedSequence for each image would cost 10 us.
-        self._state["state"]["key"][:] = seed[:2]
-        self._state["state"]["counter"][:] = 0, 0, 0, seed[2]
+        self._state["state"]["key"][:] = seed, epoch
+        self._state["state"]["counter"][:] = 0, 0, 0, position
         self._bits.state = self._state
         self._python.seed(self._bits.random_raw())
 
     def _apply(self, i: int, image_HWC: np.ndarray, **options: Any) -> np.ndarray:
         try:
-            if (quick := self._direct[i]) and not options:
-                return quick(image_HWC)
             new_HWC = self.transforms[i](image=image_HWC, **options)["image"]
         except Exception as error:  # whatever a transform of somebody else's raises
             shape = "x".join(map(str, image_HWC.shape))

@@ -6,6 +6,7 @@ processes that augment too.
 Shapes: N images of the pack, M of a split, B of a batch, H W pixels, C channels.
 """
 
+import atexit
 import mmap
 import multiprocessing
 import os
@@ -160,6 +161,7 @@ class TrainBatches:
         context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
         if context.get_start_method() == "forkserver":
             context.set_forkserver_preload([__name__])  # torch is imported once for all workers
+        atexit.register(_kill_workers)
         return DataLoader(
             self._maker,
             batch_size=None,  # a task is a whole batch
@@ -229,10 +231,7 @@ class _Maker(Dataset):
         """image_BHWC uint8 of a task's images, augmented."""
         image_BHWC = gather(self.image_NHWC, task.index_B, self.pin_memory)
         if self.augment:
-            buffer_BHWC = image_BHWC.numpy()
-            for i, image_HWC in enumerate(buffer_BHWC):
-                seed = (self.seed, task.epoch, task.position + i)
-                buffer_BHWC[i] = self.augment(image_HWC, seed)
+            self.augment.batch(image_BHWC.numpy(), self.seed, task.epoch, task.position)
         return image_BHWC
 
     def __getstate__(self) -> dict[str, Any]:
@@ -283,6 +282,14 @@ def _start_worker(number: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _kill_workers() -> None:
+    """Where an error is on its way out its traceback keeps the loader, and so the workers; Python
+    then ends them with the SIGTERM that they do not hear, and waits."""
+    for child in multiprocessing.active_children():
+        if child.daemon:
+            child.kill()
 
 
 def _end_with_parent() -> None:

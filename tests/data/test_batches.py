@@ -4,18 +4,22 @@ import gc
 import os
 import pickle
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from starter.data.augment import build_augment
+from starter.data.augment import Augment, build_augment
 from starter.data.batches import TrainBatches, _Maker, eval_batches, resolve_workers
 from starter.recipe import UserError
 from starter.recipe.schema.data import AugmentStep, PKSampler, ShuffleSampler
 
+ROOT = Path(__file__).resolve().parents[2]
 SIZE = 16
 STEPS = [
     AugmentStep.model_validate(d)
@@ -151,7 +155,7 @@ def test_ctrl_c_does_not_end_a_worker(pack):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_error_while_augmenting_reaches_the_caller_in_one_line(workers):
     grey = np.zeros((50, SIZE, SIZE, 1), np.uint8)
-    batches = make(grey, augment=build_augment(BROKEN, SIZE), workers=workers)
+    batches = make(grey, augment=Augment(BROKEN, SIZE, 1), workers=workers)  # not tried out
     with pytest.raises(UserError) as raised:
         list(batches.epoch(0))
     processes = batches._loader._iterator._workers if workers else []
@@ -164,12 +168,33 @@ def test_an_error_while_augmenting_reaches_the_caller_in_one_line(workers):
 
 
 def test_any_other_error_in_the_thread_reaches_the_caller(pack):
-    def fail(image_HWC, seed):
-        raise OSError("disk gone")
+    class Failing:
+        def batch(self, *task):
+            raise OSError("disk gone")
 
     with pytest.raises(OSError, match="disk gone"):
-        list(make(pack, augment=fail).epoch(0))
+        list(make(pack, augment=Failing()).epoch(0))
     assert preparing() == []
+
+
+FAULT = """
+import numpy as np
+from tests.data.test_batches import Augment, STEPS, SIZE, make
+
+if __name__ == "__main__":
+    grey = np.zeros((50, SIZE, SIZE, 1), np.uint8)
+    list(make(grey, augment=Augment(STEPS, SIZE, 3), workers=1).epoch(0))
+"""
+
+
+def test_a_fault_in_a_worker_ends_the_program(tmp_path):
+    """With its traceback, which keeps the loader: its workers hear no SIGTERM."""
+    (tmp_path / "fault.py").write_text(FAULT)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "fault.py")], cwd=ROOT, timeout=60, capture_output=True,
+        text=True, env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.returncode == 1 and "AssertionError" in done.stderr
 
 
 def test_an_abandoned_epoch_ends_its_thread(pack):
@@ -187,11 +212,11 @@ def test_an_abandoned_epoch_ends_its_thread(pack):
 def test_batches_are_fetched_ahead_but_not_far(pack):
     made = []
 
-    def note(image_HWC, seed):
-        made.append(seed[2])
-        return image_HWC
+    class Noting:
+        def batch(self, image_BHWC, seed, epoch, position):
+            made.extend(position + i for i in range(len(image_BHWC)))
 
-    iterator = make(pack, augment=note, batch_size=4).epoch(0)
+    iterator = make(pack, augment=Noting(), batch_size=4).epoch(0)
     next(iterator)
     for _ in range(200):
         if len(made) >= 16:

@@ -98,7 +98,7 @@ def test_where_images_are_augmented_is_settled_once_per_stage(tmp_path):
 
     assert build("device")._on_device is not None and build("device")._maker.augment is None
     assert build("cpu")._on_device is None and build("cpu")._maker.augment is not None
-    assert build("auto")._on_device is None  # batches are slower than albumentations on a CPU
+    assert build("auto")._on_device is None  # opencv is faster on a CPU
     choices = tmp_path / "auto/choices.json"
     assert json.loads(choices.read_text()) == {"augment_on": "cpu"}
     choices.write_text('{"augment_on": "device"}')  # the stage was begun on a GPU

@@ -1,13 +1,13 @@
-"""Which entries of `augment:` the device can take over, with the very arguments they have."""
+"""Which entries of `augment:` the kit draws itself, with the very arguments they have."""
 
 import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from starter.data.augment import Augment
 from starter.data.on_device import colour, geometry, local
 from starter.data.on_device.augment import DeviceAugment, Entry, layers_of
 from starter.data.on_device.geometry import Border
+from starter.data.transforms import build_transforms
 from starter.recipe import UserError
 from starter.recipe.schema.data import AugmentStep
 
@@ -28,7 +28,7 @@ def choose(
     """The pipeline for the device, None where the CPU's is to be used; the log says why.
 
     augment_on: auto, device or cpu, as in a recipe. auto: on a GPU, when every entry can go there;
-    on a CPU, code for batches is slower than albumentations. Raises UserError for `device` with
+    on a CPU, opencv is faster image by image. Raises UserError for `device` with
     an entry, or an argument, that cannot.
     """
     if augment_on == "cpu" or not steps or (augment_on == "auto" and device_type == "cpu"):
@@ -49,10 +49,27 @@ def plan(
 ) -> DeviceAugment:
     """All steps as layers. Raises _Refused naming the entry and the argument."""
     planner = _Planner(image_size, channels)
-    transforms = Augment(steps, image_size, channels).transforms
-    for i, (step, transform) in enumerate(zip(steps, transforms, strict=True)):
+    for i, (step, transform) in enumerate(zip(steps, build_transforms(steps), strict=True)):
         planner.add(f"augment.{i}", step.kind, transform, ())
     return DeviceAugment(layers_of(planner.entries, image_size), planner.draws, pin_memory)
+
+
+def known(
+    kinds: Sequence[str], transforms: Sequence[Any], image_size: int, channels: int
+) -> tuple[list[list[Entry] | None], int]:
+    """The entries of each transform, None for one that is not known, or has an argument that is
+    not; and how many uniform numbers an image needs for them."""
+    planner = _Planner(image_size, channels)
+    found: list[list[Entry] | None] = []
+    for i, (kind, transform) in enumerate(zip(kinds, transforms, strict=True)):
+        planner.entries = []
+        try:
+            planner.add(f"augment.{i}", kind, transform, ())
+        except _Refused:
+            found.append(None)
+        else:
+            found.append(planner.entries)
+    return found, planner.draws
 
 
 class _Planner:

@@ -5,6 +5,7 @@ import numpy as np
 import torch
 
 from starter.data.augment import Augment
+from starter.data.by_opencv import function
 from starter.data.on_device.augment import DeviceAugment
 from starter.data.on_device.plan import plan
 from starter.recipe.schema.data import AugmentStep
@@ -25,7 +26,7 @@ def picture(size: int = 48, channels: int = 3, seed: int = 0) -> np.ndarray:
 
 def by_albumentations(described: dict, size: int, channels: int, count: int):
     """The image that the step makes of pictures 0, 1, ..., and the parameters it drew."""
-    augment = Augment(steps(described), size, channels, shortcuts=False)
+    augment = Augment(steps(described), size, channels, own=False)
     made, drawn = [], []
     for i in range(count):
         made.append(augment(picture(size, channels, i), (1, 0, i)))
@@ -33,12 +34,12 @@ def by_albumentations(described: dict, size: int, channels: int, count: int):
     return np.stack(made), drawn
 
 
-def by_device(
-    described: dict, drawn: list[dict], size: int, channels: int, convert
+def by_kit(
+    how: str, described: dict, drawn: list[dict], size: int, channels: int, convert
 ) -> np.ndarray:
-    """What the device's step makes of the same pictures with albumentations' parameters.
+    """What the kit's step makes of the same pictures with albumentations' parameters.
 
-    convert: those of one image -> the step's, as numbers.
+    how: "device" or "opencv". convert: parameters of one image -> the step's, as numbers.
     """
     augment = plan(steps(described), size, channels)
     named = [convert(params) for params in drawn]
@@ -46,9 +47,30 @@ def by_device(
     if "order" in what:
         what["order"] = what["order"].astype(int)
     what["fired"] = np.ones(len(drawn), bool)
-    return apply(augment, [[what]], len(drawn), size, channels)
+    return APPLY[how](augment, [[what]], len(drawn), size, channels)
 
 
-def apply(augment: DeviceAugment, drawn: list, count: int, size: int, channels: int) -> np.ndarray:
+def by_device(augment: DeviceAugment, drawn: list, count: int, size: int, channels: int):
+    """The pictures, each layer's drawn numbers applied by torch."""
     images = torch.from_numpy(np.stack([picture(size, channels, i) for i in range(count)]))
     return augment.apply(images, augment.pack(drawn)).numpy()
+
+
+def by_opencv(augment: DeviceAugment, drawn: list, count: int, size: int, channels: int):
+    """The same by opencv, image by image."""
+    functions = [
+        (function(entry.step, what), what["fired"])
+        for layer, own in zip(augment.layers, drawn, strict=True)
+        for entry, what in zip(layer.entries, own, strict=True)
+    ]
+    made = []
+    for i in range(count):
+        image_HWC = picture(size, channels, i)
+        for apply, fired_B in functions:
+            if fired_B[i]:
+                image_HWC = apply(image_HWC, i).reshape(size, size, channels)
+        made.append(image_HWC)
+    return np.stack(made)
+
+
+APPLY = {"device": by_device, "opencv": by_opencv}

@@ -1,10 +1,8 @@
-"""With the parameters that albumentations drew, the device's steps make the same pixels.
+"""With albumentations' parameters the kit's steps make its pixels: by torch, and by opencv.
 
 Stated tolerances, in levels of 255: pixel operations differ by the last rounding; sampling by the
 fixed-point weights of opencv; the hue by the 8-bit HSV table. Both round after every step.
 """
-
-from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -13,9 +11,10 @@ from albumentations.augmentations.geometric import functional as geometric
 
 from starter.data.on_device.plan import plan
 
-from .agree import apply, by_albumentations, by_device, picture, steps
+from .agree import APPLY, by_albumentations, by_device, by_kit, picture, steps
 
 COUNT = 30
+BOTH = pytest.mark.parametrize("how", ["device", "opencv"])
 JITTER = {"brightness": [1, 1], "contrast": [1, 1], "saturation": [1, 1], "hue": [0, 0]}
 
 
@@ -24,6 +23,7 @@ def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.abs(a.astype(int) - b.astype(int))
 
 
+@BOTH
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(
     ("changes", "most"),
@@ -37,17 +37,18 @@ def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     ],
     ids=["brightness", "contrast", "saturation", "hue", "all"],
 )  # fmt: skip
-def test_colour_jitter(changes, most, channels):
+def test_colour_jitter(how, changes, most, channels):
     described = {"kind": "ColorJitter", "p": 1} | JITTER | changes
     wanted, drawn = by_albumentations(described, 40, channels, COUNT)
     names = ("brightness", "contrast", "saturation", "hue", "order")
-    made = by_device(described, drawn, 40, channels, lambda p: {n: p[n] for n in names})
+    made = by_kit(how, described, drawn, 40, channels, lambda p: {n: p[n] for n in names})
     found = difference(wanted, made)
     assert found.max() <= most and found.mean() < 0.05 and np.percentile(found, 99) <= 1
 
 
+@BOTH
 @pytest.mark.parametrize("by_max", [True, False])
-def test_brightness_contrast(by_max):
+def test_brightness_contrast(how, by_max):
     described = {"kind": "RandomBrightnessContrast", "brightness_by_max": by_max, "p": 1}
     wanted, drawn = by_albumentations(described, 40, 3, COUNT)
 
@@ -56,21 +57,23 @@ def test_brightness_contrast(by_max):
         return {"alpha": params["alpha"], "beta": params["beta"] / mean}
 
     means = iter([picture(40, 3, i).mean() for i in range(COUNT)])
-    assert difference(wanted, by_device(described, drawn, 40, 3, convert)).max() <= 1
+    assert difference(wanted, by_kit(how, described, drawn, 40, 3, convert)).max() <= 1
 
 
-def test_to_gray_and_flips_have_nothing_to_draw():
+@BOTH
+def test_to_gray_and_flips_have_nothing_to_draw(how):
     for kind, most in (("ToGray", 1), ("HorizontalFlip", 0), ("VerticalFlip", 0)):
         described = {"kind": kind, "p": 1}
         wanted, _ = by_albumentations(described, 40, 3, COUNT)
         augment = plan(steps(described), 40, 3)
-        made = apply(augment, augment.draw(0, 0, np.arange(COUNT)), COUNT, 40, 3)
+        made = APPLY[how](augment, augment.draw(0, 0, np.arange(COUNT)), COUNT, 40, 3)
         assert difference(wanted, made).max() <= most
 
 
+@BOTH
 @pytest.mark.parametrize("limit", [[0, 0], [3, 7]])
 @pytest.mark.parametrize("size", [16, 40])
-def test_gaussian_blur(limit, size):
+def test_gaussian_blur(how, limit, size):
     described = {"kind": "GaussianBlur", "blur_limit": limit, "sigma_limit": [0.5, 3], "p": 1}
     wanted, drawn = by_albumentations(described, size, 3, COUNT)
     recovered = []
@@ -79,7 +82,7 @@ def test_gaussian_blur(limit, size):
         middle = len(kernel) // 2
         sigma = np.sqrt(-0.5 / np.log(kernel[middle + 1] / kernel[middle]))
         recovered.append({"sigma": sigma, "radius": middle})
-    made = by_device(described, recovered, size, 3, dict)
+    made = by_kit(how, described, recovered, size, 3, dict)
     assert difference(wanted, made).max() <= 1
 
 
@@ -90,6 +93,7 @@ def hole(params: dict) -> dict:
             "colour": colour, "count": len(left)}  # fmt: skip
 
 
+@BOTH
 @pytest.mark.parametrize(
     "described",
     [
@@ -100,28 +104,19 @@ def hole(params: dict) -> dict:
     ],
     ids=["holes", "in pixels", "erasing"],
 )  # fmt: skip
-def test_holes_are_exact(described):
+def test_holes_are_exact(how, described):
     described |= {"p": 1}
     wanted, drawn = by_albumentations(described, 40, 3, COUNT)
-    np.testing.assert_array_equal(wanted, by_device(described, drawn, 40, 3, hole))
+    np.testing.assert_array_equal(wanted, by_kit(how, described, drawn, 40, 3, hole))
 
 
 BORDERS = [(0, 0), (0, [10, 200, 90]), (1, 0), (2, 0), (4, 0)]
 
 
-class Given:
-    """A map whose inverse is known."""
-
-    def __init__(self, inverse_B33, border):
-        self.inverse_B33, self.border = inverse_B33, border
-
-    def inverse(self, drawn, count):
-        return self.inverse_B33
-
-
+@BOTH
 @pytest.mark.parametrize(("mode", "fill"), BORDERS)
 @pytest.mark.parametrize("kind", ["Affine", "Perspective"])
-def test_maps_sample_the_same_pixels(kind, mode, fill):
+def test_maps_sample_the_same_pixels(how, kind, mode, fill, monkeypatch):
     size = 48
     own = {"scale": [0.05, 0.15]}
     if kind == "Affine":
@@ -136,9 +131,9 @@ def test_maps_sample_the_same_pixels(kind, mode, fill):
             forward = np.diag([size / p["max_width"], size / p["max_height"], 1]) @ forward
         inverses.append(np.linalg.inv(forward))
     augment = plan(steps(described), size, 3)
-    (layer,) = augment.layers
-    layer.entries = [replace(layer.entries[0], step=Given(np.stack(inverses), layer.border))]
-    made = apply(augment, [[{"fired": np.ones(COUNT, bool)}]], COUNT, size, 3)
+    step = augment.layers[0].entries[0].step
+    monkeypatch.setattr(type(step), "inverse", lambda *_: np.stack(inverses))
+    made = APPLY[how](augment, [[{"fired": np.ones(COUNT, bool)}]], COUNT, size, 3)
     found = difference(wanted, made)
     # With a constant border a few pixels at the image's own edge are weighted otherwise.
     assert found.max() <= (6 if mode == 0 else 2) and found.mean() < 0.25
@@ -177,14 +172,15 @@ def test_the_perspective_map_is_albumentations_own():
         np.testing.assert_allclose(cv2.perspectiveTransform(there, forward), corner, atol=1e-3)
 
 
+@BOTH
 @pytest.mark.parametrize("mode", [0, 1, 2, 4])
-def test_pad_and_crop_is_a_slice_of_the_padded_image(mode):
+def test_pad_and_crop_is_a_slice_of_the_padded_image(how, mode):
     size, padding = 24, [3, 5, 2, 0]  # left, top, right, bottom
     inside = [{"kind": "Pad", "padding": padding, "border_mode": mode, "fill": 77},
               {"kind": "RandomCrop", "height": size, "width": size}]  # fmt: skip
     augment = plan(steps({"kind": "Sequential", "p": 1, "transforms": inside}), size, 3)
     drawn = augment.draw(0, 0, np.arange(COUNT))
-    made = apply(augment, drawn, COUNT, size, 3)
+    made = APPLY[how](augment, drawn, COUNT, size, 3)
     seen = set()
     for i in range(COUNT):
         x, y = (int(drawn[0][0][f"shift_{axis}"][i]) for axis in "xy")
@@ -196,7 +192,7 @@ def test_pad_and_crop_is_a_slice_of_the_padded_image(mode):
     assert {v for a, v in seen if a == "y"} == set(range(6))
 
 
-def test_a_flip_and_maps_after_each_other_are_one_sampling():
+def test_on_the_device_a_flip_and_maps_after_each_other_are_one_sampling():
     described = [
         {"kind": "HorizontalFlip", "p": 1},
         {"kind": "Affine", "rotate": [20, 20], "border_mode": 2, "p": 1},
@@ -205,6 +201,6 @@ def test_a_flip_and_maps_after_each_other_are_one_sampling():
     ]
     augment = plan(steps(*described), 40, 3)
     assert len(augment.layers) == 1
-    made = apply(augment, augment.draw(0, 0, np.arange(5)), 5, 40, 3)
+    made = by_device(augment, augment.draw(0, 0, np.arange(5)), 5, 40, 3)
     for i in range(5):  # one rotation undoes the other; sampled twice, edges would be blurred
         np.testing.assert_array_equal(made[i], picture(40, 3, i)[::-1, ::-1])

@@ -22,12 +22,12 @@ LEVEL = 1e-3
 def both(described: dict, count: int = COUNT) -> tuple[list[dict], dict[str, np.ndarray]]:
     """Parameters of albumentations' own objects, image by image; and those of the device."""
     described = described | {"p": 1}
-    augment = Augment(steps(described), SIZE, 3)
+    augment = Augment(steps(described), SIZE, 3, own=False)
     (transform,) = augment.transforms
     image, params = picture(SIZE), {"shape": (SIZE, SIZE, 3)}
     theirs = []
     for i in range(count):
-        augment._reseed((11, 2, i))
+        augment._reseed(11, 2, i)
         drawn = transform.get_params()
         theirs.append(drawn | transform.get_params_dependent_on_data(params, {"image": image}))
     ((ours,),) = plan(steps(described), SIZE, 3).draw(7, 3, np.arange(count))
@@ -166,7 +166,7 @@ def test_pad_and_crop():
     inside = [{"kind": "PadIfNeeded", "min_height": SIZE + 7, "min_width": SIZE + 4},
               {"kind": "RandomCrop", "height": SIZE, "width": SIZE}]  # fmt: skip
     described = steps({"kind": "Sequential", "p": 1, "transforms": inside})
-    augment = Augment(described, SIZE, 3)
+    augment = Augment(described, SIZE, 3, own=False)
     pad, crop = augment.transforms[0].transforms
     image, shifts = picture(SIZE), []
     for i in range(1000):
