@@ -20,6 +20,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from starter.recipe.machine import cores
+
 CLASSES = 8631
 SHARES = {"train": 0.80, "dev": 0.09, "test": 0.09}  # the rest is ver_data
 PAIRS = 1000
@@ -82,7 +84,7 @@ def measure(root: Path, folder: Path) -> dict:
         "images": found["images"], "undecodable": found["undecodable"]["count"],
         "near_duplicates": found["near_duplicates"]["pairs"],
         "seconds": round(seconds, 1), "processor_seconds": round(used.ru_utime + used.ru_stime, 1),
-        "memory_mib": round(used.ru_maxrss / 1024), "cores": os.cpu_count(),
+        "memory_mib": round(used.ru_maxrss / 1024), "cores": cores(),
         "load_before": round(load, 2), "load_after": round(os.getloadavg()[0], 2),
     }  # fmt: skip
 

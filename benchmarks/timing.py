@@ -2,12 +2,13 @@
 
 import argparse
 import json
-import os
 import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+
+from starter.recipe.machine import cores
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,7 @@ def machine() -> dict:
     gpu = torch.cuda.is_available()
     return {
         "device": torch.cuda.get_device_name() if gpu else "CPU",
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cores": cores(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -74,14 +74,14 @@ def machine() -> dict:
 def add_arguments(parser: argparse.ArgumentParser, rounds: int = 5) -> None:
     """--rounds and --json, which every benchmark has."""
     parser.add_argument("--rounds", type=int, default=rounds, help=f"default {rounds}")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("--json", action="store_true", help="print a line of JSON for each table")
 
 
 def show(title: str, unit: str, rates: Sequence[Rate], facts: dict, as_json: bool) -> str:
-    """The result as a Markdown table, or as JSON."""
+    """The result as a Markdown table, or as one line of JSON."""
     if as_json:
         found = {"what": title, "unit": unit, **facts, "rates": [asdict(rate) for rate in rates]}
-        return json.dumps(found, indent=1)
+        return json.dumps(found)
     lines = [f"{title} ({', '.join(f'{k} {v}' for k, v in facts.items())})", "",
              f"| | {unit}, median (min to max) | ratio | to |", "|---|---|---|---|"]  # fmt: skip
     for rate in rates:

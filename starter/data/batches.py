@@ -6,12 +6,7 @@ processes that augment too.
 Shapes: N images of the pack, M of a split, B of a batch, H W pixels, C channels.
 """
 
-import atexit
 import mmap
-import multiprocessing
-import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,7 +20,9 @@ from torch.utils.data import DataLoader, Dataset
 from starter.data.augment import Augment
 from starter.data.on_device.source import DeviceSource, gather
 from starter.data.samplers import batches_per_epoch, epoch_order
+from starter.data.workers import in_new_processes, start
 from starter.recipe import UserError
+from starter.recipe.machine import cores
 from starter.recipe.schema.data import Sampler
 
 AHEAD = 3  # batches a thread prepares before they are asked for
@@ -54,8 +51,7 @@ def resolve_workers(workers: int | Literal["auto"], *, augmented: bool, device_t
     # on the CPU they would only take cores from it.
     if not augmented or device_type == "cpu":
         return 0
-    return min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity")
-               else os.cpu_count() or 1)  # fmt: skip
+    return min(4, cores())
 
 
 class TrainBatches:
@@ -156,12 +152,6 @@ class TrainBatches:
             yield made
 
     def _processes(self, workers: int, pin_memory: bool) -> DataLoader:
-        # A fork of a process in which torch or opencv has started threads can hang.
-        methods = multiprocessing.get_all_start_methods()
-        context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-        if context.get_start_method() == "forkserver":
-            context.set_forkserver_preload([__name__])  # torch is imported once for all workers
-        atexit.register(_kill_workers)
         return DataLoader(
             self._maker,
             batch_size=None,  # a task is a whole batch
@@ -170,22 +160,22 @@ class TrainBatches:
             persistent_workers=True,
             pin_memory=pin_memory,
             collate_fn=_unchanged,
-            worker_init_fn=_start_worker,
-            multiprocessing_context=context,
+            worker_init_fn=start,
+            multiprocessing_context=in_new_processes(preload=__name__),
             generator=torch.Generator(),  # else it draws from the global one
         )
 
 
 def eval_batches(
-    image_NHWC: np.ndarray, index_M: np.ndarray, batch_size: int
+    image_NHWC: np.ndarray, index_M: np.ndarray, batch_size: int, pin_memory: bool = False
 ) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
     """Every image once, in order: (index_b int64, image_BHWC uint8).
 
     All batches have `batch_size` rows: the last row fills up the last batch, whose index_b is
-    shorter.
+    shorter. pin_memory: for a copy to CUDA that nothing waits for.
     """
     index_M = _checked(index_M, image_NHWC)
-    maker = _Maker(image_NHWC, None, 0, False)
+    maker = _Maker(image_NHWC, None, 0, pin_memory)
     parts = [index_M[i : i + batch_size] for i in range(0, len(index_M), batch_size)]
     padded = [np.pad(part, (0, batch_size - len(part)), mode="edge") for part in parts]
     images = _ahead(maker.make, [_Task(0, 0, index_B) for index_B in padded])
@@ -272,30 +262,3 @@ def _ahead(function: Callable[[T], R], arguments: Iterable[T]) -> Iterator[R]:
 
 def _unchanged(made: T) -> T:
     return made
-
-
-def _start_worker(number: int) -> None:
-    import cv2
-
-    cv2.setNumThreads(0)  # one image is small, and every core has a worker of its own
-    # A terminal sends Ctrl-C to every process, torchrun SIGTERM: only the one that trains answers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _kill_workers() -> None:
-    """Where an error is on its way out its traceback keeps the loader, and so the workers; Python
-    then ends them with the SIGTERM that they do not hear, and waits."""
-    for child in multiprocessing.active_children():
-        if child.daemon:
-            child.kill()
-
-
-def _end_with_parent() -> None:
-    """torch's own watchdog looks at the parent process, which here is the fork server, and that one
-    lives as long as any worker: when the training is killed, both would stay for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

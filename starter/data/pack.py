@@ -28,6 +28,7 @@ import numpy as np
 from starter.data.catalog import Catalog
 from starter.data.decode import fit, opencv_in_threads, read_image
 from starter.recipe import UserError
+from starter.recipe.machine import cores
 
 log = logging.getLogger(__name__)
 
@@ -175,7 +176,7 @@ def _decode(catalog: Catalog, image_size: int, channels: int) -> Iterator[Block]
                 faults.append(str(error))
         return Block(image_bHWC, faults)
 
-    threads = min(32, (os.cpu_count() or 1) + 4)  # a few more than cores: reading waits for disks
+    threads = min(32, cores() + 4)  # a few more than cores: reading waits for disks
     waiting: deque[Future[Block]] = deque()
     with opencv_in_threads(), ThreadPoolExecutor(threads) as pool:
         try:

@@ -51,7 +51,8 @@ def embed(
     shares = processes.embed_shares(len(index_M), options.batch_size)
     own_m = index_M[shares[processes.number()]] if options.together else index_M
     batches = []
-    for index_b, image_BHWC in eval_batches(image_NHWC, own_m, options.batch_size):
+    pin = options.device.type == "cuda"
+    for index_b, image_BHWC in eval_batches(image_NHWC, own_m, options.batch_size, pin):
         image_BCHW = embedder.prepare(image_BHWC.to(options.device, non_blocking=True))
         with options.precision.autocast():
             seen = [embedder(view).float() for view in views(image_BCHW, options.tta)]

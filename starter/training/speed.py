@@ -1,7 +1,6 @@
 """What to do when the device waits for images: the one place for these words."""
 
-import os
-
+from starter.recipe.machine import cores
 from starter.training.build import StageJob
 
 BOTTLENECK = 0.15  # of the time, waited for data: more is worth a word
@@ -14,8 +13,7 @@ def on_waiting(share: float, job: StageJob) -> str | None:
     """
     if share < BOTTLENECK or job.device.type == "cpu":
         return None
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    keys = [f"data.workers (now {job.recipe.data.workers}; {cores} cores are here)"]
+    keys = [f"data.workers (now {job.recipe.data.workers}; {cores()} cores are here)"]
     if job.recipe.augment if job.section.augment is None else job.section.augment:
         keys.append("augment (fewer or cheaper steps, or only those that run on the device)")
     keys.append("data.cache (a faster disk)")

@@ -3,10 +3,11 @@
 Shapes: N embeddings, D dimensions, P pairs.
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+
+from starter.recipe.machine import cores
 
 # Pairs at once, by a thread a core (numpy gathers and multiplies without the interpreter's lock):
 # larger chunks no longer fit a core's cache.
@@ -39,6 +40,6 @@ def cosine(emb_ND: np.ndarray, a_P: np.ndarray, b_P: np.ndarray, eps: float = 1e
         part = slice(start, start + CHUNK)
         score_P[part] = np.einsum("nd,nd->n", unit_ND[a_P[part]], unit_ND[b_P[part]])
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         list(pool.map(score, range(0, len(a_P), CHUNK)))
     return score_P
