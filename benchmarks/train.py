@@ -161,7 +161,7 @@ class Bench:
         transform = course_transform(self.job.image_size, augmented=True)
         loader = DataLoader(
             ImageFolder(self._files(), transform), self.batch, shuffle=True, drop_last=True,
-            num_workers=self.options.workers, persistent_workers=True,
+            num_workers=self.options.workers, persistent_workers=self.options.workers > 0,
             pin_memory=self.device.type == "cuda",
         )  # fmt: skip
         return self._loop(loader, channels_last=False, autocast=contextlib.nullcontext)

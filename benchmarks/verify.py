@@ -114,7 +114,7 @@ def main(arguments: list[str] | None = None) -> int:
         (f"Measuring {options.labelled:,} pairs", measuring(options), "times/s", SCIKIT),
     ):
         rates = interleaved(work, options.rounds, dict.fromkeys(work, base))
-        print(show(title, unit, rates, facts, options.json), end="\n\n")
+        print(show(title, unit, rates, facts, options.json), end="\n" if options.json else "\n\n")
     return 0
 
 
