@@ -89,7 +89,7 @@ def measure(root: Path, folder: Path) -> dict:
     }  # fmt: skip
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=430_000)
     parser.add_argument("--size", type=int, default=32, help="pixels a side")
     parser.add_argument("--keep", action="store_true", help="leave the files, for another run")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     root = options.folder / f"{options.files}x{options.size}"
     if not root.exists():
         beside = root.with_suffix(".part")
@@ -107,7 +107,8 @@ def main() -> None:
     print(json.dumps(measure(root, options.folder) | {"pixels": options.size}, indent=1))
     if not options.keep:
         shutil.rmtree(root)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

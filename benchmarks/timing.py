@@ -72,7 +72,7 @@ def machine() -> dict:
 
 
 def add_arguments(parser: argparse.ArgumentParser, rounds: int = 5) -> None:
-    """--rounds and --json, which every benchmark has."""
+    """--rounds and --json, of benchmarks that compare rates."""
     parser.add_argument("--rounds", type=int, default=rounds, help=f"default {rounds}")
     parser.add_argument("--json", action="store_true", help="print a line of JSON for each table")
 

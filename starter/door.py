@@ -2,6 +2,7 @@
 for the processes that torchrun starts.
 """
 
+import atexit
 import contextlib
 import errno
 import logging
@@ -86,8 +87,8 @@ def run(work: Callable[[], None], *, together: bool = False) -> int:
         Path(path).write_text(str(code), encoding="utf-8")
     if _are_several():
         # Threads of torch's that served the group now and then abort a normal end, also after
-        # destroy_process_group; all that is ours is written and closed by now.
-        logging.shutdown()
+        # destroy_process_group; so what Python does at its end is done, and no more.
+        atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -1,4 +1,4 @@
-"""How training images vary: on the CPU (albumentations), and mixed on the device.
+"""How training images vary: on the CPU, and mixed on the device.
 
 Shapes: B batch, C channels, H W pixels, D uniform numbers an image.
 """
@@ -25,12 +25,13 @@ TRIALS = 4  # images that every step is tried on before training starts
 
 
 class Augment:
-    """A pipeline of transforms, albumentations' and torchvision's, seeded for every image.
+    """A recipe's `augment:` list, seeded for every image.
 
-    Those that the kit knows are drawn for a whole batch, as they are for the device, and applied
-    by opencv. The others draw, one after the other, from one numpy and one Python generator,
-    reseeded for every image. (`Compose(seed=)` and `set_random_seed` of albumentations 2.0.8 give
-    each transform its own generator with the *same* seed, so that two flips always fire together.)
+    Entries that the kit knows are drawn for a whole batch, as they are for the device, and applied
+    by opencv. The others, albumentations' and torchvision's own, draw one after the other from one
+    numpy and one Python generator, reseeded for every image. (`Compose(seed=)` and
+    `set_random_seed` of albumentations 2.0.8 give each transform its own generator with the *same*
+    seed, so that two flips always fire together.)
 
     image_size, channels: of the square images it will get. own: False for albumentations and
     torchvision alone, a comparison's other side. Picklable (the transforms are built anew). One
@@ -84,13 +85,15 @@ class Augment:
                 image_BHWC[i] = made_HWC
 
     def try_out(self) -> None:
-        """Applies each step, whatever its p, to a few images of noise; raises UserError."""
+        """Applies each step's transform, whatever its p, to a few images of noise, which finds what
+        a step cannot take (known ones too); raises UserError."""
         shape = (TRIALS, self.image_size, self.image_size, self.channels)
         noise_NHWC = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
         for i in range(len(self.steps)):
             for trial, image_HWC in enumerate(noise_NHWC):
                 self._reseed(0, 0, trial)
                 self._apply(i, image_HWC.copy(), force_apply=True)
+        self.batch(noise_NHWC, 0, 0, 0)
 
     def _draw(self, count: int, seed: int, epoch: int, position: int) -> list[list[Function]]:
         """What is to be done to each image, in order."""

@@ -1,7 +1,8 @@
 """The kit's own steps on one image at a time, with opencv: what a CPU does of a batch's draws.
 
 The numbers are those that the device's layers get (`on_device`): for the same seed, epoch and
-position both make the same image, up to a rounding. Against albumentations, which draws for each
+position both make the same image, up to roundings, but for what the second of two maps in a row
+sees outside the image (here the border of the first). Against albumentations, which draws for each
 image alone and keeps what only boxes and masks need, this costs a quarter of the time.
 
 Shapes: B images, N holes, H W pixels, C channels (1 or 3), uint8.
@@ -19,7 +20,9 @@ from starter.data.on_device.geometry import Drawn
 # Image number i of the batch, varied. May overwrite the image; may drop the axis of 1 channel.
 Function = Callable[[np.ndarray, int], np.ndarray]
 
-CUT = 0.49999  # opencv rounds where albumentations cuts off; of a whole number both make itself
+# Opencv rounds where albumentations cuts off. Not 0.5, nor next to it in float32: a tie would go to
+# the even number, where a whole number must stay itself.
+CUT = 0.4999
 HUES = 180  # of opencv's 8-bit HSV, two degrees each
 TURNED = (np.arange(2 * HUES + 256) % HUES).astype(np.uint8)
 

@@ -151,7 +151,7 @@ def _own_workers(workers: int) -> int:
 def _build_augment(job: StageJob) -> tuple[Augment | None, DeviceAugment | None]:
     """How images vary: on the CPU, on the device, or (both None) not at all.
 
-    `auto` is settled once per stage: the two round differently, and a resume repeats.
+    `auto` is settled once per stage: the two differ by roundings, and a resume repeats.
     """
     section, channels = job.section, job.recipe.data.channels
     steps = job.recipe.augment if section.augment is None else section.augment

@@ -1,10 +1,10 @@
-"""Every benchmark's command in its smallest form: what it says, and in what form."""
+"""Benchmarks' commands in their smallest form: what they say, and in what form."""
 
 import json
 
 import pytest
 
-from benchmarks import scale, train, verify
+from benchmarks import inspect, scale, train, verify
 
 
 def tables(capsys) -> list[dict]:
@@ -60,3 +60,10 @@ def test_scale_measures_each_size_in_a_process_of_its_own(capsys):
     assert row["size"] == 10_000 and row["seconds"] > 0 and found["pairs"]["exponent"] is None
     assert scale.main(["images?"]) == 2
     assert "there is images, pairs, classes" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_inspect_measures_a_tree_that_it_draws(tmp_path, capsys):
+    assert inspect.main(["--folder", str(tmp_path / "many"), "--files", "300"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["images"] == 300 and found["undecodable"] == 0 and found["seconds"] > 0

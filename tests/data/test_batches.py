@@ -136,7 +136,7 @@ def test_worker_processes_give_the_same_batches(pack, workers):
     assert torch.equal(torch.get_rng_state(), state)
 
 
-# Its augmentation is built for 3 channels and the pack has 1: what fails only while training.
+# Colour noise on grey images, not tried out before: what fails only while training.
 BROKEN = [AugmentStep.model_validate({"kind": "ISONoise", "p": 1})]
 
 
@@ -155,7 +155,7 @@ def test_ctrl_c_does_not_end_a_worker(pack):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_an_error_while_augmenting_reaches_the_caller_in_one_line(workers):
     grey = np.zeros((50, SIZE, SIZE, 1), np.uint8)
-    batches = make(grey, augment=Augment(BROKEN, SIZE, 1), workers=workers)  # not tried out
+    batches = make(grey, augment=Augment(BROKEN, SIZE, 1), workers=workers)
     with pytest.raises(UserError) as raised:
         list(batches.epoch(0))
     processes = batches._loader._iterator._workers if workers else []

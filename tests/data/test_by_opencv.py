@@ -81,6 +81,7 @@ def test_a_recipe_varies_its_images_alike_on_both(name):
 
 MIXED = [{"kind": "HorizontalFlip", "p": 0.5}, {"kind": "GaussNoise", "p": 0.5},
          {"kind": "Affine", "p": 0.9} | MAP, {"kind": "tv/RandomInvert", "p": 0.3},
+         {"kind": "GaussianBlur", "p": 0.5},
          {"kind": "CoarseDropout", "p": 0.5}]  # fmt: skip
 
 
@@ -112,7 +113,7 @@ def test_steps_of_others_between_them_are_theirs_and_in_their_place():
 @pytest.mark.parametrize(
     "described",
     [
-        {"kind": "Affine", "interpolation": 2},
+        {"kind": "Affine", "interpolation": 2} | MAP,
         {"kind": "ToGray", "method": "average"},
         {"kind": "CoarseDropout", "fill": "inpaint_ns"},
         {"kind": "ShiftScaleRotate"},  # inherits from Affine, and draws otherwise

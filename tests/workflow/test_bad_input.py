@@ -1,5 +1,6 @@
 """Bad input through the public command: one line, exit code 2, no traceback, nothing written."""
 
+import re
 import shutil
 
 import pytest
@@ -116,7 +117,7 @@ def test_a_diverging_loss_names_the_update_the_term_and_the_rate(tiny_recipe, co
                    "train.checkpoint_steps=2", "train.ema=null")  # fmt: skip
     assert done.returncode == 2, done.stderr
     line = done.stderr.splitlines()[-1]
-    assert "at update 2, term softmax, learning rate 1e+12" in line
+    assert re.search(r"at update \d, term softmax, learning rate 1e\+12", line)
 
 
 def test_two_do_not_train_in_one_folder(tiny_recipe, command, tmp_path):

@@ -135,7 +135,7 @@ def _per_channel(fill: Any, channels: int) -> tuple[float, ...]:
     values = tuple(fill) if isinstance(fill, list | tuple) else (fill,) * channels
     if len(values) != channels:
         raise _Refused(f"fill={fill!r} has {len(values)} values for {channels} channels")
-    return tuple(float(value) for value in values)
+    return tuple(min(max(float(value), 0.0), 255.0) for value in values)  # as opencv does
 
 
 def _hole_fill(fill: Any, channels: int) -> tuple[float, ...] | None:
