@@ -186,6 +186,7 @@ class Loaders:
             ratio=(1.0, 1.0), hflip=0.5, color_jitter=0.2, color_jitter_prob=0.5, re_prob=0.25,
             interpolation="bilinear", use_prefetcher=self.device.type == "cuda",
             device=self.device, pin_memory=self.device.type == "cuda",
+            persistent_workers=self.options.workers > 0,
         ))  # fmt: skip
 
     def _epochs(self, loader) -> Callable[[], Iterator[int]]:

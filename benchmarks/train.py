@@ -150,6 +150,7 @@ class Bench:
             num_workers=self.options.workers, mean=(0.5,) * 3, std=(0.5,) * 3, scale=(0.9, 1.0),
             ratio=(1.0, 1.0), hflip=0.5, color_jitter=0.2, color_jitter_prob=0.5, re_prob=0.25,
             interpolation="bilinear", use_prefetcher=cuda, device=self.device, pin_memory=cuda,
+            persistent_workers=self.options.workers > 0,
         )  # fmt: skip
         return self._loop(loader, channels_last=True, autocast=self.setup.precision.autocast)
 

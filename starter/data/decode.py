@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from starter.recipe import UserError
 
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 START_OF_SCAN = 0xDA
+SILENT = 0  # of opencv's log levels
 PNG_START = b"\x89PNG\r\n\x1a\n"
 
 
@@ -78,14 +80,15 @@ def opencv_in_threads() -> Iterator[None]:
     """
     import cv2
 
-    threads, level = cv2.getNumThreads(), cv2.utils.logging.getLogLevel()
+    messages: Any = getattr(cv2.utils, "logging", cv2)  # where 4.13 has them, and where 4.12 had
+    threads, level = cv2.getNumThreads(), messages.getLogLevel()
     cv2.setNumThreads(1)
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    messages.setLogLevel(SILENT)
     try:
         yield
     finally:
         cv2.setNumThreads(threads)
-        cv2.utils.logging.setLogLevel(level)
+        messages.setLogLevel(level)
 
 
 def _fault(data: bytes) -> str | None:
