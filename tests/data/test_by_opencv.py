@@ -58,7 +58,7 @@ def test_the_same_draws_give_the_device_s_image(kind, p, channels):
     described = [{"kind": kind, "p": p} | more]
     a, b = on_cpu(described, channels), on_device(described, channels)
     apart = np.abs(a.astype(int) - b)
-    assert apart.max() <= most and apart.mean() < 0.25
+    assert apart.max() <= most and apart.mean() < 0.4
     changed_B = (a != pictures(channels)).any((1, 2, 3))
     grey = kind == "ToGray" and channels == 1
     assert grey or changed_B.mean() > 0.8 * p - 0.25

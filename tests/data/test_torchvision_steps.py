@@ -6,6 +6,7 @@ import threading
 import numpy as np
 import pytest
 import torch
+import torchvision
 
 from starter.data.augment import build_augment
 from starter.recipe import UserError
@@ -35,6 +36,8 @@ def image(channels: int = 3) -> np.ndarray:
 
 @pytest.mark.parametrize("name", sorted(set(table()["torchvision"]) - CHANGE_SIZE))
 def test_every_transform_repeats_for_the_same_seed_and_leaves_torch_s_generator(name):
+    if name == "GaussianNoise" and torchvision.__version__.startswith("0.21."):
+        pytest.skip("takes floats alone in the oldest torchvision that the kit accepts")
     described = steps({"kind": f"tv/{name}", **NEEDED.get(name, {})})
     first, second = (build_augment(described, SIZE) for _ in range(2))
     state = torch.get_rng_state()
