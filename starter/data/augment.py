@@ -15,6 +15,7 @@ import torch
 
 from starter.data import by_opencv
 from starter.data.by_opencv import Function
+from starter.data.on_device.augment import Entry
 from starter.data.on_device.counter import uniforms
 from starter.data.on_device.plan import known
 from starter.data.transforms import build_transforms, one_line, place_of
@@ -44,8 +45,11 @@ class Augment:
         self.steps = tuple(steps)
         self.image_size, self.channels, self.own = image_size, channels, own
         self.transforms = build_transforms(self.steps)
-        kinds = [step.kind if own else "" for step in self.steps]
-        self._known, self._draws = known(kinds, self.transforms, image_size, channels)
+        self._known: list[list[Entry] | None] = [None] * len(self.steps)
+        self._draws = 0
+        if own:
+            kinds = [step.kind for step in self.steps]
+            self._known, self._draws = known(kinds, self.transforms, image_size, channels)
         self._bits = np.random.Philox(key=0)
         self._state = self._bits.state
         self._python = random.Random(0)
@@ -101,8 +105,9 @@ class Augment:
         u_BD = uniforms(seed, epoch, position + np.arange(count), self._draws)
         for number, entries in enumerate(self._known):
             if entries is None:
+                others = self._by_transform(number)
                 for todo in todo_B:
-                    todo.append(self._by_transform(number))
+                    todo.append(others)
                 continue
             for entry in entries:
                 drawn = entry.draw(u_BD)
