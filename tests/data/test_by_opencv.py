@@ -127,3 +127,13 @@ def test_what_is_not_known_is_left_to_albumentations(described):
     Augment(steps(described), 32, 3).batch(ours, 1, 0, 0)
     Augment(steps(described), 32, 3, own=False).batch(theirs, 1, 0, 0)
     np.testing.assert_array_equal(ours, theirs)
+
+
+def test_whole_numbers_stay_themselves():
+    """A tie in float32 would go to the even number, one level below."""
+    described = {"kind": "RandomBrightnessContrast", "brightness_limit": [100 / 255, 100 / 255],
+                 "contrast_limit": [0, 0], "p": 1}  # fmt: skip
+    ours, theirs = pictures(3), pictures(3)
+    Augment(steps(described), 32, 3).batch(ours, 1, 0, 0)
+    Augment(steps(described), 32, 3, own=False).batch(theirs, 1, 0, 0)
+    np.testing.assert_array_equal(ours, theirs)
