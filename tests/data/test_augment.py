@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from starter.data.augment import build_augment, mix_batch
+from starter.data.augment import Augment, build_augment, mix_batch
 from starter.recipe import UserError
 from starter.recipe.schema.data import AugmentStep
 
@@ -137,12 +137,19 @@ def test_every_transform_shares_the_generators_that_are_reseeded():
     assert count == 6 and len(generators) == 1
 
 
-def test_pickled_pipeline_gives_the_same_images():
-    augment = build_augment(steps(*FACE), 24)
+@pytest.mark.parametrize("own", [True, False])
+def test_pickled_pipeline_gives_the_same_images(own):
+    augment = Augment(steps(*FACE), 24, own=own)
     copy = pickle.loads(pickle.dumps(augment))
     for position in range(20):
         seed = (1, 0, position)
         np.testing.assert_array_equal(augment(image(), seed), copy(image(), seed))
+
+
+def test_one_image_is_left_as_it_was():
+    augment, given = build_augment(steps(step("CoarseDropout", p=1)), 24), image()
+    assert (augment(given, (0, 0, 0)) != image()).any()
+    np.testing.assert_array_equal(given, image())
 
 
 def test_lists_become_ranges():
