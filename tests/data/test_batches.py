@@ -140,12 +140,13 @@ def test_worker_processes_give_the_same_batches(pack, workers):
 BROKEN = [AugmentStep.model_validate({"kind": "ISONoise", "p": 1})]
 
 
-def test_ctrl_c_does_not_end_a_worker(pack):
-    """A terminal sends it to all processes; the one that trains still needs its batches."""
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_what_all_processes_are_sent_does_not_end_a_worker(pack, sent):
+    """By a terminal, by torchrun; the one that trains still needs its batches."""
     batches = make(pack, augment=build_augment(STEPS, SIZE), workers=1)
     collect(batches, 0)
     (worker,) = batches._loader._iterator._workers
-    os.kill(worker.pid, signal.SIGINT)
+    os.kill(worker.pid, sent)
     time.sleep(0.2)
     wanted = collect(make(pack, augment=build_augment(STEPS, SIZE)), 1)
     assert collect(batches, 1) == wanted and worker.is_alive()
