@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 TIMEOUT = (10.0, 60.0)  # seconds: to connect, and without a byte from the server
 RETRIES = 2  # of an upload that breaks; the client's own 10 take 6 minutes on a dead host
-PIP = 'pip install --upgrade "kaggle>=1.8" six'
+PIP = 'pip install --upgrade "kaggle>=2.2.5" six'
 
 
 class Client:

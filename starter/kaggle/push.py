@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 GPU, GPUS = "NvidiaTeslaT4", 2  # a kernel that names none may get a retired one
 READY_WAIT, READY_TIMEOUT = 5.0, 300.0  # seconds: between looks at a dataset, and in all
 LONGEST_SESSION = 12.0  # hours of a GPU session
-NEEDS = {"timm": "timm", "albumentations": "albumentations==2.0.8", "pydantic": "pydantic>=2.9",
+NEEDS = {"timm": "timm", "albumentations": "albumentations==2.0.8", "pydantic": "pydantic>=2.11",
          "safetensors": "safetensors", "cv2": "opencv-python-headless<5"}  # fmt: skip
 INVALID = ("tags", "dataset_sources", "competition_sources", "kernel_sources", "model_sources")
 

@@ -170,7 +170,9 @@ class TensorBoard:
         import cv2
 
         for path in paths:
-            image_HWC = cv2.imread(path.as_posix(), cv2.IMREAD_COLOR_RGB)
+            bgr_HWC = cv2.imread(path.as_posix())
+            assert bgr_HWC is not None, path
+            image_HWC = cv2.cvtColor(bgr_HWC, cv2.COLOR_BGR2RGB)
             self.writer.add_image(f"report/{path.stem}", image_HWC, step, dataformats="HWC")
 
     def embeddings(self, kept: dict[str, np.ndarray], step: int) -> None:

@@ -110,7 +110,7 @@ def absent(tmp_path):
 
 def test_without_the_package_the_line_to_install_it_is_told(hand_in, absent):
     refused(hand_in(NOWHERE, PYTHONPATH=absent, **BY_KEY),
-            4, "No module named 'six'", 'pip install --upgrade "kaggle>=1.8" six')  # fmt: skip
+            4, "No module named 'six'", 'pip install --upgrade "kaggle>=2.2.5" six')  # fmt: skip
 
 
 def test_a_dry_run_needs_neither_the_package_nor_a_network(hand_in, absent):

@@ -2,7 +2,6 @@
 
 import pytest
 import timm
-import torch
 from torch import nn
 
 from starter import losses, models
@@ -10,6 +9,7 @@ from starter.models.embedder import Embedder, Preprocessing
 from starter.models.rules import not_convolutional
 from starter.recipe import UserError
 from starter.recipe.schema import RulesSection
+from tests.models.networks import on_meta
 
 
 def make():
@@ -58,8 +58,7 @@ NOT_CONVOLUTIONAL = [
 
 @pytest.mark.parametrize("name", CONVOLUTIONAL + NOT_CONVOLUTIONAL)
 def test_timms_networks(name):
-    with torch.device("meta"):
-        found = not_convolutional(timm.create_model(name))
+    found = not_convolutional(on_meta(lambda: timm.create_model(name)))
     assert bool(found) == (name in NOT_CONVOLUTIONAL), found
 
 
