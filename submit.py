@@ -1,13 +1,13 @@
 """Check a submission file, send it to Kaggle, wait for its score; look back at what was sent.
 
-    python submit.py runs/demo --dry-run
-    python submit.py runs/hw2p2 --message "{run}: {combined} at {commit}"
-    python submit.py my.csv --sample sample_submission.csv --competition SLUG
-    python submit.py status [RUN] [--watch]   what Kaggle lists, with scores and its own errors
-    python submit.py limits [RUN]             how many submissions are left today
-    python submit.py best [RUN] [--lower]     the best public score and the run it is of
-    python submit.py ledger                   local metrics against the leaderboard
-    python submit.py package RUN              the zip to hand in to a course
+python submit.py runs/demo --dry-run
+python submit.py runs/hw2p2 --message "{run}: {combined} at {commit}"
+python submit.py my.csv --sample sample_submission.csv --competition SLUG
+python submit.py status [RUN] [--watch]   what Kaggle lists, with scores and its own errors
+python submit.py limits [RUN]             how many submissions are left today
+python submit.py best [RUN] [--lower]     the best public score and the run it is of
+python submit.py ledger                   local metrics against the leaderboard
+python submit.py package RUN              the zip to hand in to a course
 """
 
 import argparse
@@ -31,8 +31,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         add("target", metavar="RUN|CSV", help="a run folder or a csv file")
         add("--dry-run", action="store_true", help="check only")
         add("--sample", metavar="FILE", help="sample submission to check against")
-        add("--message", help="shown beside the submission on Kaggle; may hold {run}, {stage}, "
-            "{combined}, {accuracy}, {eer}, {commit}")  # fmt: skip
+        add(
+            "--message",
+            help="shown beside the submission on Kaggle; may hold {run}, {stage}, "
+            "{combined}, {accuracy}, {eer}, {commit}",
+        )
         add("--force", action="store_true", help="send a file that was submitted before")
         add("--no-wait", action="store_true", help="do not wait for the score")
         add("--watch", action="store_true", help="wait for the score as long as it takes")

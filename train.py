@@ -1,10 +1,10 @@
 """Train every stage of a recipe, in order, and continue where an earlier run stopped.
 
-    python train.py configs/demo.yaml
-    python train.py configs/hw2p2.yaml mine.yaml data.root=/kaggle/input/hw2p2
-    python train.py configs/demo.yaml --stage finetune --fresh finetune
-    python train.py configs/demo.yaml --find-lr classify
-    torchrun --standalone --nproc-per-node 2 train.py configs/hw2p2.yaml    (two GPUs)
+python train.py configs/demo.yaml
+python train.py configs/hw2p2.yaml mine.yaml data.root=/kaggle/input/hw2p2
+python train.py configs/demo.yaml --stage finetune --fresh finetune
+python train.py configs/demo.yaml --find-lr classify
+torchrun --standalone --nproc-per-node 2 train.py configs/hw2p2.yaml    (two GPUs)
 """
 
 import argparse
@@ -31,9 +31,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--fresh", metavar="NAME", help="discard this stage and those that start from it, first"
     )
     parser.add_argument(
-        "--find-lr", metavar="STAGE", nargs="?", const="", default=None,
+        "--find-lr",
+        metavar="STAGE",
+        nargs="?",
+        const="",
+        default=None,
         help="try out rising learning rates on this stage (the first), train nothing, and stop",
-    )  # fmt: skip
+    )
     parser.add_argument("--print-recipe", action="store_true", help="print it resolved, and stop")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     return parser.parse_intermixed_args(arguments)
@@ -77,10 +81,15 @@ def table(recipe, summary: dict, report: Path | None) -> str:
     """The stages side by side, and the next command."""
     folder = f"{recipe.runs}/{recipe.name}"
     return "\n".join(
-        ["", door.stage_table(summary), "", f"* best of the run; everything is in {folder}",
-         *([f"report: {report.as_posix()}"] if report else []),
-         f"next: python verify.py {folder}"]
-    )  # fmt: skip
+        [
+            "",
+            door.stage_table(summary),
+            "",
+            f"* best of the run; everything is in {folder}",
+            *([f"report: {report.as_posix()}"] if report else []),
+            f"next: python verify.py {folder}",
+        ]
+    )
 
 
 if __name__ == "__main__":

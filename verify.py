@@ -1,10 +1,10 @@
 """Score a run's verification pairs and write its submission; combine runs; compare two pictures.
 
-    python verify.py runs/demo
-    python verify.py runs/hw2p2 submission.sample=sample_submission.csv verify.tta=[hflip]
-    python verify.py runs/a runs/b --out runs/ab --fusion weighted
-    python verify.py runs/a/classify runs/a/finetune --out runs/soup --fusion soup
-    python verify.py runs/demo --pair a.jpg b.jpg
+python verify.py runs/demo
+python verify.py runs/hw2p2 submission.sample=sample_submission.csv verify.tta=[hflip]
+python verify.py runs/a runs/b --out runs/ab --fusion weighted
+python verify.py runs/a/classify runs/a/finetune --out runs/soup --fusion soup
+python verify.py runs/demo --pair a.jpg b.jpg
 """
 
 import argparse
@@ -26,9 +26,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, e.g. runs/demo")
     parser.add_argument("changes", nargs="*", metavar="key=value", help="over each run's recipe")
     parser.add_argument("--out", metavar="DIR", help="the folder of several runs' result")
-    parser.add_argument("--fusion", choices=FUSIONS, help="of several runs: mean of z-scored "
-                        "cosines (default), weighted by the validation pairs, concat of embeddings "
-                        "of length 1, soup of weights")  # fmt: skip
+    parser.add_argument(
+        "--fusion",
+        choices=FUSIONS,
+        help="of several runs: mean of z-scored "
+        "cosines (default), weighted by the validation pairs, concat of embeddings "
+        "of length 1, soup of weights",
+    )
     parser.add_argument("--stage", metavar="NAME", help="embed with this stage, not the best")
     parser.add_argument("--pair", nargs=2, metavar=("A", "B"), help="compare two pictures")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -99,8 +103,11 @@ def block(result: dict, report: Path | None) -> str:
             lines.append(f"{split:<12} accuracy {door.percent(result[f'{split}_accuracy'])}")
     if "answers" in result:
         answers = result["answers"]
-        parts = [f"{key.upper() if key == 'eer' else key} {door.percent(value)}"
-                 for key, value in answers.items() if key != "combined"]  # fmt: skip
+        parts = [
+            f"{key.upper() if key == 'eer' else key} {door.percent(value)}"
+            for key, value in answers.items()
+            if key != "combined"
+        ]
         if "combined" in answers:
             parts.append(f"combined {answers['combined']:.4f}")
         lines.append(f"{'answers':<12} " + ", ".join(parts) + " (held back until now)")

@@ -30,10 +30,24 @@ from starter.models.cost import listed
 from starter.recipe import UserError
 
 # Of every family, and of every kind of block inside one.
-SMALLEST = ("cnn5", "cnn_64_256_64", "resnet10_small", "resnet18d", "resnext50_32x4d",
-            "seresnet18", "resnest14d", "iresnet18", "mobilenetv2_035", "mobilefacenet",
-            "efficientnet_b0", "convnext_atto", "regnetx_002", "regnety_002",
-            "nf_resnet26", "nfnet_l0")  # fmt: skip
+SMALLEST = (
+    "cnn5",
+    "cnn_64_256_64",
+    "resnet10_small",
+    "resnet18d",
+    "resnext50_32x4d",
+    "seresnet18",
+    "resnest14d",
+    "iresnet18",
+    "mobilenetv2_035",
+    "mobilefacenet",
+    "efficientnet_b0",
+    "convnext_atto",
+    "regnetx_002",
+    "regnety_002",
+    "nf_resnet26",
+    "nfnet_l0",
+)
 SHAPES = [(channels, size) for channels in (1, 3) for size in (28, 64, 112)]
 EMBEDDING = 8
 TOLERANCE = 1e-4  # of the largest number: other kernels add in another order
@@ -114,9 +128,12 @@ def exported(embedder: nn.Module, image_BCHW: Tensor) -> Tensor:
     import onnxruntime
 
     program = torch.onnx.export(
-        embedder, (image_BCHW[:2],), dynamo=True, verbose=False,
+        embedder,
+        (image_BCHW[:2],),
+        dynamo=True,
+        verbose=False,
         dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
-    )  # fmt: skip
+    )
     assert program is not None
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "embedder.onnx")
@@ -167,8 +184,10 @@ HEADING = """\
 def line(row: Row) -> str:
     """The row as Markdown."""
     cells = [row.name, f"{row.shapes} of {len(SHAPES)}", f"{row.step_seconds:.0f}"]
-    for difference, seconds in ((row.compile_difference, row.compile_seconds),
-                                (row.onnx_difference, row.onnx_seconds)):  # fmt: skip
+    for difference, seconds in (
+        (row.compile_difference, row.compile_seconds),
+        (row.onnx_difference, row.onnx_seconds),
+    ):
         cells.append("" if difference is None else f"{difference:.0e}")
         cells.append("" if seconds is None else f"{seconds:.0f}")
     return f"| {' | '.join(cells)} |" + "".join(f"\n  failed: {fault}" for fault in row.failed)
@@ -176,9 +195,10 @@ def line(row: Row) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.backbones", description=__doc__,
+        prog="python -m benchmarks.backbones",
+        description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--all", action="store_true", help="every backbone of the kit")
     parser.add_argument("--compile", action="store_true", help="torch.compile too")

@@ -62,8 +62,10 @@ def build(root: Path, files: int, size: int) -> None:
     names = [f"{i:08d}.jpg" for i in range(left)]
     write_images(root / "ver_data", names, rng, size)
     for file, end in (("val_pairs.txt", True), ("test_pairs.txt", False)):
-        rows = [[names[(2 * p) % left], names[(2 * p + 1) % left]] + [str(p % 2)] * end
-                for p in range(min(PAIRS, left // 2) if end else left // 2)]  # fmt: skip
+        rows = [
+            [names[(2 * p) % left], names[(2 * p + 1) % left]] + [str(p % 2)] * end
+            for p in range(min(PAIRS, left // 2) if end else left // 2)
+        ]
         (root / file).write_text("".join(" ".join(row) + "\n" for row in rows))
 
 
@@ -75,18 +77,24 @@ def measure(root: Path, folder: Path) -> dict:
     start = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-m", "starter.data", "inspect", str(recipe), "--json"],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     seconds = time.perf_counter() - start
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     found = json.loads(done.stdout)
     return {
-        "images": found["images"], "undecodable": found["undecodable"]["count"],
+        "images": found["images"],
+        "undecodable": found["undecodable"]["count"],
         "near_duplicates": found["near_duplicates"]["pairs"],
-        "seconds": round(seconds, 1), "processor_seconds": round(used.ru_utime + used.ru_stime, 1),
-        "memory_mib": round(used.ru_maxrss / 1024), "cores": cores(),
-        "load_before": round(load, 2), "load_after": round(os.getloadavg()[0], 2),
-    }  # fmt: skip
+        "seconds": round(seconds, 1),
+        "processor_seconds": round(used.ru_utime + used.ru_stime, 1),
+        "memory_mib": round(used.ru_maxrss / 1024),
+        "cores": cores(),
+        "load_before": round(load, 2),
+        "load_after": round(os.getloadavg()[0], 2),
+    }
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -22,11 +22,22 @@ from benchmarks.timing import add_arguments, interleaved, machine, show
 FACE = [
     {"kind": "HorizontalFlip", "p": 0.5},
     {"kind": "Affine", "rotate": [-10, 10], "translate_percent": [-0.05, 0.05], "p": 0.5},
-    {"kind": "ColorJitter", "brightness": [0.8, 1.2], "contrast": [0.8, 1.2],
-     "saturation": [0.8, 1.2], "hue": [-0.02, 0.02], "p": 0.5},
-    {"kind": "CoarseDropout", "num_holes_range": [1, 1], "hole_height_range": [0.1, 0.3],
-     "hole_width_range": [0.1, 0.3], "p": 0.25},
-]  # fmt: skip
+    {
+        "kind": "ColorJitter",
+        "brightness": [0.8, 1.2],
+        "contrast": [0.8, 1.2],
+        "saturation": [0.8, 1.2],
+        "hue": [-0.02, 0.02],
+        "p": 0.5,
+    },
+    {
+        "kind": "CoarseDropout",
+        "num_holes_range": [1, 1],
+        "hole_height_range": [0.1, 0.3],
+        "hole_width_range": [0.1, 0.3],
+        "p": 0.25,
+    },
+]
 COURSE, COURSE_AUGMENTED = "course style", "course style, augmented"
 
 
@@ -41,24 +52,33 @@ def main(arguments: list[str] | None = None) -> int:
             rates = interleaved(work, options.rounds, bases)
         finally:
             loaders.close()
-    facts = machine() | {"images": loaders.count, "size": options.size, "batch": options.batch,
-                         "workers": options.workers, "rounds": options.rounds}  # fmt: skip
+    facts = machine() | {
+        "images": loaders.count,
+        "size": options.size,
+        "batch": options.batch,
+        "workers": options.workers,
+        "rounds": options.rounds,
+    }
     print(show("Loaders", "images/s", rates, facts, options.json))
     return 0
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.loader", description=__doc__,
+        prog="python -m benchmarks.loader",
+        description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     parser.add_argument("--root", type=Path, help="folder of classes with pictures, else drawn")
     parser.add_argument("--images", type=int, default=2048, help="to draw (default 2048)")
     parser.add_argument("--size", type=int, default=112, help="pixels a side (default 112)")
     parser.add_argument("--batch", type=int, default=256, help="images a batch (default 256)")
     parser.add_argument("--workers", type=int, default=2, help="processes a loader (default 2)")
-    parser.add_argument("--skip-device", action="store_true",
-                        help="leave out augmentation on the device, slow on a CPU")  # fmt: skip
+    parser.add_argument(
+        "--skip-device",
+        action="store_true",
+        help="leave out augmentation on the device, slow on a CPU",
+    )
     add_arguments(parser)
     return parser.parse_args(arguments)
 
@@ -150,11 +170,17 @@ class Loaders:
                 self.image_NHWC, index_N, there, self.device, free_memory(self.device)
             )
         batches = TrainBatches(
-            self.image_NHWC, np.zeros(self.count, np.int64), index_N,
-            batch_size=self.options.batch, sampler=ShuffleSampler(), seed=0, pin_memory=cuda,
+            self.image_NHWC,
+            np.zeros(self.count, np.int64),
+            index_N,
+            batch_size=self.options.batch,
+            sampler=ShuffleSampler(),
+            seed=0,
+            pin_memory=cuda,
             augment=build_augment(steps, size) if how in ("processes", "thread") else None,
-            workers=self.options.workers if how == "processes" else 0, on_device=source,
-        )  # fmt: skip
+            workers=self.options.workers if how == "processes" else 0,
+            on_device=source,
+        )
         self._open.append(batches)
 
         def epoch() -> Iterator[int]:
@@ -170,24 +196,42 @@ class Loaders:
         from torchvision.datasets.folder import default_loader
 
         dataset = ImageFolder(self.root, transform, loader=load or default_loader)
-        return self._epochs(DataLoader(
-            dataset, self.options.batch, shuffle=True, drop_last=True,
-            num_workers=self.options.workers, persistent_workers=self.options.workers > 0,
-            pin_memory=self.device.type == "cuda",
-        ))  # fmt: skip
+        return self._epochs(
+            DataLoader(
+                dataset,
+                self.options.batch,
+                shuffle=True,
+                drop_last=True,
+                num_workers=self.options.workers,
+                persistent_workers=self.options.workers > 0,
+                pin_memory=self.device.type == "cuda",
+            )
+        )
 
     def _timm(self):
         from timm.data import create_dataset, create_loader
 
         dataset = create_dataset("", root=str(self.root), split="train", is_training=True)
-        return self._epochs(create_loader(
-            dataset, (3, self.options.size, self.options.size), self.options.batch,
-            is_training=True, num_workers=self.options.workers, scale=(0.9, 1.0),
-            ratio=(1.0, 1.0), hflip=0.5, color_jitter=0.2, color_jitter_prob=0.5, re_prob=0.25,
-            interpolation="bilinear", use_prefetcher=self.device.type == "cuda",
-            device=self.device, pin_memory=self.device.type == "cuda",
-            persistent_workers=self.options.workers > 0,
-        ))  # fmt: skip
+        return self._epochs(
+            create_loader(
+                dataset,
+                (3, self.options.size, self.options.size),
+                self.options.batch,
+                is_training=True,
+                num_workers=self.options.workers,
+                scale=(0.9, 1.0),
+                ratio=(1.0, 1.0),
+                hflip=0.5,
+                color_jitter=0.2,
+                color_jitter_prob=0.5,
+                re_prob=0.25,
+                interpolation="bilinear",
+                use_prefetcher=self.device.type == "cuda",
+                device=self.device,
+                pin_memory=self.device.type == "cuda",
+                persistent_workers=self.options.workers > 0,
+            )
+        )
 
     def _epochs(self, loader) -> Callable[[], Iterator[int]]:
         def epoch() -> Iterator[int]:
@@ -224,15 +268,17 @@ def v2_transform(size: int) -> Callable:
     import torch
     from torchvision.transforms import v2
 
-    return v2.Compose([
-        v2.Resize((size, size)),
-        v2.RandomHorizontalFlip(0.5),
-        v2.RandomApply([v2.RandomAffine(10, translate=(0.05, 0.05))], 0.5),
-        v2.RandomApply([v2.ColorJitter(0.2, 0.2, 0.2, 0.02)], 0.5),
-        v2.RandomErasing(0.25, scale=(0.01, 0.09)),
-        v2.ToDtype(torch.float32, scale=True),
-        v2.Normalize((0.5,) * 3, (0.5,) * 3),
-    ])  # fmt: skip
+    return v2.Compose(
+        [
+            v2.Resize((size, size)),
+            v2.RandomHorizontalFlip(0.5),
+            v2.RandomApply([v2.RandomAffine(10, translate=(0.05, 0.05))], 0.5),
+            v2.RandomApply([v2.ColorJitter(0.2, 0.2, 0.2, 0.02)], 0.5),
+            v2.RandomErasing(0.25, scale=(0.01, 0.09)),
+            v2.ToDtype(torch.float32, scale=True),
+            v2.Normalize((0.5,) * 3, (0.5,) * 3),
+        ]
+    )
 
 
 def v2_load(path: str):

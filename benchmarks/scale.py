@@ -45,9 +45,16 @@ def images(count: int) -> dict[str, float]:
         image_NHWC = np.memmap(path, np.uint8, "r", shape=(count, 32, 32, 3))
         label_N = np.arange(count) % 1000
         batches = TrainBatches(
-            image_NHWC, label_N, np.arange(count), batch_size=BATCH, sampler=ShuffleSampler(),
-            augment=None, seed=0, workers=0, pin_memory=False,
-        )  # fmt: skip
+            image_NHWC,
+            label_N,
+            np.arange(count),
+            batch_size=BATCH,
+            sampler=ShuffleSampler(),
+            augment=None,
+            seed=0,
+            workers=0,
+            pin_memory=False,
+        )
         iterator = batches.epoch(0)
         next(iterator)
         first = time.perf_counter() - start
@@ -92,15 +99,18 @@ def classes(count: int) -> dict[str, float]:
 
 
 KINDS: dict[str, Callable[[int], dict[str, float]]] = {
-    "images": images, "pairs": pairs, "classes": classes,
-}  # fmt: skip
+    "images": images,
+    "pairs": pairs,
+    "classes": classes,
+}
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.scale", description=__doc__,
+        prog="python -m benchmarks.scale",
+        description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     parser.add_argument("kinds", nargs="*", help=f"of {', '.join(KINDS)}; all by default")
     parser.add_argument("--most", type=int, default=10_000_000, help="leave out larger sizes")
     parser.add_argument("--json", action="store_true")

@@ -27,9 +27,11 @@ class Rate:
 
 
 def interleaved(
-    alternatives: Mapping[str, Callable[[], int]], rounds: int,
-    bases: Mapping[str, str] | None = None, pause: float = 0.0,
-) -> list[Rate]:  # fmt: skip
+    alternatives: Mapping[str, Callable[[], int]],
+    rounds: int,
+    bases: Mapping[str, str] | None = None,
+    pause: float = 0.0,
+) -> list[Rate]:
     """Runs every alternative once a round, after one round to warm up.
 
     alternatives: name -> a function that does some work and returns how many units it did; it
@@ -68,7 +70,7 @@ def machine() -> dict:
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "torch": torch.__version__,
-    }  # fmt: skip
+    }
 
 
 def add_arguments(parser: argparse.ArgumentParser, rounds: int = 5) -> None:
@@ -82,8 +84,12 @@ def show(title: str, unit: str, rates: Sequence[Rate], facts: dict, as_json: boo
     if as_json:
         found = {"what": title, "unit": unit, **facts, "rates": [asdict(rate) for rate in rates]}
         return json.dumps(found)
-    lines = [f"{title} ({', '.join(f'{k} {v}' for k, v in facts.items())})", "",
-             f"| | {unit}, median (min to max) | ratio | to |", "|---|---|---|---|"]  # fmt: skip
+    lines = [
+        f"{title} ({', '.join(f'{k} {v}' for k, v in facts.items())})",
+        "",
+        f"| | {unit}, median (min to max) | ratio | to |",
+        "|---|---|---|---|",
+    ]
     for rate in rates:
         ratio = "" if rate.ratio is None else f"{rate.ratio:.{1 if rate.ratio >= 10 else 2}f}"
         spread = f"{rate.median:,.0f} ({rate.low:,.0f} to {rate.high:,.0f})"

@@ -38,16 +38,20 @@ COMPILED = "bare step, compiled"
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.train", description=__doc__,
+        prog="python -m benchmarks.train",
+        description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     parser.add_argument("recipe", nargs="?", default="configs/faces64.yaml")
     parser.add_argument("changes", nargs="*", metavar="key=value", help="over the recipe")
     parser.add_argument("--stage", help="of the recipe (default: the first)")
     parser.add_argument("--steps", type=int, default=20, help="updates a stretch (default 20)")
     parser.add_argument("--workers", type=int, default=2, help="processes of the others' loaders")
-    parser.add_argument("--compile", action="store_true",
-                        help="the bare step with torch.compile too: does train.compile pay here?")
+    parser.add_argument(
+        "--compile",
+        action="store_true",
+        help="the bare step with torch.compile too: does train.compile pay here?",
+    )
     add_arguments(parser, rounds=3)
     return parser.parse_intermixed_args(arguments)
 
@@ -56,14 +60,23 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         bench = Bench(options, Path(folder), stack)
-        work = {"train.py, end to end": bench.kit(), BARE: bench.bare(),
-                "timm's loop": bench.timm(), "course style": bench.course()}  # fmt: skip
+        work = {
+            "train.py, end to end": bench.kit(),
+            BARE: bench.bare(),
+            "timm's loop": bench.timm(),
+            "course style": bench.course(),
+        }
         if options.compile:
             work[COMPILED] = bench.bare(compiled=True)
         rates = interleaved(work, options.rounds, dict.fromkeys(work, BARE), pause=1.0)
-    facts = machine() | {"recipe": options.recipe, "stage": bench.job.name, "batch": bench.batch,
-                         "size": bench.job.image_size, "steps": options.steps,
-                         "precision": bench.setup.precision.name}  # fmt: skip
+    facts = machine() | {
+        "recipe": options.recipe,
+        "stage": bench.job.name,
+        "batch": bench.batch,
+        "size": bench.job.image_size,
+        "steps": options.steps,
+        "precision": bench.setup.precision.name,
+    }
     print(show("Training", "images/s", rates, facts, options.json))
     return 0
 
@@ -91,8 +104,9 @@ class Bench:
         recipe = recipe.model_copy(update={"stages": {stage: section}})
         place = self.folder / "run"
         place.mkdir()
-        return StageJob(stage, place, recipe, self.catalog, self.folder / "cache", None,
-                        pick_device())  # fmt: skip
+        return StageJob(
+            stage, place, recipe, self.catalog, self.folder / "cache", None, pick_device()
+        )
 
     def kit(self) -> Callable[[], int]:
         """What stage.py's loop does, evaluation and checkpoints apart."""
@@ -146,12 +160,25 @@ class Bench:
 
         size, cuda = self.job.image_size, self.device.type == "cuda"
         loader = create_loader(
-            ImageFolder(self._files()), (3, size, size), self.batch, is_training=True,
-            num_workers=self.options.workers, mean=(0.5,) * 3, std=(0.5,) * 3, scale=(0.9, 1.0),
-            ratio=(1.0, 1.0), hflip=0.5, color_jitter=0.2, color_jitter_prob=0.5, re_prob=0.25,
-            interpolation="bilinear", use_prefetcher=cuda, device=self.device, pin_memory=cuda,
+            ImageFolder(self._files()),
+            (3, size, size),
+            self.batch,
+            is_training=True,
+            num_workers=self.options.workers,
+            mean=(0.5,) * 3,
+            std=(0.5,) * 3,
+            scale=(0.9, 1.0),
+            ratio=(1.0, 1.0),
+            hflip=0.5,
+            color_jitter=0.2,
+            color_jitter_prob=0.5,
+            re_prob=0.25,
+            interpolation="bilinear",
+            use_prefetcher=cuda,
+            device=self.device,
+            pin_memory=cuda,
             persistent_workers=self.options.workers > 0,
-        )  # fmt: skip
+        )
         return self._loop(loader, channels_last=True, autocast=self.setup.precision.autocast)
 
     def course(self) -> Callable[[], int]:
@@ -161,10 +188,14 @@ class Bench:
 
         transform = course_transform(self.job.image_size, augmented=True)
         loader = DataLoader(
-            ImageFolder(self._files(), transform), self.batch, shuffle=True, drop_last=True,
-            num_workers=self.options.workers, persistent_workers=self.options.workers > 0,
+            ImageFolder(self._files(), transform),
+            self.batch,
+            shuffle=True,
+            drop_last=True,
+            num_workers=self.options.workers,
+            persistent_workers=self.options.workers > 0,
             pin_memory=self.device.type == "cuda",
-        )  # fmt: skip
+        )
         return self._loop(loader, channels_last=False, autocast=contextlib.nullcontext)
 
     def _loop(self, loader, *, channels_last: bool, autocast: Callable) -> Callable[[], int]:
@@ -176,9 +207,12 @@ class Bench:
         model, data = self.recipe.model, self.recipe.data
         options = model.model_dump(exclude={"backbone", "embedding"})
         embedder = models.build(
-            model.backbone, in_channels=data.channels, image_size=self.job.image_size,
-            embedding=model.embedding, **options,
-        )  # fmt: skip
+            model.backbone,
+            in_channels=data.channels,
+            image_size=self.job.image_size,
+            embedding=model.embedding,
+            **options,
+        )
         network = nn.Sequential(embedder, nn.Linear(model.embedding, len(self.catalog.classes)))
         if not channels_last:
             embedder.set_memory_format(torch.contiguous_format)
@@ -223,8 +257,9 @@ def _forever(loader) -> Iterator[Any]:
 def _on_the_built_in(recipe: Recipe, folder: Path) -> Recipe:
     """The recipe on a competition drawn at its image size, with enough images for its batch."""
     size = max(recipe.data.image_size, *(s.image_size or 0 for s in recipe.stages.values()))
-    demo = DemoSection(identities=32, verify_identities=4, images_per_identity=40, image_size=size,
-                       pairs=20)  # fmt: skip
+    demo = DemoSection(
+        identities=32, verify_identities=4, images_per_identity=40, image_size=size, pairs=20
+    )
     root = folder / "competition"
     ensure_demo(demo, root)
     data = recipe.data.model_copy(

@@ -21,9 +21,10 @@ LOOP, SCIKIT = "a loop over pairs (course)", "scikit-learn and scipy (course)"
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.verify", description=__doc__,
+        prog="python -m benchmarks.verify",
+        description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     parser.add_argument("--images", type=int, default=60_000)
     parser.add_argument("--embedding", type=int, default=512)
     parser.add_argument("--pairs", type=int, default=1_000_000, help="to score")
@@ -48,8 +49,9 @@ def scoring(options: argparse.Namespace) -> dict[str, Callable[[], int]]:
     def course() -> int:
         """A loop over pairs, as the course's starter notebook scores them."""
         similarity = torch.nn.CosineSimilarity(dim=0, eps=EPS)
-        scores = [similarity(emb[a], emb[b]).item() for a, b in zip(a_P[:few], b_P[:few],
-                                                                    strict=True)]  # fmt: skip
+        scores = [
+            similarity(emb[a], emb[b]).item() for a, b in zip(a_P[:few], b_P[:few], strict=True)
+        ]
         assert np.allclose(scores, cosine(emb_ND, a_P[:few], b_P[:few]), atol=1e-5)
         return few
 
@@ -71,9 +73,12 @@ def scoring(options: argparse.Namespace) -> dict[str, Callable[[], int]]:
             distance.pairwise_distance(emb[a_P[part]], emb[b_P[part]])
         return options.pairs
 
-    return {"starter": ours, LOOP: course,
-            "torch, batches of 1,024": batched,
-            "pytorch-metric-learning": metric_learning}  # fmt: skip
+    return {
+        "starter": ours,
+        LOOP: course,
+        "torch, batches of 1,024": batched,
+        "pytorch-metric-learning": metric_learning,
+    }
 
 
 def measuring(options: argparse.Namespace) -> dict[str, Callable[[], int]]:
@@ -102,8 +107,7 @@ def measuring(options: argparse.Namespace) -> dict[str, Callable[[], int]]:
         evaluate(score_P, same_P, resamples=1000)
         return 1
 
-    return {"starter": ours, SCIKIT: course,
-            "starter, 1,000 resamples": resamples}  # fmt: skip
+    return {"starter": ours, SCIKIT: course, "starter, 1,000 resamples": resamples}
 
 
 def main(arguments: list[str] | None = None) -> int:

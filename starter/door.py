@@ -29,8 +29,18 @@ exit codes: 0 done
  11 no score yet, in the time given
 130 interrupted"""
 # What a disk or a folder refuses; any other OSError is a fault of ours and keeps its traceback.
-REFUSED = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR,
-           errno.EISDIR, errno.EEXIST, errno.ENOENT, errno.ENAMETOOLONG}  # fmt: skip
+REFUSED = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EEXIST,
+    errno.ENOENT,
+    errno.ENAMETOOLONG,
+}
 # A process that ends breaks its connections, which the others notice at once; this is for one
 # that waits: for process 0 to pack a large set, or to draw a report.
 PATIENCE = timedelta(hours=2)
@@ -220,10 +230,12 @@ def columns(rows: Sequence[tuple[str, ...]]) -> str:
     """Rows of text side by side, the first column to the left, the others to the right."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(
-        "  ".join(cell.rjust(w) if i else cell.ljust(w) for i, (cell, w) in
-                  enumerate(zip(row, widths, strict=True))).rstrip()
+        "  ".join(
+            cell.rjust(w) if i else cell.ljust(w)
+            for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
         for row in rows
-    )  # fmt: skip
+    )
 
 
 def stage_table(summary: dict) -> str:
@@ -233,11 +245,15 @@ def stage_table(summary: dict) -> str:
     ]
     for name, stage in summary["stages"].items():
         mark = " *" if name == summary.get("best") else ""
-        rows.append((
-            name + mark, str(stage["epochs"]), f"{stage['seconds'] / 60:.1f}",
-            f"{stage['images_per_second']:.0f}",
-            *(percent(stage[key]) for key in ("accuracy", "eer", "auc")),
-        ))  # fmt: skip
+        rows.append(
+            (
+                name + mark,
+                str(stage["epochs"]),
+                f"{stage['seconds'] / 60:.1f}",
+                f"{stage['images_per_second']:.0f}",
+                *(percent(stage[key]) for key in ("accuracy", "eer", "auc")),
+            )
+        )
     return columns(rows)
 
 

@@ -48,9 +48,14 @@ def demo_root(tmp_path_factory) -> Path:
 
     root = tmp_path_factory.mktemp("competition") / "demo"
     make_demo(
-        root, identities=8, verify_identities=8, images_per_identity=10, image_size=16, pairs=40,
+        root,
+        identities=8,
+        verify_identities=8,
+        images_per_identity=10,
+        image_size=16,
+        pairs=40,
         seed=3,
-    )  # fmt: skip
+    )
     return root
 
 
@@ -70,7 +75,12 @@ def command():
         environment = os.environ | {"OMP_NUM_THREADS": "1"} | options.pop("env", {})
         return subprocess.run(
             [sys.executable, *arguments],
-            cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, **options,
-        )  # fmt: skip
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            **options,
+        )
 
     return run

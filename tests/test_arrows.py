@@ -8,8 +8,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("recipe", "data", "models", "losses", "training", "verification", "submission", "kaggle",
-         "report", "workflow", "door", "study")  # fmt: skip
+ROOMS = (
+    "recipe",
+    "data",
+    "models",
+    "losses",
+    "training",
+    "verification",
+    "submission",
+    "kaggle",
+    "report",
+    "workflow",
+    "door",
+    "study",
+)
 LEAVES = ("data", "models", "losses", "verification", "submission", "kaggle")
 ALLOWED = {
     "recipe": set(),
@@ -56,12 +68,18 @@ def test_doors_are_short_and_call_the_workflow(door):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["train.py", "--help"], ["verify.py", "--help"], ["submit.py", "--help"],
-     ["train.py", "configs/demo.yaml", "--print-recipe"],
-     ["train.py", "configs/demo.yaml", "trian.epochs=3"], ["submit.py", "no/such.csv"],
-     ["submit.py", "ledger", "--ledger", "no/such.jsonl"], ["submit.py", "best", "--help"]],
+    [
+        ["train.py", "--help"],
+        ["verify.py", "--help"],
+        ["submit.py", "--help"],
+        ["train.py", "configs/demo.yaml", "--print-recipe"],
+        ["train.py", "configs/demo.yaml", "trian.epochs=3"],
+        ["submit.py", "no/such.csv"],
+        ["submit.py", "ledger", "--ledger", "no/such.jsonl"],
+        ["submit.py", "best", "--help"],
+    ],
     ids=" ".join,
-)  # fmt: skip
+)
 def test_quick_answers_import_nothing_heavy(arguments):
     code = (
         "import runpy, sys\n"

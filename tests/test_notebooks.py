@@ -38,12 +38,19 @@ def test_a_notebook_runs_top_to_bottom(path, tmp_path, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     notebook = read(path)
     settings = notebook.cells[1]
-    changes = [f"data.root={tmp_path}/data", f"data.cache={tmp_path}/cache",
-               f"runs={tmp_path}/runs"]  # fmt: skip
+    changes = [
+        f"data.root={tmp_path}/data",
+        f"data.cache={tmp_path}/cache",
+        f"runs={tmp_path}/runs",
+    ]
     assert "\nCHANGES = []" in settings.source
     settings.source = settings.source.replace("CHANGES = []", f"CHANGES = {changes!r}", 1)
-    client = NotebookClient(notebook, timeout=300, kernel_name="python3",
-                            resources={"metadata": {"path": str(path.parent)}})  # fmt: skip
+    client = NotebookClient(
+        notebook,
+        timeout=300,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(path.parent)}},
+    )
     client.execute()
     run = tmp_path / "runs" / "smoke"
     assert (run / "submission.csv").is_file() and (run / "report.html").is_file()

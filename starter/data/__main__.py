@@ -1,9 +1,9 @@
 """What a recipe's data is made of, how it is augmented, validation pairs for a set without.
 
-    python -m starter.data inspect configs/hw2p2.yaml data.root=/kaggle/input/<slug>
-    python -m starter.data inspect configs/orl.yaml --json --picture orl.png
-    python -m starter.data augmented configs/faces64.yaml --picture augmented.png
-    python -m starter.data pairs configs/orl.yaml --hard --out hard_pairs.txt
+python -m starter.data inspect configs/hw2p2.yaml data.root=/kaggle/input/<slug>
+python -m starter.data inspect configs/orl.yaml --json --picture orl.png
+python -m starter.data augmented configs/faces64.yaml --picture augmented.png
+python -m starter.data pairs configs/orl.yaml --hard --out hard_pairs.txt
 """
 
 import argparse
@@ -17,9 +17,10 @@ from starter.recipe import UserError, load
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m starter.data", description=__doc__,
+        prog="python -m starter.data",
+        description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     inspect = commands.add_parser("inspect", help="counts, sizes, faults, twins, leakage, pairs")
     pairs = commands.add_parser("pairs", help="write validation pairs, 'a b 1' a line")
@@ -57,8 +58,10 @@ def run_augmented(options: argparse.Namespace) -> None:
     recipe = load(options.recipe, options.changes)
     stage = options.stage or next(iter(recipe.stages))
     found = draw_augmented(recipe, stage, load_catalog(recipe.data), options.picture)
-    text = (f"{found['picture']}: {found['images']} images, {found['variants']} variants each, by "
-            f"the CPU{'' if found['device'] else ' and by the device'}")  # fmt: skip
+    text = (
+        f"{found['picture']}: {found['images']} images, {found['variants']} variants each, by "
+        f"the CPU{'' if found['device'] else ' and by the device'}"
+    )
     if found["device"]:
         text += f"\nnot by the device: {found['device']}"
     print(json.dumps(found, indent=1) if options.json else text)
@@ -70,9 +73,13 @@ def run_pairs(options: argparse.Namespace) -> None:
     catalog, pairs = made_pairs(load(options.recipe, options.changes).data, hard=options.hard)
     write_pairs(catalog, pairs, options.out)
     assert pairs.same_P is not None
-    found = {"file": options.out.as_posix(), "pairs": len(pairs.a_P),
-             "genuine": int(pairs.same_P.sum()), "hard": options.hard,
-             "root": None if catalog.root is None else catalog.root.as_posix()}  # fmt: skip
+    found = {
+        "file": options.out.as_posix(),
+        "pairs": len(pairs.a_P),
+        "genuine": int(pairs.same_P.sum()),
+        "hard": options.hard,
+        "root": None if catalog.root is None else catalog.root.as_posix(),
+    }
     text = f"{found['file']}: {found['pairs']} pairs, {found['genuine']} genuine"
     print(json.dumps(found, indent=1) if options.json else f"{text}, of {found['root']}")
 

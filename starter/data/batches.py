@@ -130,9 +130,13 @@ class TrainBatches:
 
     def _order(self, epoch: int) -> np.ndarray:
         return epoch_order(
-            self.sampler, self.label_N, self.index_M,
-            batch_size=self.batch_size, seed=self.seed, epoch=epoch,
-        )  # fmt: skip
+            self.sampler,
+            self.label_N,
+            self.index_M,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            epoch=epoch,
+        )
 
     def _from_device(self, source: DeviceSource, tasks: "list[_Task]") -> Iterator[torch.Tensor]:
         def stage(task: _Task):

@@ -43,14 +43,24 @@ def _flip(step: geometry.Flip, drawn: Drawn) -> Function:
 def _affine(step: geometry.Affine | geometry.PadAndCrop, drawn: Drawn) -> Function:
     whole_pixels = isinstance(step, geometry.PadAndCrop)
     flags = (cv2.INTER_NEAREST if whole_pixels else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP
-    return _mapped(step, drawn, lambda inverse_33, image_HWC, size, **border: cv2.warpAffine(
-        image_HWC, inverse_33[:2], size, flags=flags, **border))  # fmt: skip
+    return _mapped(
+        step,
+        drawn,
+        lambda inverse_33, image_HWC, size, **border: cv2.warpAffine(
+            image_HWC, inverse_33[:2], size, flags=flags, **border
+        ),
+    )
 
 
 def _perspective(step: geometry.Perspective, drawn: Drawn) -> Function:
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return _mapped(step, drawn, lambda inverse_33, image_HWC, size, **border: cv2.warpPerspective(
-        image_HWC, inverse_33, size, flags=flags, **border))  # fmt: skip
+    return _mapped(
+        step,
+        drawn,
+        lambda inverse_33, image_HWC, size, **border: cv2.warpPerspective(
+            image_HWC, inverse_33, size, flags=flags, **border
+        ),
+    )
 
 
 def _mapped(step: Any, drawn: Drawn, warp: Callable[..., np.ndarray]) -> Function:
@@ -79,8 +89,9 @@ def _linear(image: np.ndarray, factor: float, plus: float) -> np.ndarray:
 
 
 def _grey(image: np.ndarray) -> np.ndarray:
-    return image if image.ndim == 2 or image.shape[2] == 1 else cv2.cvtColor(
-        image, cv2.COLOR_RGB2GRAY)  # fmt: skip
+    return (
+        image if image.ndim == 2 or image.shape[2] == 1 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    )
 
 
 def _brightness(image: np.ndarray, factor: float) -> np.ndarray:
@@ -107,8 +118,12 @@ def _hue(image: np.ndarray, turn: float) -> np.ndarray:
     return cv2.cvtColor(cv2.insertChannel(hue_HW, hsv_HWC, 0), cv2.COLOR_HSV2RGB)
 
 
-CHANGES = {colour.BRIGHTNESS: _brightness, colour.CONTRAST: _contrast,
-           colour.SATURATION: _saturation, colour.HUE: _hue}  # fmt: skip
+CHANGES = {
+    colour.BRIGHTNESS: _brightness,
+    colour.CONTRAST: _contrast,
+    colour.SATURATION: _saturation,
+    colour.HUE: _hue,
+}
 
 
 def _brightness_contrast(step: colour.BrightnessContrast, drawn: Drawn) -> Function:

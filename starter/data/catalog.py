@@ -140,8 +140,13 @@ class Catalog:
                 digest.update(pairs.fold_P.astype("<i8").tobytes())
         if self.gallery is not None:
             digest.update("\0".join(self.gallery.people).encode())
-            for known in (self.gallery.known_G, self.gallery.identity_G, self.gallery.dev_Q,
-                          self.gallery.answer_Q, self.gallery.test_T):  # fmt: skip
+            for known in (
+                self.gallery.known_G,
+                self.gallery.identity_G,
+                self.gallery.dev_Q,
+                self.gallery.answer_Q,
+                self.gallery.test_T,
+            ):
                 digest.update(known.astype("<i8").tobytes())
         if self.turn_N is not None:
             digest.update(self.turn_N.tobytes())

@@ -106,8 +106,9 @@ def _build(catalog: Catalog, path: Path, header: dict) -> None:
         _sweep(path.parent)
         if shutil.disk_usage(path.parent).free < needed:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        log.info("packing %d images at %d x %d into %s (%.0f MB)", count, size, size, path,
-                 needed / 1e6)  # fmt: skip
+        log.info(
+            "packing %d images at %d x %d into %s (%.0f MB)", count, size, size, path, needed / 1e6
+        )
         _write_beside(path, lambda file: _write_images(catalog, header, file), header)
     except OSError as error:
         if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):

@@ -16,12 +16,23 @@ from starter.recipe.names import NO_STEPS
 
 # torchvision draws from torch's global generator, which dropout draws from at the same time in
 # another thread: these functions get the image's own generator instead.
-DRAWING = frozenset({
-    torch.rand, torch.randn, torch.randint, torch.randperm, torch.normal, torch.bernoulli,
-    torch.multinomial, torch.Tensor.uniform_, torch.Tensor.normal_, torch.Tensor.bernoulli_,
-    torch.Tensor.random_, torch.Tensor.exponential_,
-    torch._sample_dirichlet,
-})  # fmt: skip
+DRAWING = frozenset(
+    {
+        torch.rand,
+        torch.randn,
+        torch.randint,
+        torch.randperm,
+        torch.normal,
+        torch.bernoulli,
+        torch.multinomial,
+        torch.Tensor.uniform_,
+        torch.Tensor.normal_,
+        torch.Tensor.bernoulli_,
+        torch.Tensor.random_,
+        torch.Tensor.exponential_,
+        torch._sample_dirichlet,
+    }
+)
 TENSORS = {"GaussianNoise", "JPEG", "RandomErasing"}  # take no PIL image; the others are faster so
 
 
@@ -36,8 +47,9 @@ class _OwnGenerator(TorchFunctionMode):
         kwargs = dict(kwargs or {})
         if func is torch.randn_like:  # takes no generator in older versions
             like = args[0]
-            return torch.randn(like.shape, generator=self.generator,
-                               dtype=kwargs.get("dtype") or like.dtype)  # fmt: skip
+            return torch.randn(
+                like.shape, generator=self.generator, dtype=kwargs.get("dtype") or like.dtype
+            )
         if func in DRAWING:
             kwargs.setdefault("generator", self.generator)
         return func(*args, **kwargs)

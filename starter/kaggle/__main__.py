@@ -24,22 +24,33 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     what = "fetch a competition's data, check it and unpack it"
     add = commands.add_parser("download", help=what, description=what).add_argument
-    add("target", metavar="COMPETITION|RECIPE", help="the last part of its address, or a recipe "
-        "that submits to it")  # fmt: skip
+    add(
+        "target",
+        metavar="COMPETITION|RECIPE",
+        help="the last part of its address, or a recipe that submits to it",
+    )
     add("changes", nargs="*", metavar="OVERLAY.yaml|key=value", help="over the recipe")
     add("--to", metavar="DIR", help="else the recipe's data.root, else data/COMPETITION")
     add("--competition", metavar="SLUG", help="over submission.competition")
     add("--force", action="store_true", help="fetch it again, replace what differs")
     add("--json", action="store_true", help="print the result as JSON")
-    for name, what in (("push", "send the kit and start training"), ("status", "how it stands"),
-                       ("pull", "bring the run folder back")):  # fmt: skip
+    for name, what in (
+        ("push", "send the kit and start training"),
+        ("status", "how it stands"),
+        ("pull", "bring the run folder back"),
+    ):
         add = commands.add_parser(name, help=what, description=what).add_argument
         add("target", metavar="RECIPE" if name == "push" else "RECIPE|USER/SLUG")
         add("changes", nargs="*", metavar="OVERLAY.yaml|key=value", help="over the recipe")
         if name == "push":
             add("--competition", metavar="SLUG", help="whose data to mount")
-            add("--attach", metavar="USER/DATASET", action="append", default=[],
-                help="a dataset to mount too: data, weights or wheels")  # fmt: skip
+            add(
+                "--attach",
+                metavar="USER/DATASET",
+                action="append",
+                default=[],
+                help="a dataset to mount too: data, weights or wheels",
+            )
             add("--internet", action="store_true", help="on; off without this")
             add("--continue", dest="again", action="store_true", help="from its last output")
         if name == "pull":
@@ -55,8 +66,11 @@ def main(arguments: list[str] | None = None) -> int:
         door.set_up_logging()
         from starter.workflow import fetch, kernel
 
-        given = {k: v for k, v in vars(options).items() if k not in ("command", "json", "target",
-                                                                     "changes")}  # fmt: skip
+        given = {
+            k: v
+            for k, v in vars(options).items()
+            if k not in ("command", "json", "target", "changes")
+        }
         room = fetch if options.command == "download" else kernel
         result = getattr(room, options.command)(options.target, options.changes, **given)
         print(json.dumps(result, indent=1) if options.json else text(options.command, result))
@@ -67,8 +81,10 @@ def main(arguments: list[str] | None = None) -> int:
 def text(command: str, result: dict) -> str:
     """The result in a line, and what comes next."""
     if command == "download":
-        return (f"{result['root']}: {result['files']} files of {result['competition']}, "
-                f"{result['size']}, {result['state']}; next: {result['next']}")  # fmt: skip
+        return (
+            f"{result['root']}: {result['files']} files of {result['competition']}, "
+            f"{result['size']}, {result['state']}; next: {result['next']}"
+        )
     if command == "push":
         return f"{result['kernel']} version {result['version']} is queued: {result['url']}"
     if command == "status":

@@ -49,8 +49,10 @@ def find_kit() -> Path:
         if digest(place) == SETTINGS["kit"]:
             shutil.copytree(place, SCRATCH / "code", dirs_exist_ok=True)
             return SCRATCH / "code"
-    stop(f"no kit of this push under {INPUT} (found {[str(p) for p in places]}): the dataset was "
-         "not ready in time; push again")  # fmt: skip
+    stop(
+        f"no kit of this push under {INPUT} (found {[str(p) for p in places]}): the dataset was "
+        "not ready in time; push again"
+    )
 
 
 def digest(place: Path) -> str:
@@ -64,8 +66,11 @@ def digest(place: Path) -> str:
 
 def install(kit: Path) -> None:
     """Installs what Kaggle's image lacks, from attached wheels or over the internet."""
-    lacking = [name for module, name in SETTINGS["needs"].items()
-               if importlib.util.find_spec(module) is None]  # fmt: skip
+    lacking = [
+        name
+        for module, name in SETTINGS["needs"].items()
+        if importlib.util.find_spec(module) is None
+    ]
     if not lacking:
         return
     wheels = sorted({str(path.parent) for path in INPUT.rglob("*.whl")})
@@ -73,8 +78,10 @@ def install(kit: Path) -> None:
     if wheels:
         pip += ["--no-index", *(f"--find-links={place}" for place in wheels)]
     elif not SETTINGS["internet"]:
-        stop(f"this image lacks {', '.join(lacking)} and the internet is off: push with --internet "
-             "or attach a dataset of wheels with --attach USER/DATASET")  # fmt: skip
+        stop(
+            f"this image lacks {', '.join(lacking)} and the internet is off: push with --internet "
+            "or attach a dataset of wheels with --attach USER/DATASET"
+        )
     if run(kit, pip):
         stop(f"cannot install {', '.join(lacking)}")
 
@@ -86,8 +93,9 @@ def bring_back() -> None:
         return
     found = [path.parent for path in INPUT.rglob(f"runs/{SETTINGS['name']}/recipe.yaml")]
     if not found:
-        stop(f"no earlier output with runs/{SETTINGS['name']} under {INPUT}: push without "
-             "--continue")  # fmt: skip
+        stop(
+            f"no earlier output with runs/{SETTINGS['name']} under {INPUT}: push without --continue"
+        )
     shutil.copytree(found[0], target)
     print(f"continuing {found[0]}", flush=True)
 
@@ -107,8 +115,10 @@ def data_changes() -> list[str]:
         if place.is_dir():
             return [f"data.root={place}", *given]
     mounted = sorted(str(path) for path in INPUT.glob("*")) if INPUT.is_dir() else []
-    stop(f"no data at {', '.join(map(str, places)) or 'any place'}; mounted: {mounted}: give "
-         "data.root=/kaggle/input/... behind push RECIPE")  # fmt: skip
+    stop(
+        f"no data at {', '.join(map(str, places)) or 'any place'}; mounted: {mounted}: give "
+        "data.root=/kaggle/input/... behind push RECIPE"
+    )
 
 
 def sample_change(changes: list[str]) -> list[str]:
@@ -125,8 +135,12 @@ def train_command(recipe: Path, changes: list[str]) -> list[str]:
     """train.py, through torchrun where there is more than one process."""
     python = [sys.executable]
     if SETTINGS["processes"] > 1:
-        python += ["-m", "torch.distributed.run", "--standalone",
-                   f"--nproc-per-node={SETTINGS['processes']}"]  # fmt: skip
+        python += [
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            f"--nproc-per-node={SETTINGS['processes']}",
+        ]
     return [*python, "train.py", str(recipe), *changes]
 
 
@@ -135,8 +149,10 @@ def run(kit: Path, command: list[str]) -> int:
     # torchrun answers 1 whatever train.py answers, which therefore notes its code
     note = SCRATCH / "exit_code"
     note.unlink(missing_ok=True)
-    environment = os.environ | {"HF_HUB_OFFLINE": "0" if SETTINGS["internet"] else "1",
-                                "STARTER_EXIT_CODE_FILE": str(note)}  # fmt: skip
+    environment = os.environ | {
+        "HF_HUB_OFFLINE": "0" if SETTINGS["internet"] else "1",
+        "STARTER_EXIT_CODE_FILE": str(note),
+    }
     code = subprocess.run(command, cwd=kit, env=environment).returncode
     return int(note.read_text()) if code and note.is_file() else code
 

@@ -80,8 +80,13 @@ class Client:
     def scrub(self, text: str) -> str:
         """The text without a key or token in it, wherever an error repeats one."""
         values = self.api.config_values if self.api is not None else {}
-        secrets = [values.get("key"), values.get("token"), os.environ.get("KAGGLE_KEY"),
-                   os.environ.get("KAGGLE_API_TOKEN"), _token()]  # fmt: skip
+        secrets = [
+            values.get("key"),
+            values.get("token"),
+            os.environ.get("KAGGLE_KEY"),
+            os.environ.get("KAGGLE_API_TOKEN"),
+            _token(),
+        ]
         for secret in secrets:
             if secret and len(secret.strip()) > 3:
                 text = text.replace(secret.strip(), "***")

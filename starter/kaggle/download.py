@@ -88,10 +88,17 @@ def _fetch(client: Client, archive: Path) -> int | None:
             refuse_without_room(archive.parent, max(0, size - have), "the archive takes")
         if api.download_needed(response, str(archive), True):
             words = in_words(size) if size is not None else "the archive"
-            log.info("%s %s of %s", "going on with" if have else "fetching", words,
-                     client.competition)  # fmt: skip
-            api.download_file(response, str(archive), kaggle.http_client(), resume=True,
-                              quiet=not sys.stderr.isatty(), **_retries(api))  # fmt: skip
+            log.info(
+                "%s %s of %s", "going on with" if have else "fetching", words, client.competition
+            )
+            api.download_file(
+                response,
+                str(archive),
+                kaggle.http_client(),
+                resume=True,
+                quiet=not sys.stderr.isatty(),
+                **_retries(api),
+            )
         return size
 
 
@@ -114,6 +121,7 @@ def _note(place: Path, competition: str, files: list[File]) -> None:
     """.kaggle/<competition>.tsv: size, CRC and path of every file, whole or not there."""
     path = place / OURS / f"{competition}.tsv"
     beside = path.with_suffix(".tmp")
-    beside.write_text("".join(f"{f.size}\t{f.crc:08x}\t{f.path}\n" for f in files),
-                      encoding="utf-8")  # fmt: skip
+    beside.write_text(
+        "".join(f"{f.size}\t{f.crc:08x}\t{f.path}\n" for f in files), encoding="utf-8"
+    )
     os.replace(beside, path)

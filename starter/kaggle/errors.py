@@ -90,8 +90,10 @@ def explain(
     if not isinstance(error, OSError):
         return Refused(f"the kaggle client refuses: {line(error)}")
     if error.errno in DISK:
-        return UserError(f"{error.filename or 'the disk'}: {error.strerror}: mend that, or name "
-                         f"another place, then {again}")  # fmt: skip
+        return UserError(
+            f"{error.filename or 'the disk'}: {error.strerror}: mend that, or name "
+            f"another place, then {again}"
+        )
     return NotReached(f"sending failed ({type(error).__name__}: {line(error)}): {again}")
 
 

@@ -19,8 +19,13 @@ log = logging.getLogger(__name__)
 GPU, GPUS = "NvidiaTeslaT4", 2  # a kernel that names none may get a retired one
 READY_WAIT, READY_TIMEOUT = 5.0, 300.0  # seconds: between looks at a dataset, and in all
 LONGEST_SESSION = 12.0  # hours of a GPU session
-NEEDS = {"timm": "timm", "albumentations": "albumentations==2.0.8", "pydantic": "pydantic>=2.11",
-         "safetensors": "safetensors", "cv2": "opencv-python-headless<5"}  # fmt: skip
+NEEDS = {
+    "timm": "timm",
+    "albumentations": "albumentations==2.0.8",
+    "pydantic": "pydantic>=2.11",
+    "safetensors": "safetensors",
+    "cv2": "opencv-python-headless<5",
+}
 INVALID = ("tags", "dataset_sources", "competition_sources", "kernel_sources", "model_sources")
 
 
@@ -81,35 +86,55 @@ def push(client: Client, files: dict[str, bytes], job: Job) -> dict:
     _wait_until_ready(client, dataset)
     kernel = kernel_of(user, job.name)
     metadata = {
-        "id": kernel, "title": kernel.split("/")[1].replace("-", " "), "code_file": "run.py",
-        "language": "python", "kernel_type": "script", "is_private": True, "enable_gpu": True,
-        "enable_internet": job.internet, "machine_shape": GPU,
+        "id": kernel,
+        "title": kernel.split("/")[1].replace("-", " "),
+        "code_file": "run.py",
+        "language": "python",
+        "kernel_type": "script",
+        "is_private": True,
+        "enable_gpu": True,
+        "enable_internet": job.internet,
+        "machine_shape": GPU,
         "dataset_sources": [dataset, *job.datasets],
         "competition_sources": [job.competition] if job.competition else [],
-        "kernel_sources": [kernel] if job.again else [], "model_sources": [],
-    }  # fmt: skip
+        "kernel_sources": [kernel] if job.again else [],
+        "model_sources": [],
+    }
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "kernel-metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
         Path(folder, "run.py").write_text(script(job, kit), encoding="utf-8")
         answer = client.call(lambda: client.api.kernels_push(folder))
-    wrong = [f"{kind}: {', '.join(found)}" for kind in INVALID
-             if (found := getattr(answer, f"invalid_{kind}", None))]  # fmt: skip
+    wrong = [
+        f"{kind}: {', '.join(found)}"
+        for kind in INVALID
+        if (found := getattr(answer, f"invalid_{kind}", None))
+    ]
     if answer.error or wrong or not answer.version_number:
         why = "; ".join([line(answer.error or "no version"), *wrong])
         raise Refused(f"Kaggle did not take the kernel {kernel}: {client.scrub(why)}")
-    return {"kernel": kernel, "dataset": dataset, "url": answer.url,
-            "version": answer.version_number}  # fmt: skip
+    return {
+        "kernel": kernel,
+        "dataset": dataset,
+        "url": answer.url,
+        "version": answer.version_number,
+    }
 
 
 def script(job: Job, kit: str) -> str:
     """bootstrap.py with the job's settings."""
     settings = {
-        "name": job.name, "kit": kit, "commit": job.commit,
-        "internet": job.internet, "continue": job.again,
-        "processes": job.processes, "demo": job.demo, "sample": job.sample, "needs": NEEDS,
+        "name": job.name,
+        "kit": kit,
+        "commit": job.commit,
+        "internet": job.internet,
+        "continue": job.again,
+        "processes": job.processes,
+        "demo": job.demo,
+        "sample": job.sample,
+        "needs": NEEDS,
         "changes": [f"train.max_hours={job.max_hours:g}", *job.changes],
         "sources": [*([job.competition] if job.competition else []), *job.datasets],
-    }  # fmt: skip
+    }
     text = Path(__file__).with_name("bootstrap.py").read_text(encoding="utf-8")
     mark = "SETTINGS: dict = {}\n"
     assert text.count(mark) == 1
@@ -119,8 +144,11 @@ def script(job: Job, kit: str) -> str:
 def status(client: Client, kernel: str) -> dict:
     """kernel, status (QUEUED, RUNNING, COMPLETE, ERROR, ...) and Kaggle's reason for a failure."""
     found = client.call(lambda: client.api.kernels_status(kernel))
-    return {"kernel": kernel, "status": found.status.name,
-            "failure": client.scrub(line(found.failure_message or "")) or None}  # fmt: skip
+    return {
+        "kernel": kernel,
+        "status": found.status.name,
+        "failure": client.scrub(line(found.failure_message or "")) or None,
+    }
 
 
 def fetch(client: Client, kernel: str, folder: Path) -> list[Path]:

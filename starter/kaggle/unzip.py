@@ -71,8 +71,9 @@ def judge(archive: Path, infos: list[zipfile.ZipInfo]) -> dict[zipfile.ZipInfo, 
             seen.add(path)
             found[info] = File(info.file_size, info.CRC, path)
         if fault is not None:
-            raise UserError(f"{archive}: {info.filename!r} is not unpacked: {fault}; nothing was "
-                            "written")  # fmt: skip
+            raise UserError(
+                f"{archive}: {info.filename!r} is not unpacked: {fault}; nothing was written"
+            )
     folders = {path.rpartition("/")[0] for path in seen}
     while folders:
         both = folders & seen
@@ -102,8 +103,10 @@ def _refuse_links(place: Path, files) -> None:
     while folders:
         for folder in sorted(folders):
             if (place / folder).is_symlink():
-                raise UserError(f"{place / folder} is a link: what is unpacked there would lie "
-                                "outside; give the folder itself with --to")  # fmt: skip
+                raise UserError(
+                    f"{place / folder} is a link: what is unpacked there would lie "
+                    "outside; give the folder itself with --to"
+                )
         folders = {folder.rpartition("/")[0] for folder in folders} - {""}
 
 

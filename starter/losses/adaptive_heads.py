@@ -103,9 +103,15 @@ class MagFace(MarginHead):
     """
 
     def __init__(
-        self, *, least_margin: float, most_margin: float, least_norm: float, most_norm: float,
-        norm_weight: float, **shared: Any,
-    ):  # fmt: skip
+        self,
+        *,
+        least_margin: float,
+        most_margin: float,
+        least_norm: float,
+        most_norm: float,
+        norm_weight: float,
+        **shared: Any,
+    ):
         super().__init__(margin=least_margin, **shared)
         self.least_margin, self.most_margin = least_margin, most_margin
         self.least_norm, self.most_norm = least_norm, most_norm

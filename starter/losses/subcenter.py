@@ -32,9 +32,15 @@ class SubCenter(ArcFace):
     wins_KC: Tensor
 
     def __init__(
-        self, *, embedding: int, classes: int, centers: int, clean_degrees: float | None,
-        clean_from: float, **shared: Any,
-    ):  # fmt: skip
+        self,
+        *,
+        embedding: int,
+        classes: int,
+        centers: int,
+        clean_degrees: float | None,
+        clean_from: float,
+        **shared: Any,
+    ):
         super().__init__(embedding=embedding, classes=classes, **shared)
         self.centers = centers
         self.clean_degrees, self.clean_from = clean_degrees, clean_from

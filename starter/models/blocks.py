@@ -119,9 +119,17 @@ class BasicBlock(Block):
     """
 
     def __init__(
-        self, channels_in: int, width: int, stride: int, end: nn.Module,
-        *, groups: int = 1, base_width: int = 64, averaged: bool = False, se: bool = False,
-    ):  # fmt: skip
+        self,
+        channels_in: int,
+        width: int,
+        stride: int,
+        end: nn.Module,
+        *,
+        groups: int = 1,
+        base_width: int = 64,
+        averaged: bool = False,
+        se: bool = False,
+    ):
         super().__init__()
         assert groups == 1 and base_width == 64, "only bottlenecks are grouped"
         self.conv1 = conv(channels_in, width, 3, stride)
@@ -155,9 +163,17 @@ class Bottleneck(Block):
     expansion = 4
 
     def __init__(
-        self, channels_in: int, width: int, stride: int, end: nn.Module,
-        *, groups: int = 1, base_width: int = 64, averaged: bool = False, se: bool = False,
-    ):  # fmt: skip
+        self,
+        channels_in: int,
+        width: int,
+        stride: int,
+        end: nn.Module,
+        *,
+        groups: int = 1,
+        base_width: int = 64,
+        averaged: bool = False,
+        se: bool = False,
+    ):
         super().__init__()
         inner, channels_out = width * base_width // 64 * groups, width * self.expansion
         self.conv1 = conv(channels_in, inner, 1)

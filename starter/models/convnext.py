@@ -105,9 +105,13 @@ class ConvNeXt(Backbone):
     SMALLEST = 1.99  # its 2x2/2 convolutions drop an odd row
 
     def __init__(
-        self, setting: Setting, *, in_channels: int, stem: str,
+        self,
+        setting: Setting,
+        *,
+        in_channels: int,
+        stem: str,
         regularise: Regularise = AS_PUBLISHED,
-    ):  # fmt: skip
+    ):
         super().__init__(stem)
         if regularise.zero_init_last:
             raise UserError("model.zero_init_last: ConvNeXt has layer_scale instead; leave it out")

@@ -47,9 +47,12 @@ class Shape:
     def build(self, name: str, **options: Any) -> Embedder:
         """The embedder of this name and shape."""
         return build(
-            name, in_channels=self.channels, image_size=self.image_size, embedding=self.embedding,
+            name,
+            in_channels=self.channels,
+            image_size=self.image_size,
+            embedding=self.embedding,
             **options,
-        )  # fmt: skip
+        )
 
     def images(self, count: int, device: str) -> torch.Tensor:
         """Blank images (count, C, H, W)."""

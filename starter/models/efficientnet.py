@@ -12,8 +12,15 @@ from starter.models.mobilenet import Inverted
 from starter.models.regularise import AS_PUBLISHED, Regularise
 
 # (blocks, kernel, stride of the first, channels) a stage of B0
-STAGES = ((1, 3, 1, 16), (2, 3, 2, 24), (2, 5, 2, 40), (3, 3, 2, 80), (3, 5, 1, 112),
-          (4, 5, 2, 192), (1, 3, 1, 320))  # fmt: skip
+STAGES = (
+    (1, 3, 1, 16),
+    (2, 3, 2, 24),
+    (2, 5, 2, 40),
+    (3, 3, 2, 80),
+    (3, 5, 1, 112),
+    (4, 5, 2, 192),
+    (1, 3, 1, 320),
+)
 SETTINGS = {  # factors on (width, depth)
     "efficientnet_b0": (1.0, 1.0),  # 4.0 M
     "efficientnet_b1": (1.0, 1.1),  # 6.5 M
@@ -45,9 +52,13 @@ class EfficientNet(Inverted):
     """image_BCHW -> feature_BF. State-dict keys are timm's."""
 
     def __init__(
-        self, setting: tuple[float, float], *, in_channels: int, stem: str,
+        self,
+        setting: tuple[float, float],
+        *,
+        in_channels: int,
+        stem: str,
         regularise: Regularise = AS_PUBLISHED,
-    ):  # fmt: skip
+    ):
         wider, deeper = setting
         super().__init__(
             tuple((math.ceil(n * deeper), k, s, divisible(wider * w)) for n, k, s, w in STAGES),

@@ -36,9 +36,10 @@ _FAMILIES: list[tuple[type[Backbone], dict[str, Any]]] = [
     (nfnet.NFNet, nfnet.SETTINGS),
 ]
 NETWORKS: dict[str, tuple[type[Backbone], Any]] = {
-    name: (network, setting) for network, settings in _FAMILIES
+    name: (network, setting)
+    for network, settings in _FAMILIES
     for name, setting in settings.items()
-}  # fmt: skip
+}
 
 
 def backbone_names() -> list[str]:

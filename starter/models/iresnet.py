@@ -65,9 +65,13 @@ class IResNet(Backbone):
     STEMS_BY_COST = ("3x3/1",)
 
     def __init__(
-        self, setting: Setting, *, in_channels: int, stem: str,
+        self,
+        setting: Setting,
+        *,
+        in_channels: int,
+        stem: str,
         regularise: Regularise = AS_PUBLISHED,
-    ):  # fmt: skip
+    ):
         super().__init__(stem)
         width = WIDTHS[0]
         self.conv1 = stem_conv(in_channels, width, stem)

@@ -65,9 +65,13 @@ class MobileFaceNet(Backbone):
     POOL = "depthwise"
 
     def __init__(
-        self, setting: Setting, *, in_channels: int, stem: str,
+        self,
+        setting: Setting,
+        *,
+        in_channels: int,
+        stem: str,
         regularise: Regularise = AS_PUBLISHED,
-    ):  # fmt: skip
+    ):
         super().__init__(stem)
         width = 64
         self.conv_stem = stem_conv(in_channels, width, stem)

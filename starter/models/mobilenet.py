@@ -27,9 +27,15 @@ class DepthwiseSeparable(nn.Module):
     """Depthwise k x k, 1x1 without activation: (B, channels_in, H, W) -> (B, channels_out, ...)."""
 
     def __init__(
-        self, channels_in: int, channels_out: int, kernel: int, stride: int, end: nn.Module,
-        act: Activation, gate: Gate,
-    ):  # fmt: skip
+        self,
+        channels_in: int,
+        channels_out: int,
+        kernel: int,
+        stride: int,
+        end: nn.Module,
+        act: Activation,
+        gate: Gate,
+    ):
         super().__init__()
         self.residual = stride == 1 and channels_in == channels_out
         self.conv_dw = conv(channels_in, channels_in, kernel, stride, channels_in)
@@ -53,9 +59,16 @@ class InvertedResidual(nn.Module):
     """1x1 to `expansion` times the channels, depthwise k x k, 1x1 back without activation."""
 
     def __init__(
-        self, channels_in: int, channels_out: int, kernel: int, stride: int, end: nn.Module,
-        act: Activation, gate: Gate, expansion: int = 6,
-    ):  # fmt: skip
+        self,
+        channels_in: int,
+        channels_out: int,
+        kernel: int,
+        stride: int,
+        end: nn.Module,
+        act: Activation,
+        gate: Gate,
+        expansion: int = 6,
+    ):
         super().__init__()
         self.residual = stride == 1 and channels_in == channels_out
         inner = divisible(channels_in * expansion)
@@ -81,8 +94,15 @@ class InvertedResidual(nn.Module):
 
 
 # (blocks, kernel, stride of the first, channels) a stage; the first stage does not expand.
-STAGES = ((1, 3, 1, 16), (2, 3, 2, 24), (3, 3, 2, 32), (4, 3, 2, 64), (3, 3, 1, 96),
-          (3, 3, 2, 160), (1, 3, 1, 320))  # fmt: skip
+STAGES = (
+    (1, 3, 1, 16),
+    (2, 3, 2, 24),
+    (3, 3, 2, 32),
+    (4, 3, 2, 64),
+    (3, 3, 1, 96),
+    (3, 3, 2, 160),
+    (1, 3, 1, 320),
+)
 SETTINGS = {  # the factor on every width
     "mobilenetv2_035": 0.35,  # 0.4 M
     "mobilenetv2_050": 0.5,
@@ -142,9 +162,13 @@ class MobileNetV2(Inverted):
     """image_BCHW -> feature_BF. State-dict keys are timm's."""
 
     def __init__(
-        self, setting: float, *, in_channels: int, stem: str,
+        self,
+        setting: float,
+        *,
+        in_channels: int,
+        stem: str,
         regularise: Regularise = AS_PUBLISHED,
-    ):  # fmt: skip
+    ):
         super().__init__(
             tuple((n, k, s, divisible(setting * width)) for n, k, s, width in STAGES),
             in_channels=in_channels,

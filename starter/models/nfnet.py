@@ -32,9 +32,17 @@ class StdConv2d(nn.Conv2d):
     """
 
     def __init__(
-        self, channels_in: int, channels_out: int, kernel: int, stride: int = 1, padding: int = 0,
-        *, groups: int = 1, gamma: float = 1.0, gain: float = 1.0,
-    ):  # fmt: skip
+        self,
+        channels_in: int,
+        channels_out: int,
+        kernel: int,
+        stride: int = 1,
+        padding: int = 0,
+        *,
+        groups: int = 1,
+        gamma: float = 1.0,
+        gain: float = 1.0,
+    ):
         super().__init__(channels_in, channels_out, kernel, stride, padding, groups=groups)
         self.scale = gamma * self.weight[0].numel() ** -0.5
         self.gain = nn.Parameter(torch.full((self.out_channels, 1, 1, 1), gain))
@@ -83,9 +91,15 @@ class NormFreeBlock(nn.Module):
     (B, channels_in, H, W) -> (B, width, H/stride, W/stride)."""
 
     def __init__(
-        self, channels_in: int, width: int, stride: int, spread: float, end: nn.Module,
-        setting: Setting, zero_init: bool,
-    ):  # fmt: skip
+        self,
+        channels_in: int,
+        width: int,
+        stride: int,
+        spread: float,
+        end: nn.Module,
+        setting: Setting,
+        zero_init: bool,
+    ):
         super().__init__()
         act, gamma = ACTIVATIONS[setting.act]
         inner = divisible(width * setting.bottleneck)
@@ -135,9 +149,13 @@ class NFNet(Backbone):
     REDUCTION = 8
 
     def __init__(
-        self, setting: Setting, *, in_channels: int, stem: str,
+        self,
+        setting: Setting,
+        *,
+        in_channels: int,
+        stem: str,
         regularise: Regularise = AS_PUBLISHED,
-    ):  # fmt: skip
+    ):
         super().__init__(stem)
         act, gamma = ACTIVATIONS[setting.act]
         self.stem, width = _stem(setting, in_channels, stem)
@@ -149,10 +167,15 @@ class NFNet(Backbone):
                 stride = 2 if i == 0 and number > 0 else 1
                 blocks.append(
                     NormFreeBlock(
-                        width, out, stride, variance**0.5, ends(out), setting,
+                        width,
+                        out,
+                        stride,
+                        variance**0.5,
+                        ends(out),
+                        setting,
                         regularise.zero_init_last is not False,
                     )
-                )  # fmt: skip
+                )
                 variance = (1.0 if i == 0 else variance) + ALPHA**2  # a first block's starts anew
                 width = out
             stages.append(nn.Sequential(*blocks))

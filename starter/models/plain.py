@@ -59,9 +59,13 @@ class Plain(Backbone):
     """image_BCHW -> feature_BF."""
 
     def __init__(
-        self, setting: Setting, *, in_channels: int, stem: str,
+        self,
+        setting: Setting,
+        *,
+        in_channels: int,
+        stem: str,
         regularise: Regularise = AS_PUBLISHED,
-    ):  # fmt: skip
+    ):
         super().__init__(stem)
         if regularise != AS_PUBLISHED:
             raise UserError(
@@ -85,6 +89,4 @@ class Plain(Backbone):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def features(self, image_BCHW: Tensor) -> Tensor:
-        return self.through(
-            self.layers, self.stem_pool(self.act(self.bn1(self.conv1(image_BCHW))))
-        )
+        return self.through(self.layers, self.stem_pool(self.act(self.bn1(self.conv1(image_BCHW)))))

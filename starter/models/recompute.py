@@ -30,10 +30,11 @@ def _statistics_left(stage: nn.Module) -> Iterator[None]:
     keeps, and it has to find as many as in the forward pass.
     """
     own = [
-        (module, name, statistic) for module in stage.modules()
+        (module, name, statistic)
+        for module in stage.modules()
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training
         for name, statistic in module.named_buffers(recurse=False)
-    ]  # fmt: skip
+    ]
     for module, name, statistic in own:
         setattr(module, name, statistic.clone())
     try:

@@ -101,9 +101,13 @@ class RegNet(Backbone):
     """image_BCHW -> feature_BF. State-dict keys are timm's."""
 
     def __init__(
-        self, setting: Setting, *, in_channels: int, stem: str,
+        self,
+        setting: Setting,
+        *,
+        in_channels: int,
+        stem: str,
         regularise: Regularise = AS_PUBLISHED,
-    ):  # fmt: skip
+    ):
         super().__init__(stem)
         self.stem = ConvNorm(in_channels, STEM_WIDTH, 3)
         self.stem.conv = stem_conv(in_channels, STEM_WIDTH, stem)

@@ -65,9 +65,13 @@ class ResNet(Backbone):
     REDUCTION = 8
 
     def __init__(
-        self, setting: Setting, *, in_channels: int, stem: str,
+        self,
+        setting: Setting,
+        *,
+        in_channels: int,
+        stem: str,
         regularise: Regularise = AS_PUBLISHED,
-    ):  # fmt: skip
+    ):
         super().__init__(stem)
         width = setting.stem_width or setting.widths[0]
         if setting.deep:

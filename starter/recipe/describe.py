@@ -99,8 +99,11 @@ def key_tables() -> str:
     ]
     for title, section in PAGES:
         lines += ["", f"## {title}", "", inspect.cleandoc(section.__doc__ or ""), ""]
-        rows = [row for name, row in _rows(section) if title != "stages.NAME, besides"
-                or name not in train.TrainSection.model_fields]  # fmt: skip
+        rows = [
+            row
+            for name, row in _rows(section)
+            if title != "stages.NAME, besides" or name not in train.TrainSection.model_fields
+        ]
         lines += ["| key | type | default | meaning |", "|---|---|---|---|", *rows]
     return "\n".join(lines) + "\n"
 

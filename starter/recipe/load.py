@@ -90,8 +90,9 @@ def _check_stages(document: Document) -> list[Problem]:
     stages, verify = document.value.get("stages"), document.value.get("verify")
     if not isinstance(stages, dict):
         return []
-    inits = {n: stage.get("init") if isinstance(stage, dict) else None for n, stage in
-             stages.items()}  # fmt: skip
+    inits = {
+        n: stage.get("init") if isinstance(stage, dict) else None for n, stage in stages.items()
+    }
     found = stage_order(inits, verify.get("stage") if isinstance(verify, dict) else None)
     return [
         Problem(place_of(path, document, key=path[:-1] == ("stages",)), path, message)
@@ -111,9 +112,13 @@ def to_yaml(recipe: Recipe) -> str:
     """The resolved recipe as YAML that `load` reads back to an equal one."""
     value = _kind_first(recipe.model_dump(mode="json"))
     return yaml.dump(
-        value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100,
+        value,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=100,
         default_flow_style=None,
-    )  # fmt: skip
+    )
 
 
 def _kind_first(value: Any) -> Any:
@@ -149,8 +154,11 @@ def _differences(old: Any, new: Any, path: str) -> list[str]:
         # As JSON, since 1 and 1.0 make different stage hashes.
         same = _json(old) == _json(new)
         return [] if same else [f"{path}: {_written(old)} -> {_written(new)}"]
-    return [line for key, a, b in pairs for line in
-            _differences(a, b, f"{path}.{key}" if path else str(key))]  # fmt: skip
+    return [
+        line
+        for key, a, b in pairs
+        for line in _differences(a, b, f"{path}.{key}" if path else str(key))
+    ]
 
 
 def _json(value: Any) -> str:

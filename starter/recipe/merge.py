@@ -47,8 +47,13 @@ def read_with_bases(path: Path, above: tuple[Path, ...] = ()) -> Document:
             names = [p.name for p in (*chain[chain.index(target.resolve()) :], target)]
             raise UserError(f"{place}: base: {base} leads back to itself: {' -> '.join(names)}")
         if not target.is_file():
-            near = did_you_mean(base, [os.path.relpath(p, path.parent).replace(os.sep, "/")
-                                       for p in target.parent.glob("*.y*ml")])  # fmt: skip
+            near = did_you_mean(
+                base,
+                [
+                    os.path.relpath(p, path.parent).replace(os.sep, "/")
+                    for p in target.parent.glob("*.y*ml")
+                ],
+            )
             raise UserError(f"{place}: base: no file {target.as_posix()}{near}")
         shown = Path(os.path.normpath(target))
         lay_over(result, read_with_bases(shown, chain))

@@ -22,14 +22,41 @@ BASES = {"BaseCompose", "BasicTransform", "DualTransform", "ImageOnlyTransform",
 OUTER = {"Compose", "ReplayCompose"}  # the kit's own pipeline stands in their place
 TORCHVISION = "tv/"  # before the name of one of torchvision's transforms
 # torchvision's that hold others, mix a batch, or change what an image is
-NO_STEPS = frozenset({
-    "ClampBoundingBoxes", "ClampKeyPoints", "Compose", "ConvertBoundingBoxFormat",
-    "ConvertImageDtype", "CutMix", "FiveCrop", "Identity", "Lambda", "LinearTransformation",
-    "MixUp", "Normalize", "PILToTensor", "RandomApply", "RandomChoice", "RandomIoUCrop",
-    "RandomOrder", "RandomResize", "RandomShortestSize", "SanitizeBoundingBoxes",
-    "SanitizeKeyPoints", "ScaleJitter", "SetClampingMode", "TenCrop", "ToDtype", "ToImage",
-    "ToPILImage", "ToPureTensor", "ToTensor", "Transform", "UniformTemporalSubsample",
-})  # fmt: skip
+NO_STEPS = frozenset(
+    {
+        "ClampBoundingBoxes",
+        "ClampKeyPoints",
+        "Compose",
+        "ConvertBoundingBoxFormat",
+        "ConvertImageDtype",
+        "CutMix",
+        "FiveCrop",
+        "Identity",
+        "Lambda",
+        "LinearTransformation",
+        "MixUp",
+        "Normalize",
+        "PILToTensor",
+        "RandomApply",
+        "RandomChoice",
+        "RandomIoUCrop",
+        "RandomOrder",
+        "RandomResize",
+        "RandomShortestSize",
+        "SanitizeBoundingBoxes",
+        "SanitizeKeyPoints",
+        "ScaleJitter",
+        "SetClampingMode",
+        "TenCrop",
+        "ToDtype",
+        "ToImage",
+        "ToPILImage",
+        "ToPureTensor",
+        "ToTensor",
+        "Transform",
+        "UniformTemporalSubsample",
+    }
+)
 
 
 @cache
@@ -75,8 +102,11 @@ def _own(name: str) -> str | None:
     except (SyntaxError, ValueError) as error:
         return f"{path} is not Python: {error}"
     classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
-    imported = any(isinstance(node, ast.Import | ast.ImportFrom) and class_name in
-                   {a.asname or a.name for a in node.names} for node in tree.body)  # fmt: skip
+    imported = any(
+        isinstance(node, ast.Import | ast.ImportFrom)
+        and class_name in {a.asname or a.name for a in node.names}
+        for node in tree.body
+    )
     if class_name in classes or imported:
         return None
     hint = did_you_mean(class_name, classes) or f"; it has {', '.join(classes) or 'none'}"
@@ -130,8 +160,9 @@ def _steps(document: Document, path: KeyPath, steps: Any) -> list[Problem]:
         return _step(document, path, steps)
     if not isinstance(steps, list):
         return []
-    return [problem for i, step in enumerate(steps) for problem in
-            _step(document, (*path, i), step)]  # fmt: skip
+    return [
+        problem for i, step in enumerate(steps) for problem in _step(document, (*path, i), step)
+    ]
 
 
 def _step(document: Document, path: KeyPath, step: Any) -> list[Problem]:

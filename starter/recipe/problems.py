@@ -46,8 +46,9 @@ def from_pydantic(errors: list, document: Document, model: type[BaseModel]) -> l
                 problems.append(Problem(place, path, message))
             else:
                 branches.setdefault((path, place), []).append(message)
-    return problems + [Problem(place, path, _joined(messages)) for (path, place), messages in
-                       branches.items()]  # fmt: skip
+    return problems + [
+        Problem(place, path, _joined(messages)) for (path, place), messages in branches.items()
+    ]
 
 
 def _joined(messages: list[str]) -> str:
@@ -70,9 +71,13 @@ def unique(problems: list[Problem]) -> list[Problem]:
             kept[problem] = None
     return sorted(
         kept,
-        key=lambda p: (p.place.source == COMMAND_LINE, p.place.source, p.place.line,
-                       p.place.column),
-    )  # fmt: skip
+        key=lambda p: (
+            p.place.source == COMMAND_LINE,
+            p.place.source,
+            p.place.line,
+            p.place.column,
+        ),
+    )
 
 
 def place_of(path: KeyPath, document: Document, *, key: bool = False) -> Place:

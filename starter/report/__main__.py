@@ -1,8 +1,8 @@
 """Draws the report of a run, of several beside each other, or of a study.
 
-    python -m starter.report runs/demo
-    python -m starter.report runs/a runs/b --out runs/a_or_b
-    python -m starter.report runs/studies/margins
+python -m starter.report runs/demo
+python -m starter.report runs/a runs/b --out runs/a_or_b
+python -m starter.report runs/studies/margins
 """
 
 import argparse
@@ -16,8 +16,9 @@ from starter.recipe import UserError
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m starter.report",
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-    )  # fmt: skip
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     told = "a run's folder, e.g. runs/demo, or a study's"
     parser.add_argument("runs", nargs="+", metavar="RUN", help=told)
     told = "of the comparison; else `comparison` beside the first run"

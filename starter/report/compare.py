@@ -24,8 +24,9 @@ def compare(runs: list[Run], measured: list[Measured], out: Path) -> Path:
     kept = [one.kept.get(one.shown_name or "") for one in measured]
     curves = [
         measure(name, arrays["score"], arrays["same"], arrays.get("identity"), resamples=0)
-        for name, arrays in zip(names, kept, strict=True) if arrays is not None
-    ]  # fmt: skip
+        for name, arrays in zip(names, kept, strict=True)
+        if arrays is not None
+    ]
     problems = [f"{run.name}: {text}" for run in runs for text in run.problems]
     usable = [curve for curve in curves if isinstance(curve, Curve)]
     shown = render(out, _figures(runs, names, usable), problems)
@@ -36,9 +37,11 @@ def compare(runs: list[Run], measured: list[Measured], out: Path) -> Path:
         page.table(_rows(runs, names)),
         page.figures(shown),
         "<h2>What differs in their recipes</h2>",
-        *(_differences(names[0], runs[0], name, run)
-          for name, run in zip(names[1:], runs[1:], strict=True)),
-    ]  # fmt: skip
+        *(
+            _differences(names[0], runs[0], name, run)
+            for name, run in zip(names[1:], runs[1:], strict=True)
+        ),
+    ]
     path = out / "report.html"
     write_text(path, page.page("Comparison: report", parts))
     return path
@@ -73,8 +76,13 @@ def _paired(names: list[str], kept: list[Arrays | None]) -> list[str]:
             continue
         resamples = int(np.clip(DRAWS // (2 * len(same_P)), LEAST, RESAMPLES))
         try:
-            eer = paired(first["score"], arrays["score"], same_P, resamples=resamples,
-                         identity_P2=first.get("identity"))["eer"]  # fmt: skip
+            eer = paired(
+                first["score"],
+                arrays["score"],
+                same_P,
+                resamples=resamples,
+                identity_P2=first.get("identity"),
+            )["eer"]
         except UserError as error:
             lines.append(f"{name} against {names[0]}: {error}")
             continue
@@ -93,12 +101,15 @@ def _rows(runs: list[Run], names: list[str]) -> list[list[str]]:
         stage, values = reached(run)
         seconds = sum(number(one.summary, "seconds") or 0 for one in run.stages)
         parameters = None if stage is None else number(stage.summary, "parameters")
-        rows.append([
-            name, "-" if stage is None else stage.name,
-            *("-" if value is None else f"{100 * value:.2f} %" for value in values.values()),
-            duration(seconds) if seconds else "-",
-            "-" if parameters is None else f"{parameters:,.0f}",
-        ])  # fmt: skip
+        rows.append(
+            [
+                name,
+                "-" if stage is None else stage.name,
+                *("-" if value is None else f"{100 * value:.2f} %" for value in values.values()),
+                duration(seconds) if seconds else "-",
+                "-" if parameters is None else f"{parameters:,.0f}",
+            ]
+        )
     return rows
 
 
@@ -118,9 +129,15 @@ def _figures(runs: list[Run], names: list[str], curves: list[Curve]) -> list[Fig
 
 
 def _sources(runs: list[Run]) -> tuple[Path, ...]:
-    return tuple(path for run in runs for path in (
-        run.path / "best.json", *Measured(run).sources,
-        *(stage.path / "metrics.jsonl" for stage in run.stages)))  # fmt: skip
+    return tuple(
+        path
+        for run in runs
+        for path in (
+            run.path / "best.json",
+            *Measured(run).sources,
+            *(stage.path / "metrics.jsonl" for stage in run.stages),
+        )
+    )
 
 
 def _over_epochs(runs: list[Run], names: list[str], column: str, label: str) -> plots.Drawn:
@@ -134,8 +151,15 @@ def _over_epochs(runs: list[Run], names: list[str], column: str, label: str) -> 
             ys += [100 * value for _, value in places]
             ends += [len(xs) - 1] if places else []
             start += len(stage.epochs)
-        ax.plot(xs, ys, "o-", color=style.colour(i), label=plots.short(name, 30),
-                markevery=ends, markersize=5)  # fmt: skip
+        ax.plot(
+            xs,
+            ys,
+            "o-",
+            color=style.colour(i),
+            label=plots.short(name, 30),
+            markevery=ends,
+            markersize=5,
+        )
     ax.set_xlabel("epochs")
     ax.locator_params(axis="x", integer=True, nbins=6)
     ax.set_ylabel(f"{label} (%)")

@@ -73,9 +73,17 @@ def measure(
         interval = percentile_interval(eer_R)
     rows = thin(far_T, tar_T)
     return Curve(
-        name, found, far_T[rows], tar_T[rows], grid_G, low_G, high_G, interval, resamples,
+        name,
+        found,
+        far_T[rows],
+        tar_T[rows],
+        grid_G,
+        low_G,
+        high_G,
+        interval,
+        resamples,
         resampled_by(identity_P2),
-    )  # fmt: skip
+    )
 
 
 def _resampled(

@@ -74,9 +74,12 @@ class Measured:
         curves = []
         for name, arrays in self.kept.items():
             found = measure(
-                name, arrays["score"], arrays["same"], arrays.get("identity"),
+                name,
+                arrays["score"],
+                arrays["same"],
+                arrays.get("identity"),
                 resamples=None if name == self.shown_name else 0,
-            )  # fmt: skip
+            )
             if isinstance(found, str):
                 self.reasons.append(f"{name}: {found}")
             else:
@@ -98,18 +101,33 @@ def figures_of(run: Run, measured: Measured) -> list[Figure]:
         found.append(Figure(slug, section, title, tuple(sources), draw, live))
 
     def curve(slug, title, columns, label, percent=True):
-        there = {name: called for name, called in columns.items()
-                 if any(stage.column(name)[0] for stage in begun)}  # fmt: skip
+        there = {
+            name: called
+            for name, called in columns.items()
+            if any(stage.column(name)[0] for stage in begun)
+        }
         if there:
-            add(slug, "Training", title, logs, lambda: plots.training(
-                begun, there, label, percent=percent), live=True)  # fmt: skip
+            add(
+                slug,
+                "Training",
+                title,
+                logs,
+                lambda: plots.training(begun, there, label, percent=percent),
+                live=True,
+            )
 
     if begun:
         add("loss", "Training", "Loss", logs, lambda: plots.losses(begun), live=True)
         curve("accuracy", "Accuracy", {"accuracy": "dev accuracy"}, "dev accuracy (%)")
         curve("eer", "Equal error rate", {"eer": "EER of validation pairs"}, "EER (%)")
-        add("learning_rate", "Training", "Learning rate", logs,
-            lambda: plots.learning_rate(begun), live=True)  # fmt: skip
+        add(
+            "learning_rate",
+            "Training",
+            "Learning rate",
+            logs,
+            lambda: plots.learning_rate(begun),
+            live=True,
+        )
         add("throughput", "Training", "Speed", logs, lambda: plots.throughput(begun), live=True)
     _add_verification(add, measured)
     stage = run.shown_stage
@@ -117,8 +135,13 @@ def figures_of(run: Run, measured: Measured) -> list[Figure]:
         _add_stage(add, run, stage, measured)
     for stage in begun:
         path = stage.shown("augmented")
-        add(f"augmented-{_slug(stage.name)}", "Images as the network saw them",
-            f"Augmented: {stage.name}", [path], _with(run, path, pictures.augmented))  # fmt: skip
+        add(
+            f"augmented-{_slug(stage.name)}",
+            "Images as the network saw them",
+            f"Augmented: {stage.name}",
+            [path],
+            _with(run, path, pictures.augmented),
+        )
     return found
 
 
@@ -132,20 +155,38 @@ def _add_verification(add, measured: Measured) -> None:
         return plots.scores(arrays["score"], arrays["same"].astype(bool), shown)
 
     section, sources = "Are these two the same?", measured.sources
-    add("roc", section, "ROC", sources,
-        lambda: with_curves(lambda shown: plots.roc(measured.curves, shown)))  # fmt: skip
-    add("det", section, "DET", sources,
-        lambda: with_curves(lambda shown: plots.det(measured.curves, shown)))  # fmt: skip
+    add(
+        "roc",
+        section,
+        "ROC",
+        sources,
+        lambda: with_curves(lambda shown: plots.roc(measured.curves, shown)),
+    )
+    add(
+        "det",
+        section,
+        "DET",
+        sources,
+        lambda: with_curves(lambda shown: plots.det(measured.curves, shown)),
+    )
     add("scores", section, "Scores", sources, lambda: with_curves(histogram))
     run = measured.run
-    add("calibration", section, "Calibration", [run.path / "verify" / "calibration.json"],
-        lambda: reliability(run.calibration))  # fmt: skip
+    add(
+        "calibration",
+        section,
+        "Calibration",
+        [run.path / "verify" / "calibration.json"],
+        lambda: reliability(run.calibration),
+    )
 
 
 def _add_stage(add, run: Run, stage: Stage, measured: Measured) -> None:
     def confusion(kept: Arrays):
-        return pictures.confusion(kept["classes"], kept["dev_label"], kept["dev_predicted"]) if (
-            "dev_label" in kept and len(kept["dev_label"])) else None  # fmt: skip
+        return (
+            pictures.confusion(kept["classes"], kept["dev_label"], kept["dev_predicted"])
+            if ("dev_label" in kept and len(kept["dev_label"]))
+            else None
+        )
 
     def hardest(kind):
         def draw(kept: Arrays):
@@ -157,28 +198,55 @@ def _add_stage(add, run: Run, stage: Stage, measured: Measured) -> None:
         return draw
 
     path = stage.shown("classes")
-    add("confusion", "Who is this?", f"Most confused classes: {stage.name}", [path],
-        _with(run, path, confusion))  # fmt: skip
+    add(
+        "confusion",
+        "Who is this?",
+        f"Most confused classes: {stage.name}",
+        [path],
+        _with(run, path, confusion),
+    )
     path = stage.shown("images")
     add("worst", "Who is this?", "Highest loss", [path], _with(run, path, pictures.worst_images))
     path = stage.shown("pairs")
     for kind in ("genuine", "impostor"):
-        add(f"hardest-{kind}", "Are these two the same?", f"Hardest {kind} pairs",
-            [path, *measured.sources], _with(run, path, hardest(kind)))  # fmt: skip
+        add(
+            f"hardest-{kind}",
+            "Are these two the same?",
+            f"Hardest {kind} pairs",
+            [path, *measured.sources],
+            _with(run, path, hardest(kind)),
+        )
     path = stage.shown("map")
-    add("map", "The embedding", "Map of a few classes", [path],
-        _with(run, path, pictures.embedding_map))  # fmt: skip
+    add(
+        "map",
+        "The embedding",
+        "Map of a few classes",
+        [path],
+        _with(run, path, pictures.embedding_map),
+    )
     for other in run.stages:
-        steps = {int(path.stem.removeprefix("angles-")): path
-                 for path in sorted((other.path / "shown").glob("angles-*.npz"))
-                 if path.stem.removeprefix("angles-").isdecimal()}  # fmt: skip
+        steps = {
+            int(path.stem.removeprefix("angles-")): path
+            for path in sorted((other.path / "shown").glob("angles-*.npz"))
+            if path.stem.removeprefix("angles-").isdecimal()
+        }
         if steps:
-            add(f"angles-{_slug(other.name)}", "The embedding",
-                f"Angles to the own class: {other.name}", steps.values(),
-                lambda steps=steps: _target_angles(run, steps), live=True)  # fmt: skip
+            add(
+                f"angles-{_slug(other.name)}",
+                "The embedding",
+                f"Angles to the own class: {other.name}",
+                steps.values(),
+                lambda steps=steps: _target_angles(run, steps),
+                live=True,
+            )
     path = stage.shown("angles")
-    add("angles", "The embedding", f"Angles at the end: {stage.name}", [path],
-        _with(run, path, pictures.class_angles))  # fmt: skip
+    add(
+        "angles",
+        "The embedding",
+        f"Angles at the end: {stage.name}",
+        [path],
+        _with(run, path, pictures.class_angles),
+    )
 
 
 def _target_angles(run: Run, steps: dict[int, Path]) -> plots.Drawn | None:

@@ -103,8 +103,9 @@ def figures(shown: Sequence[Shown]) -> str:
         cards = "".join(
             f'<figure id="{figure.slug}"><h3>{escape(figure.title)}</h3>{figure.svg}'
             f"<figcaption>{escape(figure.caption)}</figcaption></figure>"
-            for figure in shown if figure.section == section
-        )  # fmt: skip
+            for figure in shown
+            if figure.section == section
+        )
         parts.append(f'<h2>{escape(section)}</h2><div class="grid">{cards}</div>')
     return "\n".join(parts)
 

@@ -52,8 +52,11 @@ def confusion(classes: np.ndarray, label_M: np.ndarray, predicted_M: np.ndarray)
     ax.set_ylabel("true class")
     for side in ("left", "bottom"):
         ax.spines[side].set_visible(False)
-    mean = {title: float(np.nanmean(value_K)) for title, value_K in scores.items()
-            if not np.isnan(value_K).all()}  # fmt: skip
+    mean = {
+        title: float(np.nanmean(value_K))
+        for title, value_K in scores.items()
+        if not np.isnan(value_K).all()
+    }
     averages = ", ".join(f"{title} {100 * value:.1f} %" for title, value in mean.items())
     wrong = int((label_M != predicted_M).sum())
     return ax.figure, (
@@ -106,10 +109,12 @@ def pairs(kept: Arrays, kind: str, threshold: float | None) -> Drawn | None:
     titles = [f"{score:.3f}" for score in score_P]
     figure = _gallery(both, titles, PER_ROW["pairs"], 0.5)
     said = "" if threshold is None else f" The threshold of the EER is {threshold:.3f}."
-    told = {"genuine": "The same identity, yet the lowest scores: pose, light, blur, or a label "
-                       "that is wrong.",
-            "impostor": "Different identities, yet the highest scores: look-alikes, or one person "
-                        "under two labels."}[kind]  # fmt: skip
+    told = {
+        "genuine": "The same identity, yet the lowest scores: pose, light, blur, or a label "
+        "that is wrong.",
+        "impostor": "Different identities, yet the highest scores: look-alikes, or one person "
+        "under two labels.",
+    }[kind]
     return figure, told + said
 
 
@@ -156,8 +161,13 @@ def _gallery(image_MHWC: np.ndarray, titles: list[str], per_row: int, aspect: fl
         ax.set_axis_off()
     for ax, image_HWC, title in zip(axes.flat, image_MHWC, titles, strict=False):
         grey = image_HWC.shape[-1] == 1
-        ax.imshow(image_HWC[..., 0] if grey else image_HWC, cmap="gray" if grey else None,
-                  vmin=0, vmax=255, interpolation="nearest")  # fmt: skip
+        ax.imshow(
+            image_HWC[..., 0] if grey else image_HWC,
+            cmap="gray" if grey else None,
+            vmin=0,
+            vmax=255,
+            interpolation="nearest",
+        )
         ax.set_title(title, fontsize=8, pad=2)
     return figure
 
@@ -175,22 +185,38 @@ def embedding_map(kept: Arrays) -> Drawn | None:
     for i, name in enumerate(names):
         of_M = name_M == name
         x_M, y_M = point_M2[of_M].T
-        ax.scatter(x_M, y_M, s=14, color=colour(i), marker=markers[i // 12 % 5],
-                   label=both_ends(str(name), 12), linewidths=0, alpha=0.85)  # fmt: skip
+        ax.scatter(
+            x_M,
+            y_M,
+            s=14,
+            color=colour(i),
+            marker=markers[i // 12 % 5],
+            label=both_ends(str(name), 12),
+            linewidths=0,
+            alpha=0.85,
+        )
     if flat:
         ax.set_aspect("equal", "datalim")
     else:
         ax.set_xticks([])
         ax.set_yticks([])
     if len(names) <= 12:
-        ax.legend(ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.03 if not flat else -0.1),
-                  handletextpad=0.1, columnspacing=0.8, fontsize=8, markerscale=1.3)  # fmt: skip
+        ax.legend(
+            ncols=3,
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.03 if not flat else -0.1),
+            handletextpad=0.1,
+            columnspacing=0.8,
+            fontsize=8,
+            markerscale=1.3,
+        )
     how = "as they are" if flat else "t-SNE of their principal components"
     return ax.figure, (
         f"{len(emb_MD)} dev images of {len(names)} classes, {how}. Distances between far groups "
         "mean little; groups that touch are classes that are confused."
-        if not flat else f"{len(emb_MD)} dev images of {len(names)} classes, 2-D embeddings {how}."
-    )  # fmt: skip
+        if not flat
+        else f"{len(emb_MD)} dev images of {len(names)} classes, 2-D embeddings {how}."
+    )
 
 
 def project(emb_MD: np.ndarray) -> np.ndarray:
@@ -203,8 +229,9 @@ def project(emb_MD: np.ndarray) -> np.ndarray:
     few_M = PCA(min(30, count - 1, dimension), random_state=SEED).fit_transform(unit_MD)
     if few_M.std() < 1e-9:  # all in one place
         return few_M[:, :2] if few_M.shape[1] > 1 else np.repeat(few_M, 2, axis=1)
-    model = TSNE(2, perplexity=min(20, (count - 1) / 3), init="pca", max_iter=500,
-                 random_state=SEED)  # fmt: skip
+    model = TSNE(
+        2, perplexity=min(20, (count - 1) / 3), init="pca", max_iter=500, random_state=SEED
+    )
     return model.fit_transform(few_M)
 
 
@@ -228,9 +255,13 @@ def target_angles(by_step: dict[int, np.ndarray]) -> Drawn | None:
 def class_angles(kept: Arrays) -> Drawn | None:
     """Angles of images to their own and the nearest other class, and between classes."""
     ax = new_axes()
-    called = (("train_own", "train, own class"), ("dev_own", "dev, own class"),
-              ("dev_other", "dev, nearest other class"), ("nearest", "class to nearest class"),
-              ("between", "class to class"))  # fmt: skip
+    called = (
+        ("train_own", "train, own class"),
+        ("dev_own", "dev, own class"),
+        ("dev_other", "dev, nearest other class"),
+        ("nearest", "class to nearest class"),
+        ("between", "class to class"),
+    )
     drawn, medians = 0, []
     for i, (name, text) in enumerate(called):
         if name in kept and kept[name].sum():
@@ -263,5 +294,3 @@ def _finish_angles(ax: "Axes", entries: int) -> None:
 
 def _median(count: np.ndarray) -> float:
     return float(np.searchsorted(np.cumsum(count), count.sum() / 2) + 0.5)
-
-

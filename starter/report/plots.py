@@ -30,10 +30,14 @@ def training(stages: list[Stage], columns: dict[str, str], label: str, *, percen
             if not steps:
                 continue
             ax.plot(
-                [start + step for step in steps], [factor * value for value in values],
-                color=colour(i), marker="o" if len(steps) < 40 else None, markersize=3,
-                clip_on=False, label=None if name in drawn else called,
-            )  # fmt: skip
+                [start + step for step in steps],
+                [factor * value for value in values],
+                color=colour(i),
+                marker="o" if len(steps) < 40 else None,
+                markersize=3,
+                clip_on=False,
+                label=None if name in drawn else called,
+            )
             drawn.add(name)
     ax.set_ylabel(label)
     if len(columns) > 1:
@@ -47,17 +51,26 @@ def losses(stages: list[Stage]) -> Drawn:
     names: list[str] = []
     for stage, start in _placed(ax, stages):
         rows = stage.intervals or stage.epochs
-        terms = [name for name in rows[0] if name not in ("kind", "step", "lr", "loss")
-                 and stage.intervals] if rows else []  # fmt: skip
+        terms = (
+            [
+                name
+                for name in rows[0]
+                if name not in ("kind", "step", "lr", "loss") and stage.intervals
+            ]
+            if rows
+            else []
+        )
         for name in ["loss", *(terms if len(terms) > 1 else [])]:
             steps, values = stage.column(name, rows)
             new = name not in names
             names += [name] if new else []
             ax.plot(
-                [start + step for step in steps], values, color=colour(names.index(name)),
+                [start + step for step in steps],
+                values,
+                color=colour(names.index(name)),
                 linewidth=1.6 if name == "loss" else 1,
                 label=("sum" if name == "loss" else name) if new else None,
-            )  # fmt: skip
+            )
     drawn = [value for stage in stages for value in stage.column("loss")[1]]
     if drawn and min(drawn) > 0 and max(drawn) > 20 * min(drawn):
         ax.set_yscale("log")
@@ -87,8 +100,10 @@ def throughput(stages: list[Stage]) -> Drawn:
     wait = ax.twinx()
     highest = 0.0
     for stage, start in _placed(ax, stages):
-        for axes, name, factor, tone in ((ax, "images_per_second", 1, colour(0)),
-                                         (wait, "data_wait", 100, colour(1))):  # fmt: skip
+        for axes, name, factor, tone in (
+            (ax, "images_per_second", 1, colour(0)),
+            (wait, "data_wait", 100, colour(1)),
+        ):
             steps, values = stage.column(name)
             axes.plot([start + s for s in steps], [factor * v for v in values], color=tone)
         highest = max([highest, *(100 * value for value in stage.column("data_wait")[1])])
@@ -115,8 +130,16 @@ def _placed(ax: "Axes", stages: list[Stage]) -> list[tuple[Stage, int]]:
         share = stage.last_step / total
         if share > 0.08:  # else its name would lie over its neighbour's
             name, middle = short(stage.name, int(34 * share) + 1), start + stage.last_step / 2
-            ax.text(middle, 1.02, name, transform=ax.get_xaxis_transform(), ha="center",
-                    va="bottom", fontsize=9, color=SOFT)  # fmt: skip
+            ax.text(
+                middle,
+                1.02,
+                name,
+                transform=ax.get_xaxis_transform(),
+                ha="center",
+                va="bottom",
+                fontsize=9,
+                color=SOFT,
+            )
         placed.append((stage, start))
         start += stage.last_step
     ax.set_xlabel("updates")
@@ -133,13 +156,22 @@ def roc(curves: list[Curve], shown: Curve) -> Drawn:
         tone = colour(i)
         if curve is shown and len(curve.low_G):
             ax.fill_between(
-                curve.grid_G, 100 * curve.low_G, 100 * curve.high_G, step="post", color=tone,
-                alpha=0.18, linewidth=0,
-            )  # fmt: skip
+                curve.grid_G,
+                100 * curve.low_G,
+                100 * curve.high_G,
+                step="post",
+                color=tone,
+                alpha=0.18,
+                linewidth=0,
+            )
         ax.plot(
-            np.maximum(curve.far_T, least / 2), 100 * curve.tar_T, drawstyle="steps-post",
-            color=tone, linewidth=2 if curve is shown else 1.3, label=short(curve.name, 30),
-        )  # fmt: skip
+            np.maximum(curve.far_T, least / 2),
+            100 * curve.tar_T,
+            drawstyle="steps-post",
+            color=tone,
+            linewidth=2 if curve is shown else 1.3,
+            label=short(curve.name, 30),
+        )
         ax.plot([curve.eer], [100 * (1 - curve.eer)], "o", color=tone, markersize=5)
     at = {float(far): tar for far, tar in shown.found["tar_at_far"].items()}
     ax.plot(list(at), [100 * tar for tar in at.values()], "D", color=INK, markersize=3.5)
@@ -147,8 +179,10 @@ def roc(curves: list[Curve], shown: Curve) -> Drawn:
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     ax.xaxis.set_minor_formatter(lambda value, _: "")
     ax.set_xlim(min(least, 0.5), 1)
-    lowest = min((100 * curve.tar_T[np.searchsorted(curve.far_T, least, "right") - 1]
-                  for curve in curves), default=0)  # fmt: skip
+    lowest = min(
+        (100 * curve.tar_T[np.searchsorted(curve.far_T, least, "right") - 1] for curve in curves),
+        default=0,
+    )
     ax.set_ylim(max(0, 10 * np.floor(lowest / 10) - 10), 101)
     ax.set_xlabel("false accept rate, FAR")
     ax.set_ylabel("true accept rate, TAR (%)")
@@ -157,8 +191,9 @@ def roc(curves: list[Curve], shown: Curve) -> Drawn:
     return ax.figure, (
         f"Circles: equal error rate, {100 * shown.eer:.2f} % for {shown.name}. "
         + (f"Diamonds, {shown.name}: TAR {numbers}. " if numbers else "")
-        + f"{shown.found['resolution']}." + _band(shown)
-    )  # fmt: skip
+        + f"{shown.found['resolution']}."
+        + _band(shown)
+    )
 
 
 def det(curves: list[Curve], shown: Curve) -> Drawn:
@@ -170,16 +205,24 @@ def det(curves: list[Curve], shown: Curve) -> Drawn:
     low_x, low_y = (max(min(0.5 / count, 0.05), 5e-5) for count in (impostor, genuine))
     for i, curve in enumerate(curves):
         far_T, frr_T = (np.clip(rate, 1e-9, 1 - 1e-9) for rate in (curve.far_T, 1 - curve.tar_T))
-        ax.plot(norm.ppf(far_T), norm.ppf(frr_T), color=colour(i), drawstyle="steps-post",
-                linewidth=2 if curve is shown else 1.3, label=short(curve.name, 30))  # fmt: skip
+        ax.plot(
+            norm.ppf(far_T),
+            norm.ppf(frr_T),
+            color=colour(i),
+            drawstyle="steps-post",
+            linewidth=2 if curve is shown else 1.3,
+            label=short(curve.name, 30),
+        )
         if 0 < curve.eer < 1:
             ax.plot(*2 * [norm.ppf(curve.eer)], "o", color=colour(i), markersize=5)
         if curve is shown and len(curve.low_G):
-            low_G, high_G = (norm.ppf(np.clip(1 - tar, 1e-9, 1 - 1e-9))
-                             for tar in (curve.high_G, curve.low_G))  # fmt: skip
+            low_G, high_G = (
+                norm.ppf(np.clip(1 - tar, 1e-9, 1 - 1e-9)) for tar in (curve.high_G, curve.low_G)
+            )
             grid_G = norm.ppf(np.clip(curve.grid_G, 1e-9, 1 - 1e-9))
-            ax.fill_between(grid_G, low_G, high_G, step="post", color=colour(i), alpha=0.18,
-                            linewidth=0)  # fmt: skip
+            ax.fill_between(
+                grid_G, low_G, high_G, step="post", color=colour(i), alpha=0.18, linewidth=0
+            )
     for axis, low in (("x", low_x), ("y", low_y)):
         ticks = [rate for rate in RATES if rate >= low]
         getattr(ax, f"set_{axis}ticks")(norm.ppf(ticks), [f"{100 * rate:g}" for rate in ticks])
@@ -194,7 +237,7 @@ def det(curves: list[Curve], shown: Curve) -> Drawn:
         "Detection error trade-off: both errors on normal-deviate axes, where normally "
         "distributed scores give a straight line. Lower left is better; the dashed line, "
         "where both errors are equal, meets each curve at its EER." + _band(shown)
-    )  # fmt: skip
+    )
 
 
 def _band(curve: Curve) -> str:
@@ -215,11 +258,17 @@ def scores(score_P: np.ndarray, same_P: np.ndarray, curve: Curve) -> Drawn:
         tone = colour(1 - i)
         density, _ = np.histogram(score_P[of_P], edges, density=True)
         ax.stairs(density, edges, fill=True, color=tone, alpha=0.35)
-        ax.stairs(density, edges, color=tone, linewidth=1.3,
-                  label=f"{called} ({int(of_P.sum()):,})")  # fmt: skip
+        ax.stairs(
+            density, edges, color=tone, linewidth=1.3, label=f"{called} ({int(of_P.sum()):,})"
+        )
     threshold = curve.found["thresholds"]["eer"]
-    ax.axvline(threshold, color=INK, linewidth=1.2, linestyle=(0, (4, 2)),
-               label=f"threshold {threshold:.3f}")  # fmt: skip
+    ax.axvline(
+        threshold,
+        color=INK,
+        linewidth=1.2,
+        linestyle=(0, (4, 2)),
+        label=f"threshold {threshold:.3f}",
+    )
     ax.set_xlabel("score (cosine)")
     ax.set_ylabel("density")
     ax.set_ylim(0, 1.32 * ax.get_ylim()[1])  # room for the legend
@@ -249,5 +298,3 @@ def both_ends(text: str, most: int) -> str:
 
 def short(text: str, most: int) -> str:
     return text if len(text) <= most else text[: max(most - 1, 1)] + "…"
-
-

@@ -11,9 +11,13 @@ from starter.report.style import SOFT, colour, new_figure, save, settings
 
 
 def draw_range_test(
-    place: Path, slug: str, lr_T: np.ndarray, loss_T: np.ndarray, smooth_T: np.ndarray,
+    place: Path,
+    slug: str,
+    lr_T: np.ndarray,
+    loss_T: np.ndarray,
+    smooth_T: np.ndarray,
     suggested: float | None,
-) -> None:  # fmt: skip
+) -> None:
     """Writes <slug>.png and <slug>.svg into `place`: loss over the learning rate, and the
     suggestion as a line where there is one."""
     with settings():

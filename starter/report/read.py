@@ -55,9 +55,10 @@ class Stage:
     def column(self, name: str, rows: list[dict] | None = None) -> tuple[list, list]:
         """(steps, values) of the rows (epochs by default) that have this number."""
         found = [
-            (row["step"], row[name]) for row in (self.epochs if rows is None else rows)
+            (row["step"], row[name])
+            for row in (self.epochs if rows is None else rows)
             if _is_number(row.get(name))
-        ]  # fmt: skip
+        ]
         return [step for step, _ in found], [value for _, value in found]
 
     def shown(self, name: str) -> Path:
@@ -203,9 +204,7 @@ def _mapping(value: Any) -> dict:
 
 
 def _is_number(value: Any) -> bool:
-    return (
-        isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    )
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def number(mapping: Any, *keys: str) -> float | None:

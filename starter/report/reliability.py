@@ -22,8 +22,9 @@ def reliability(kept: dict) -> Drawn | None:
     bins = kept.get("bins")
     if not bins:
         return None
-    said_B, seen_B, count_B = (np.array([float(one[name]) for one in bins])
-                               for name in ("predicted", "observed", "count"))  # fmt: skip
+    said_B, seen_B, count_B = (
+        np.array([float(one[name]) for one in bins]) for name in ("predicted", "observed", "count")
+    )
     figure = new_figure(height=4.2)
     ax, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     ax.plot([0, 100], [0, 100], color=SOFT, linewidth=0.9, linestyle=(0, (3, 3)))

@@ -122,9 +122,10 @@ def _read_index(place: Path) -> dict[str, dict]:
     if not isinstance(found, dict):
         return {}
     return {
-        slug: entry for slug, entry in found.items()
+        slug: entry
+        for slug, entry in found.items()
         if isinstance(entry, dict) and {"key", "caption"} <= set(entry)
-    }  # fmt: skip
+    }
 
 
 def _read(place: Path, slug: str) -> str | None:

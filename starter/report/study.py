@@ -50,22 +50,57 @@ def figures_of(study: Study) -> list[Figure]:
     table, found = (study.path / ROWS, study.path / STUDY), []
     measured = [*study.metrics, "epochs_to_target", "seconds"]
     for column in measured:
-        found.append(Figure(f"rank-{_slug(column)}", "Which is best?", called(column), table,
-                            partial(drawings.ranking, study, column)))  # fmt: skip
+        found.append(
+            Figure(
+                f"rank-{_slug(column)}",
+                "Which is best?",
+                called(column),
+                table,
+                partial(drawings.ranking, study, column),
+            )
+        )
     section = f"{called(study.metric)} over the varied keys"
     for key in study.numeric if len(study.numeric) == 1 else ():
-        found.append(Figure(f"over-{_slug(key)}", section, short(key, 50), table,
-                            partial(drawings.over_key, study, key)))  # fmt: skip
+        found.append(
+            Figure(
+                f"over-{_slug(key)}",
+                section,
+                short(key, 50),
+                table,
+                partial(drawings.over_key, study, key),
+            )
+        )
     for left, right in list(combinations(study.numeric, 2))[:GRIDS]:
         title = f"{short(left, 40)} x {short(right, 40)}"
-        found.append(Figure(f"grid-{_slug(left + '.' + right)}", section, title, table,
-                            partial(drawings.grid, study, left, right)))  # fmt: skip
+        found.append(
+            Figure(
+                f"grid-{_slug(left + '.' + right)}",
+                section,
+                title,
+                table,
+                partial(drawings.grid, study, left, right),
+            )
+        )
     logs = study.sources()
-    found.append(Figure("curves", "How they learned", "The best, over each other", logs,
-                        partial(drawings.best_curves, study)))  # fmt: skip
+    found.append(
+        Figure(
+            "curves",
+            "How they learned",
+            "The best, over each other",
+            logs,
+            partial(drawings.best_curves, study),
+        )
+    )
     for name in study.variants[:MOST]:
-        found.append(Figure(f"curve-{_slug(name)}", "How they learned", short(name, 60), logs,
-                            partial(drawings.curve, study, name)))  # fmt: skip
+        found.append(
+            Figure(
+                f"curve-{_slug(name)}",
+                "How they learned",
+                short(name, 60),
+                logs,
+                partial(drawings.curve, study, name),
+            )
+        )
     return found
 
 

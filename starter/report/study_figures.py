@@ -28,8 +28,16 @@ def ranking(study: Study, column: str) -> Drawn | None:
         value_S = factor * study.values(study.of(name), column)
         mean, error = mean_error(value_S)
         ax.plot(value_S, np.full(len(value_S), y), ".", color=SOFT, markersize=4, alpha=0.7)
-        ax.errorbar([mean], [y], xerr=None if error is None else [error], fmt="o", markersize=5,
-                    color=colour(0), elinewidth=1.8, capsize=3)  # fmt: skip
+        ax.errorbar(
+            [mean],
+            [y],
+            xerr=None if error is None else [error],
+            fmt="o",
+            markersize=5,
+            color=colour(0),
+            elinewidth=1.8,
+            capsize=3,
+        )
         if column == study.metric and name in study.reported:
             ax.plot([factor * study.reported[name]], [y], "D", color=colour(1), markersize=4.5)
     told = ""
@@ -47,14 +55,17 @@ def ranking(study: Study, column: str) -> Drawn | None:
     more = f" {left} more are in the table." if left else ""
     return ax.figure, (
         "Mean and standard error over the seeds, the best on top; small dots are single runs."
-        + told + more
-    )  # fmt: skip
+        + told
+        + more
+    )
 
 
 def over_key(study: Study, key: str) -> Drawn | None:
     """The metric over the one numeric key, mean and standard error."""
-    at = [(value, study.values(study.where({key: value}), study.metric))
-          for value in study.numeric[key]]  # fmt: skip
+    at = [
+        (value, study.values(study.where({key: value}), study.metric))
+        for value in study.numeric[key]
+    ]
     at = [(value, value_S) for value, value_S in at if len(value_S)]
     if len(at) < 3:
         return None
@@ -100,8 +111,15 @@ def grid(study: Study, left: str, right: str) -> Drawn | None:
         if max(mean_RC.shape) <= DENSE:
             spread = "" if np.isnan(error_RC[i, j]) else f"\n±{factor * error_RC[i, j]:.2f}"
             size = 8 if len(columns) <= 7 else 6
-            ax.text(j, i, f"{factor * mean_RC[i, j]:.2f}{spread}", ha="center", va="center",
-                    fontsize=size, linespacing=0.95)  # fmt: skip
+            ax.text(
+                j,
+                i,
+                f"{factor * mean_RC[i, j]:.2f}{spread}",
+                ha="center",
+                va="center",
+                fontsize=size,
+                linespacing=0.95,
+            )
     ax.set_xlim(-0.5, len(columns) - 0.5)
     ax.set_ylim(len(rows) - 0.5, -0.5)
     ax.set_xticks(range(len(columns)), [f"{value:g}" for value in columns])
@@ -130,8 +148,14 @@ def _cell(x: float, y: float, alpha: float, framed: bool):
     from matplotlib.patches import Rectangle
 
     face = (*_rgb(colour(0)), alpha)
-    return Rectangle((x - 0.48, y - 0.48), 0.96, 0.96, facecolor=face,
-                     edgecolor=INK if framed else "none", linewidth=1.4)  # fmt: skip
+    return Rectangle(
+        (x - 0.48, y - 0.48),
+        0.96,
+        0.96,
+        facecolor=face,
+        edgecolor=INK if framed else "none",
+        linewidth=1.4,
+    )
 
 
 def _rgb(tone: str) -> tuple[float, ...]:
@@ -157,8 +181,14 @@ def curve(study: Study, variant: str) -> Drawn | None:
     best = next(iter(study.ranked(study.metric, study.higher)), variant)
     if best != variant:
         other_E, other_SE = averaged(study.runs[best], study.metric)
-        ax.plot(other_E, factor * other_SE.mean(0), color=SOFT, linewidth=1,
-                linestyle=(0, (4, 2)), label=f"best: {short(best, 24)}")  # fmt: skip
+        ax.plot(
+            other_E,
+            factor * other_SE.mean(0),
+            color=SOFT,
+            linewidth=1,
+            linestyle=(0, (4, 2)),
+            label=f"best: {short(best, 24)}",
+        )
     for value_E in factor * value_SE:
         ax.plot(epoch_E, value_E, color=colour(0), linewidth=0.7, alpha=0.6)
     _mean_line(ax, epoch_E, factor * value_SE, colour(0), short(variant, 30))
@@ -191,7 +221,14 @@ def best_curves(study: Study) -> Drawn | None:
 
 def _mean_line(ax, epoch_E, value_SE, tone: str, label: str, alpha: float = 0.18) -> None:
     ax.fill_between(epoch_E, value_SE.min(0), value_SE.max(0), color=tone, alpha=alpha, linewidth=0)
-    ax.plot(epoch_E, value_SE.mean(0), color=tone, linewidth=1.8, label=label,
-            marker="o" if len(epoch_E) < 4 else None, markersize=4)  # fmt: skip
+    ax.plot(
+        epoch_E,
+        value_SE.mean(0),
+        color=tone,
+        linewidth=1.8,
+        label=label,
+        marker="o" if len(epoch_E) < 4 else None,
+        markersize=4,
+    )
     ax.set_xlabel("epochs")
     ax.locator_params(axis="x", integer=True, nbins=6)

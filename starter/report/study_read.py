@@ -50,8 +50,11 @@ class Study:
 
     def where(self, wanted: dict[str, float]) -> list[dict[str, str]]:
         """The rows in which every one of these keys has this value."""
-        return [row for row in self.rows
-                if all(as_number(row.get(key)) == value for key, value in wanted.items())]
+        return [
+            row
+            for row in self.rows
+            if all(as_number(row.get(key)) == value for key, value in wanted.items())
+        ]
 
     def ranked(self, metric: str, higher: bool) -> list[str]:
         """Variants with a value, the best mean first."""
@@ -89,8 +92,12 @@ class Study:
 
     def sources(self) -> tuple[Path, ...]:
         """Files that the figures are drawn from."""
-        logs = (stage.path / "metrics.jsonl" for runs in self.runs.values() for run in runs
-                for stage in run.stages)  # fmt: skip
+        logs = (
+            stage.path / "metrics.jsonl"
+            for runs in self.runs.values()
+            for run in runs
+            for stage in run.stages
+        )
         return (self.path / STUDY, self.path / ROWS, *logs)
 
 
@@ -135,13 +142,17 @@ def open_study(folder: str | Path) -> Study:
     reported = told.get("reported")
     reported = reported if isinstance(reported, dict) else {}
     return Study(
-        path, str(told.get("name") or path.resolve().name), metric,
-        bool(told.get("higher_is_better", True)), number(told, "target"),
+        path,
+        str(told.get("name") or path.resolve().name),
+        metric,
+        bool(told.get("higher_is_better", True)),
+        number(told, "target"),
         {str(k): v for k in reported if (v := number(reported, k)) is not None},
         list(dict.fromkeys(variants)),
         [name for name in columns[:split] if name != "variant"],
-        sorted(metrics, key=lambda name: name != metric), rows,
-    )  # fmt: skip
+        sorted(metrics, key=lambda name: name != metric),
+        rows,
+    )
 
 
 def _json(path: Path) -> dict:

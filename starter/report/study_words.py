@@ -4,8 +4,12 @@ from starter.report.plots import short
 from starter.report.study_read import Study, as_number, mean_error
 
 LOWER = {"eer", "eer_step", "loss", "seconds", "epochs_to_target"}  # better when lower
-CALLED = {"eer": "EER", "auc": "AUC", "epochs_to_target": "Epochs to the target",
-          "seconds": "Training time"}  # fmt: skip
+CALLED = {
+    "eer": "EER",
+    "auc": "AUC",
+    "epochs_to_target": "Epochs to the target",
+    "seconds": "Training time",
+}
 UNITS = {"seconds": " s", "epochs_to_target": "", "loss": ""}  # no fractions, so no percent
 MISSING = 5  # variants without a value that are named
 
@@ -62,13 +66,15 @@ def _close(study: Study, names: list[str]) -> str:
     mean, error = found[names[0]]
     if error is None or len(names) < 2:
         return ""
-    near = [name for name in names[1:] if (other := found[name][1]) is not None
-            and abs(found[name][0] - mean) < 2 * (error**2 + other**2) ** 0.5]  # fmt: skip
+    near = [
+        name
+        for name in names[1:]
+        if (other := found[name][1]) is not None
+        and abs(found[name][0] - mean) < 2 * (error**2 + other**2) ** 0.5
+    ]
     if not near:
         return f"Next: {_valued(study, names[1])}, further off than two standard errors."
-    return (
-        f"Within two standard errors of it, so not told apart by these runs: {', '.join(near)}."
-    )
+    return f"Within two standard errors of it, so not told apart by these runs: {', '.join(near)}."
 
 
 def _reported(study: Study, names: list[str]) -> str:

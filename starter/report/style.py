@@ -14,29 +14,77 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, SOFT, GRID, PAPER = "#1f2329", "#5f6773", "#d9dde3", "#fefefe"
-SERIES = ("#2462a9", "#c2500d", "#187a43", "#8a3fb8", "#a07800", "#c0246c", "#0f7f8c", "#6b5b4d",
-          "#5a52d1", "#5c7d12", "#a33b3b", "#47708f")  # fmt: skip
+SERIES = (
+    "#2462a9",
+    "#c2500d",
+    "#187a43",
+    "#8a3fb8",
+    "#a07800",
+    "#c0246c",
+    "#0f7f8c",
+    "#6b5b4d",
+    "#5a52d1",
+    "#5c7d12",
+    "#a33b3b",
+    "#47708f",
+)
 VARIABLES = {INK: "ink", SOFT: "soft", GRID: "grid", PAPER: "paper"} | {
     colour: f"s{i}" for i, colour in enumerate(SERIES)
 }
-DARK = {INK: "#e8eaed", SOFT: "#a3acb8", GRID: "#3a4049", PAPER: "#16181c"} | dict(zip(
-    SERIES,
-    ("#6fa8ec", "#f08a4b", "#5cc489", "#c58be8", "#d9b23c", "#f07aae", "#58c3cf", "#b7a594",
-     "#9c96f5", "#a5c653", "#e58383", "#8fb8d6"), strict=True))  # fmt: skip
+DARK = {INK: "#e8eaed", SOFT: "#a3acb8", GRID: "#3a4049", PAPER: "#16181c"} | dict(
+    zip(
+        SERIES,
+        (
+            "#6fa8ec",
+            "#f08a4b",
+            "#5cc489",
+            "#c58be8",
+            "#d9b23c",
+            "#f07aae",
+            "#58c3cf",
+            "#b7a594",
+            "#9c96f5",
+            "#a5c653",
+            "#e58383",
+            "#8fb8d6",
+        ),
+        strict=True,
+    )
+)
 WIDTH, HEIGHT = 4.6, 3.4  # inches: 442 x 326 CSS pixels, so that text stays readable on a phone
 DPI = 160
 
 SETTINGS: Any = {
-    "font.size": 10, "axes.titlesize": 10, "axes.labelsize": 10, "legend.fontsize": 9,
-    "xtick.labelsize": 9, "ytick.labelsize": 9, "font.family": "DejaVu Sans",
-    "text.color": INK, "axes.labelcolor": INK, "axes.edgecolor": SOFT, "xtick.color": SOFT,
-    "ytick.color": SOFT, "xtick.labelcolor": INK, "ytick.labelcolor": INK, "grid.color": GRID,
-    "axes.facecolor": "none", "figure.facecolor": PAPER, "savefig.facecolor": PAPER,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
-    "axes.axisbelow": True, "grid.linewidth": 0.8, "lines.linewidth": 1.6,
-    "legend.frameon": False, "svg.fonttype": "path", "svg.hashsalt": "starter",
-    "text.parse_math": False, "path.simplify": True,
-}  # fmt: skip
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.labelsize": 10,
+    "legend.fontsize": 9,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "font.family": "DejaVu Sans",
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": SOFT,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "grid.color": GRID,
+    "axes.facecolor": "none",
+    "figure.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.linewidth": 0.8,
+    "lines.linewidth": 1.6,
+    "legend.frameon": False,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "starter",
+    "text.parse_math": False,
+    "path.simplify": True,
+}
 
 
 def settings():

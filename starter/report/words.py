@@ -25,9 +25,10 @@ def summarise(run: Run, shown: Curve | None) -> Words:
     """shown: the curve with the band, where one was measured."""
     words = Words(_headline(run, shown))
     words.facts = [
-        text for text in (_state(run), _change(run), _time(run), _parameters(run), _answers(run))
+        text
+        for text in (_state(run), _change(run), _time(run), _parameters(run), _answers(run))
         if text
-    ]  # fmt: skip
+    ]
     words.notes = [text for text in (*_notes(run), *_resolution(run, shown)) if text]
     words.next = _next(run)
     return words
@@ -64,9 +65,11 @@ def reached(run: Run) -> tuple[Stage | None, dict[str, float | None]]:
     if stage is not None:
         values = {name: last_value(stage, name) for name in values}
         if _is_verified(run, stage):
-            found = {"accuracy": number(run.result, "dev_accuracy"),
-                     "eer": number(run.result, "val", "eer"),
-                     "auc": number(run.result, "val", "auc")}  # fmt: skip
+            found = {
+                "accuracy": number(run.result, "dev_accuracy"),
+                "eer": number(run.result, "val", "eer"),
+                "auc": number(run.result, "val", "auc"),
+            }
             values |= {name: value for name, value in found.items() if value is not None}
     return stage, values
 
@@ -148,8 +151,11 @@ def _parameters(run: Run) -> str:
 
 def _answers(run: Run) -> str:
     found = {name: number(run.result, "answers", name) for name in ("accuracy", "eer")}
-    parts = [f"{'EER' if name == 'eer' else name} {100 * value:.2f} %"
-             for name, value in found.items() if value is not None]  # fmt: skip
+    parts = [
+        f"{'EER' if name == 'eer' else name} {100 * value:.2f} %"
+        for name, value in found.items()
+        if value is not None
+    ]
     return f"On the held-back answers: {', '.join(parts)}." if parts else ""
 
 
@@ -166,8 +172,10 @@ def _gap(run: Run, stage: Stage) -> str:
     if arrays is None or not set(names) <= set(arrays) or not all(len(arrays[n]) for n in names):
         return ""
     try:
-        train, dev = (float((arrays[f"{split}_label"] == arrays[f"{split}_predicted"]).mean())
-                      for split in ("train", "dev"))  # fmt: skip
+        train, dev = (
+            float((arrays[f"{split}_label"] == arrays[f"{split}_predicted"]).mean())
+            for split in ("train", "dev")
+        )
     except (ValueError, AttributeError):
         return ""
     if train - dev <= GAP:

@@ -77,13 +77,16 @@ def stage_rows(run: Run) -> list[list[str]]:
                 values[name] = next(reversed(stage.column(name)[1]), None)
         mark = " (best)" if stage.name == run.best else ""
         state = "" if stage.finished else " (not finished)"
-        rows.append([
-            stage.name + mark + state,
-            *(_percent(values[name]) for name in ("accuracy", "eer", "auc")),
-            str(len(stage.epochs)),
-            "-" if values["seconds"] is None else duration(values["seconds"]),
-            _whole(values["images_per_second"]), _whole(values["parameters"]),
-        ])  # fmt: skip
+        rows.append(
+            [
+                stage.name + mark + state,
+                *(_percent(values[name]) for name in ("accuracy", "eer", "auc")),
+                str(len(stage.epochs)),
+                "-" if values["seconds"] is None else duration(values["seconds"]),
+                _whole(values["images_per_second"]),
+                _whole(values["parameters"]),
+            ]
+        )
     return rows
 
 

@@ -55,8 +55,16 @@ def main(arguments: list[str] | None = None) -> int:
         if options.json:
             print(json.dumps(result.as_json(), indent=1))
         else:
-            print("\n".join([door.columns(result.cells), "", *result.notes,
-                             f"everything is in {result.folder.as_posix()}"]))  # fmt: skip
+            print(
+                "\n".join(
+                    [
+                        door.columns(result.cells),
+                        "",
+                        *result.notes,
+                        f"everything is in {result.folder.as_posix()}",
+                    ]
+                )
+            )
 
     return door.run(work)
 

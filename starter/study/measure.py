@@ -63,8 +63,9 @@ def measure(study: Study, run: Run) -> Row:
     if record["best_step"] == last["step"]:
         with np.load(folder / "predictions" / "best.npz") as arrays:
             kept = {name: arrays[name] for name in arrays.files}
-    return Row(run, value, seconds, min(reached, default=None), kept.get("score_P"),
-               kept.get("correct_M"))  # fmt: skip
+    return Row(
+        run, value, seconds, min(reached, default=None), kept.get("score_P"), kept.get("correct_M")
+    )
 
 
 def _reaches(study: Study, value: float | None) -> bool:

@@ -18,9 +18,13 @@ from starter.recipe.schema.base import Misfit, Section
 from starter.recipe.schema.data import AugmentStep
 
 HIGHER_IS_BETTER = {
-    "accuracy": True, "precision": True, "recall": True, "combined": True, "auc": True,
+    "accuracy": True,
+    "precision": True,
+    "recall": True,
+    "combined": True,
+    "auc": True,
     "eer": False,
-}  # fmt: skip
+}
 Metric = Literal["accuracy", "precision", "recall", "combined", "auc", "eer"]
 Changes = dict[str, Any]  # {"stages.classify.epochs": 3}, as on train.py's command line
 
@@ -62,10 +66,14 @@ class Study(Section):
         names = [cell.variant for cell in cells(self)]
         mistakes: list[tuple[tuple[str | int, ...], str]] = []
         if self.baseline is not None and self.baseline not in names:
-            mistakes.append((("baseline",), f"no variant {self.baseline!r} (there is "
-                             f"{', '.join(names)})"))  # fmt: skip
-        mistakes += [(("reported", name), f"no variant {name!r}") for name in self.reported
-                     if name not in names]  # fmt: skip
+            mistakes.append(
+                (("baseline",), f"no variant {self.baseline!r} (there is {', '.join(names)})")
+            )
+        mistakes += [
+            (("reported", name), f"no variant {name!r}")
+            for name in self.reported
+            if name not in names
+        ]
         if len(set(self.seeds)) != len(self.seeds):
             mistakes.append((("seeds",), f"one of them twice (got {list(self.seeds)})"))
         if mistakes:
@@ -98,8 +106,10 @@ class Run:
 
 def cells(study: Study) -> list[Cell]:
     """Every variant at every point of the grid, in the order they are written."""
-    points = [dict(zip(study.grid, values, strict=True)) for values in
-              itertools.product(*study.grid.values())]  # fmt: skip
+    points = [
+        dict(zip(study.grid, values, strict=True))
+        for values in itertools.product(*study.grid.values())
+    ]
     found = []
     for name, changes in (study.variants or {"": {}}).items():
         for point in points:
@@ -141,8 +151,10 @@ def plan(path: Path, study: Study, changes: Sequence[str], only: Sequence[str]) 
     known = cells(study)
     for name in only:
         if name not in [cell.variant for cell in known]:
-            raise UserError(f"{path.as_posix()}: no variant {name!r}; there is "
-                            f"{', '.join(cell.variant for cell in known)}")  # fmt: skip
+            raise UserError(
+                f"{path.as_posix()}: no variant {name!r}; there is "
+                f"{', '.join(cell.variant for cell in known)}"
+            )
     chosen = [cell for cell in known if not only or cell.variant in only]
     # A seed of every variant first: a study that is stopped has them all.
     return [_run(path, study, cell, seed, changes) for seed in study.seeds for cell in chosen]

@@ -29,12 +29,18 @@ class Result:
             "folder": self.folder.as_posix(),
             "notes": self.notes,
             "rows": [
-                {"variant": row.run.cell.variant, **row.run.cell.factors, "seed": row.run.seed,
-                 "run": row.run.folder.as_posix(), "seconds": row.seconds,
-                 "epochs_to_target": row.epochs_to_target, **row.value}
+                {
+                    "variant": row.run.cell.variant,
+                    **row.run.cell.factors,
+                    "seed": row.run.seed,
+                    "run": row.run.folder.as_posix(),
+                    "seconds": row.seconds,
+                    "epochs_to_target": row.epochs_to_target,
+                    **row.value,
+                }
                 for row in self.rows
             ],
-        }  # fmt: skip
+        }
 
 
 def train_all(runs: Sequence[Run]) -> dict[Path, str]:

@@ -77,9 +77,10 @@ def _line(study: Study, name: str, rows: list[Row], base: list[Row], pairs: Pair
         error=error,
         seconds=float(np.mean([row.seconds for row in rows])),
         epochs_to_target=float(np.mean(known)) if len(known) == len(reached) else None,
-        difference=_difference(study, rows, base, pairs) if base and name != study.baseline
+        difference=_difference(study, rows, base, pairs)
+        if base and name != study.baseline
         else None,
-    )  # fmt: skip
+    )
 
 
 def _difference(
@@ -98,8 +99,9 @@ def _difference(
 
         base_SP, own_SP = _stacked(base_rows, "score_P"), _stacked(own, "score_P")
         if base_SP is not None and own_SP is not None:
-            found = compare(base_SP, own_SP, pairs.same_P, identity_P2=pairs.identity_P2,
-                            resamples=RESAMPLES)[study.metric]  # fmt: skip
+            found = compare(
+                base_SP, own_SP, pairs.same_P, identity_P2=pairs.identity_P2, resamples=RESAMPLES
+            )[study.metric]
             return value, found["low"], found["high"]
     if study.metric == "accuracy":
         from starter.training.gate import paired_interval
@@ -126,9 +128,17 @@ def write(study: Study, rows: Sequence[Row], lines: Sequence[Line], folder: Path
         for row in rows:
             cell, reached = row.run.cell, row.epochs_to_target
             values = ("" if row.value[m] is None else row.value[m] for m in metrics)
-            out.writerow([cell.variant, *(cell.factors[f] for f in factors), row.run.seed,
-                          row.run.folder.as_posix(), f"{row.seconds:.1f}",
-                          "" if reached is None else reached, *values])  # fmt: skip
+            out.writerow(
+                [
+                    cell.variant,
+                    *(cell.factors[f] for f in factors),
+                    row.run.seed,
+                    row.run.folder.as_posix(),
+                    f"{row.seconds:.1f}",
+                    "" if reached is None else reached,
+                    *values,
+                ]
+            )
     table = as_cells(study, lines, bold=lambda text: f"**{text}**")
     with (folder / "table.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(as_cells(study, lines))
@@ -136,11 +146,15 @@ def write(study: Study, rows: Sequence[Row], lines: Sequence[Line], folder: Path
     text = "\n".join([head, "|" + "---|" * len(table[0]), *body])
     (folder / "table.md").write_text(text + "\n", encoding="utf-8")
     described = {
-        "name": study.name, "metric": study.metric, "target": study.target,
-        "higher_is_better": HIGHER_IS_BETTER[study.metric], "stage": study.stage,
-        "variants": [line.variant for line in lines], "factors": factors,
+        "name": study.name,
+        "metric": study.metric,
+        "target": study.target,
+        "higher_is_better": HIGHER_IS_BETTER[study.metric],
+        "stage": study.stage,
+        "variants": [line.variant for line in lines],
+        "factors": factors,
         "reported": {line.variant: study.reported.get(line.variant) for line in lines},
-    }  # fmt: skip
+    }
     (folder / "study.json").write_text(json.dumps(described, indent=1), encoding="utf-8")
     return text
 
@@ -151,8 +165,10 @@ def as_cells(
     """The table as text, a head first; the best value of each metric goes through `bold`."""
     wanted = [study.metric, *study.columns, *([DISTORTED] if study.distorted else [])]
     metrics = [m for m in dict.fromkeys(wanted) if all(m in line.mean for line in lines)]
-    best = {m: (max if HIGHER_IS_BETTER.get(m, True) else min)(line.mean[m] for line in lines)
-            for m in metrics}  # fmt: skip
+    best = {
+        m: (max if HIGHER_IS_BETTER.get(m, True) else min)(line.mean[m] for line in lines)
+        for m in metrics
+    }
     compared = study.baseline is not None
     head = ["variant", "seeds", *(_title(m) for m in metrics)]
     head += [f"{_title(study.metric)} against {study.baseline}"] if compared else []

@@ -61,10 +61,12 @@ def _alone(sheet: Sheet) -> list[Problem]:
 def _file(sheet: Sheet) -> Iterator[Problem]:
     if sheet.bom:
         yield Problem(
-            "bom", "error",
+            "bom",
+            "error",
             "begins with a byte order mark, which becomes part of the first column's name; "
-            "save it as UTF-8 without BOM", 1,
-        )  # fmt: skip
+            "save it as UTF-8 without BOM",
+            1,
+        )
     if sheet.size > LARGE:
         yield Problem("large", "warning", f"{sheet.size / 2**20:.0f} MiB is unusually large")
     if not sheet.rows:
@@ -98,22 +100,30 @@ def _renamed(mine: list[str], theirs: list[str]) -> str:
     hints = []
     for name in (name for name in mine if name not in theirs):
         close = difflib.get_close_matches(name.strip().lower(), list(missing), n=1)
-        hints.append(f"rename {name!r} to {missing.pop(close[0])!r}" if close
-                     else f"remove the column {name!r}")  # fmt: skip
+        hints.append(
+            f"rename {name!r} to {missing.pop(close[0])!r}"
+            if close
+            else f"remove the column {name!r}"
+        )
     hints += [f"add {name!r}" for name in missing.values()]
     hints += [f"{name!r} stands {n} times" for name, n in Counter(mine).items() if n > 1]
     return f" ({', '.join(hints)})"
 
 
 def _ragged(sheet: Sheet) -> Iterator[Problem]:
-    wrong = [(len(row), line) for row, line in zip(sheet.rows, sheet.line_R, strict=True)
-             if len(row) != len(sheet.header)]  # fmt: skip
+    wrong = [
+        (len(row), line)
+        for row, line in zip(sheet.rows, sheet.line_R, strict=True)
+        if len(row) != len(sheet.header)
+    ]
     if wrong:
         places = first_five([f"{n} fields (line {line})" for n, line in wrong])
         yield Problem(
-            "fields", "error",
-            f"{len(wrong)} rows do not have {len(sheet.header)} fields: {places}", wrong[0][1],
-        )  # fmt: skip
+            "fields",
+            "error",
+            f"{len(wrong)} rows do not have {len(sheet.header)} fields: {places}",
+            wrong[0][1],
+        )
 
 
 def _ids(sheet: Sheet, sample: Sheet) -> Iterator[Problem]:
@@ -127,22 +137,33 @@ def _ids(sheet: Sheet, sample: Sheet) -> Iterator[Problem]:
     counts = f"{len(mine)} rows, the sample has {len(theirs)}"
     hint = _why(extra, missing)
     if twice:
-        yield Problem("duplicate-ids", "error",
-                      f"{len(twice)} ids stand too often ({counts}): {first_five(twice)}",
-                      line[twice[0]])  # fmt: skip
+        yield Problem(
+            "duplicate-ids",
+            "error",
+            f"{len(twice)} ids stand too often ({counts}): {first_five(twice)}",
+            line[twice[0]],
+        )
     if missing:
-        yield Problem("missing-ids", "error",
-                      f"{len(missing)} ids are missing ({counts}): "
-                      f"{first_five(missing)}{hint}")  # fmt: skip
+        yield Problem(
+            "missing-ids",
+            "error",
+            f"{len(missing)} ids are missing ({counts}): {first_five(missing)}{hint}",
+        )
     if extra:
-        yield Problem("extra-ids", "error",
-                      f"{len(extra)} ids are not in the sample ({counts}): "
-                      f"{first_five([name or repr(name) for name in extra])}{hint}",
-                      line[extra[0]])  # fmt: skip
+        yield Problem(
+            "extra-ids",
+            "error",
+            f"{len(extra)} ids are not in the sample ({counts}): "
+            f"{first_five([name or repr(name) for name in extra])}{hint}",
+            line[extra[0]],
+        )
     if mine != theirs and not (twice or missing or extra):
-        yield Problem("order", "warning",
-                      "the rows are in another order than the sample's; Kaggle matches by id, "
-                      "but some metrics do not")  # fmt: skip
+        yield Problem(
+            "order",
+            "warning",
+            "the rows are in another order than the sample's; Kaggle matches by id, "
+            "but some metrics do not",
+        )
 
 
 SPOILED: dict[str, Callable[[str], str]] = {  # of one of the words of an id

@@ -135,8 +135,9 @@ def _default(
     return entry.header, ids, asked
 
 
-def _answers(asked: list[Ask], class_of_test, pair_names, score_P, match_of_face
-             ) -> Callable[[Ask], str]:  # fmt: skip
+def _answers(
+    asked: list[Ask], class_of_test, pair_names, score_P, match_of_face
+) -> Callable[[Ask], str]:
     """The function from what is asked to its text. UserError when there is no such answer."""
     kinds = {kind for kind, _ in asked}
     if IMAGE in kinds and class_of_test is None:

@@ -32,10 +32,11 @@ def check_labels(sheet: Sheet, sample: Sheet) -> Iterator[Problem]:
             yield from _column(name, shape, cells, known)
         if all(row == theirs for row, _, theirs in rows):
             yield Problem(
-                "unfilled", "warning",
+                "unfilled",
+                "warning",
                 f"every row with {shape} ({len(rows)}) has the sample's own label: was it filled "
                 "in, or is it a copy of the sample?",
-            )  # fmt: skip
+            )
 
 
 def _shape(name: str) -> str:
@@ -62,19 +63,24 @@ def _column(
     if not all(math.isfinite(_float(text)) for text in known):
         return
     told = set(absent)
-    wrong = [cell for cell, x in zip(cells, numbers, strict=True)
-             if math.isnan(x) and cell not in told]  # fmt: skip
+    wrong = [
+        cell for cell, x in zip(cells, numbers, strict=True) if math.isnan(x) and cell not in told
+    ]
     yield from _report("label", wrong, f"{name} is no number, the sample's are")
     if shape == PAIR or not all(map(_is_whole, known)):
         return
-    real = [(cell, x) for cell, x in zip(cells, numbers, strict=True)
-            if math.isfinite(x) and not _is_whole(cell[0])]  # fmt: skip
+    real = [
+        (cell, x)
+        for cell, x in zip(cells, numbers, strict=True)
+        if math.isfinite(x) and not _is_whole(cell[0])
+    ]
     if all(x.is_integer() for _, x in real):
         yield from _report(
-            "float-label", [cell for cell, _ in real],
+            "float-label",
+            [cell for cell, _ in real],
             f"{name} is a whole number written as a real one; write 3, not 3.0 "
             "(pandas turns a column with gaps or scores into floats)",
-        )  # fmt: skip
+        )
 
 
 def _report(code: str, found: Sequence[tuple[str, int]], message: str) -> Iterator[Problem]:

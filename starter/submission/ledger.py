@@ -59,8 +59,9 @@ class Ledger:
 
     def of_file(self, sha256: str, competition: str) -> list[dict]:
         """The lines of one file's submissions to one competition."""
-        return [e for e in self.entries()
-                if (e["sha256"], e["competition"]) == (sha256, competition)]  # fmt: skip
+        return [
+            e for e in self.entries() if (e["sha256"], e["competition"]) == (sha256, competition)
+        ]
 
     def add(self, entry: dict) -> dict:
         """Appends a line and returns it as it reads back; it is on the disk by then."""

@@ -40,17 +40,22 @@ def recognise(
     open_R = [r for r, ask in enumerate(asked) if ask is None]
     if open_R:
         kinds = {ask[0] for ask in asked if ask is not None}
-        found = _numbered(path, sample, open_R, kinds, format, test_names, pair_names,
-                          faces)  # fmt: skip
+        found = _numbered(path, sample, open_R, kinds, format, test_names, pair_names, faces)
         for r, ask in zip(open_R, found, strict=True):
             asked[r] = ask
     return [ask for ask in asked if ask is not None]
 
 
 def _numbered(
-    path: Path, sample: Sheet, open_R, kinds: set[str], format: str, test_names, pair_names,
+    path: Path,
+    sample: Sheet,
+    open_R,
+    kinds: set[str],
+    format: str,
+    test_names,
+    pair_names,
     faces: int,
-) -> list[Ask]:  # fmt: skip
+) -> list[Ask]:
     """Rows that no name fits: names without their ending, or row numbers of images, of pairs or of
     unknown faces."""
     ids = [bare(sample.rows[r][0]) for r in open_R]
@@ -175,8 +180,11 @@ def recognised(asked: list[Ask]) -> str:
     times = Counter(kind for kind, _ in asked)
     parts = [
         f"{times[kind]} rows ask for {what}"
-        for kind, what in ((IMAGE, "the class of an image"), (PAIR, "the similarity of a pair"),
-                           (FACE, "who an unknown face is"))
+        for kind, what in (
+            (IMAGE, "the class of an image"),
+            (PAIR, "the similarity of a pair"),
+            (FACE, "who an unknown face is"),
+        )
         if times[kind]
     ]
     return ", ".join(parts)
@@ -184,8 +192,7 @@ def recognised(asked: list[Ask]) -> str:
 
 def wants_numbers(sample: Sheet, asked: list[Ask], classes: Sequence[str]) -> bool:
     """Whether images are labelled with whole numbers, in the sample but not in the data."""
-    labels = [row[1].strip() for row, ask in zip(sample.rows, asked, strict=True)
-              if ask[0] == IMAGE]  # fmt: skip
+    labels = [
+        row[1].strip() for row, ask in zip(sample.rows, asked, strict=True) if ask[0] == IMAGE
+    ]
     return bool(labels) and all(map(is_number, labels)) and not all(map(is_number, classes))
-
-

@@ -17,8 +17,10 @@ SHAPES = re.compile(
     r"|(?i:(key|token|secret|passw(or)?d)\s*[:=]\s*[0-9a-f]{32,}\b)"
 )
 NAMES = re.compile(r"(?i)(key|token|secret|password)$")
-FILES = re.compile(r"(?i)^(kaggle\.json|access_token(\.txt)?|credentials\.json|\.netrc|\.env.*"
-                   r"|id_(rsa|ed25519|ecdsa)|.*\.(pem|p12|key))$")  # fmt: skip
+FILES = re.compile(
+    r"(?i)^(kaggle\.json|access_token(\.txt)?|credentials\.json|\.netrc|\.env.*"
+    r"|id_(rsa|ed25519|ecdsa)|.*\.(pem|p12|key))$"
+)
 
 
 def known_secrets() -> set[str]:

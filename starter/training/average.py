@@ -25,8 +25,11 @@ def misfits(first: Weights, other: Weights) -> list[str]:
         {name: t.shape for name, t in weights.items() if name.startswith("embedder.")}
         for weights in (first, other)
     ]
-    return sorted(name for name in shapes[0].keys() | shapes[1].keys()
-                  if shapes[0].get(name) != shapes[1].get(name))  # fmt: skip
+    return sorted(
+        name
+        for name in shapes[0].keys() | shapes[1].keys()
+        if shapes[0].get(name) != shapes[1].get(name)
+    )
 
 
 def average(parts: Sequence[Weights]) -> Weights:
@@ -47,8 +50,11 @@ def average(parts: Sequence[Weights]) -> Weights:
 
 def batch_norms(module: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
     """The BatchNorm layers that keep statistics."""
-    return [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)
-            and m.track_running_stats]  # fmt: skip
+    return [
+        m
+        for m in module.modules()
+        if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats
+    ]
 
 
 @torch.no_grad()

@@ -109,8 +109,11 @@ def warn_of_other_statistics(embedder: models.Embedder) -> None:
     if not np.allclose([own.mean, own.std], [theirs.mean, theirs.std], atol=1e-3):
         log.warning(
             "the pretrained weights expect data.mean=%s data.std=%s, not %s and %s",
-            list(theirs.mean), list(theirs.std), list(own.mean), list(own.std),
-        )  # fmt: skip
+            list(theirs.mean),
+            list(theirs.std),
+            list(own.mean),
+            list(own.std),
+        )
 
 
 def _per_channel(values: tuple[float, ...], channels: int) -> tuple[float, ...]:
@@ -134,9 +137,11 @@ def build_batches(job: StageJob, image_NHWC: np.ndarray) -> TrainBatches:
         sampler=section.sampler,
         augment=augment,
         seed=stage_seed(job.recipe.seed, job.name),
-        workers=_own_workers(resolve_workers(
-            data.workers, augmented=augment is not None, device_type=job.device.type
-        )),
+        workers=_own_workers(
+            resolve_workers(
+                data.workers, augmented=augment is not None, device_type=job.device.type
+            )
+        ),
         pin_memory=cuda,
         on_device=source,
         part=(processes.number(), processes.count()),
@@ -179,20 +184,27 @@ def build_setup(job: StageJob, image_NHWC: np.ndarray, batches: TrainBatches) ->
     )
     log.info(
         "%s",
-        models.check_rules(learner.embedder, list(learner.objective.terms.values()),
-                           job.recipe.rules),
-    )  # fmt: skip
+        models.check_rules(
+            learner.embedder, list(learner.objective.terms.values()), job.recipe.rules
+        ),
+    )
     resuming = checkpoint.find(job.folder, "last") is not None
-    new = initialise.start_from(learner, job.parent, job.catalog.classes) if (
-        job.parent and not resuming
-    ) else []  # fmt: skip
+    new = (
+        initialise.start_from(learner, job.parent, job.catalog.classes)
+        if (job.parent and not resuming)
+        else []
+    )
     learner.to(job.device)
     chosen = _choose_precision(job, learner, image_NHWC)
     if job.parent:
         initialise.initialise_heads(
-            learner.objective, new, learner.embedder, job.catalog, image_NHWC,
+            learner.objective,
+            new,
+            learner.embedder,
+            job.catalog,
+            image_NHWC,
             embed_options(job, chosen),
-        )  # fmt: skip
+        )
     processes.share_weights(learner)
     if section.sync_batchnorm:
         processes.synchronise_batchnorm(learner.embedder, job.device, job.name)

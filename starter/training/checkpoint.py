@@ -1,9 +1,9 @@
 """Checkpoints: a folder per step, renamed once complete, and pointers replaced atomically.
 
-    <stage>/checkpoints/<step>/weights.safetensors   embedder and heads (averaged, when EMA is on)
-                               meta.json             what they are, with checksums
-                               resume.pt             what continues the run
-    <stage>/checkpoints/last.json, best.json         {"step": ...}
+<stage>/checkpoints/<step>/weights.safetensors   embedder and heads (averaged, when EMA is on)
+                           meta.json             what they are, with checksums
+                           resume.pt             what continues the run
+<stage>/checkpoints/last.json, best.json         {"step": ...}
 """
 
 import contextlib

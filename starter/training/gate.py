@@ -46,8 +46,14 @@ def judge(
         change = float(child.correct_M.mean() - parent.correct_M.mean())
         parts.append(_points("accuracy", change, low, high))
     if child.score_P is not None and parent.score_P is not None and same_P is not None:
-        found = compare(parent.score_P, child.score_P, same_P, resamples=RESAMPLES,
-                        identity_P2=identity_P2, seed=seed)  # fmt: skip
+        found = compare(
+            parent.score_P,
+            child.score_P,
+            same_P,
+            resamples=RESAMPLES,
+            identity_P2=identity_P2,
+            seed=seed,
+        )
         eer = found["eer"]
         parts.append(_points("EER", eer["difference"], eer["low"], eer["high"]))
     improved = better(new, old, name)

@@ -8,8 +8,14 @@ from starter.recipe.names import split_own
 from starter.recipe.schema import Recipe
 
 # Keys that say when a stage stops or what is made of it, not what it computes.
-NOT_COUNTED = {"max_hours", "checkpoint_steps", "gate", "augment", "image_size",
-               "grad_checkpointing"}  # fmt: skip
+NOT_COUNTED = {
+    "max_hours",
+    "checkpoint_steps",
+    "gate",
+    "augment",
+    "image_size",
+    "grad_checkpointing",
+}
 
 
 def identity(recipe: Recipe, stage: str, data_fingerprint: str, parent_hash: str | None) -> dict:
@@ -34,10 +40,15 @@ def identity(recipe: Recipe, stage: str, data_fingerprint: str, parent_hash: str
             for step in (recipe.augment if section.augment is None else section.augment)
         ],
         "image_size": section.image_size or data.image_size,
-        "data": {"channels": data.channels, "mean": list(data.mean), "std": list(data.std),
-                 "stem_size": data.image_size, "fingerprint": data_fingerprint},
+        "data": {
+            "channels": data.channels,
+            "mean": list(data.mean),
+            "std": list(data.std),
+            "stem_size": data.image_size,
+            "fingerprint": data_fingerprint,
+        },
         "parent": parent_hash,
-    }  # fmt: skip
+    }
 
 
 def _own_name(recipe: Recipe) -> dict:

@@ -71,9 +71,7 @@ def with_length(
         setup,
         section=setup.section.model_copy(update={"epochs": epochs}),
         steps=steps,
-        factor=optim.learning_rate_factor(
-            setup.section.schedule, batches.batches_per_epoch, steps
-        ),
+        factor=optim.learning_rate_factor(setup.section.schedule, batches.batches_per_epoch, steps),
     )
 
 
@@ -93,13 +91,21 @@ def _measured(job: StageJob, setup: Setup, batches: TrainBatches, image_NHWC: np
     expected = costs.seconds(epochs, batches.batches_per_epoch, every)
     log.info(
         "%s: minutes: %g -> %d epochs at %.0f images/s (an evaluation %.1f s, a checkpoint %.1f s)",
-        job.name, minutes, epochs, images / costs.update, costs.evaluation, costs.checkpoint,
-    )  # fmt: skip
+        job.name,
+        minutes,
+        epochs,
+        images / costs.update,
+        costs.evaluation,
+        costs.checkpoint,
+    )
     if expected > left:
         log.warning(
             "%s: one epoch, the least there is, takes about %s; of minutes: %g there are %s left",
-            job.name, duration(expected), minutes, duration(max(left, 0.0)),
-        )  # fmt: skip
+            job.name,
+            duration(expected),
+            minutes,
+            duration(max(left, 0.0)),
+        )
     return epochs
 
 

@@ -114,9 +114,11 @@ def is_shortage(error: BaseException) -> bool:
         return True
     text = str(error)
     return isinstance(error, RuntimeError) and (
-        "can't allocate memory" in text or "CUDA out of memory" in text
-        or "CUDNN_STATUS_ALLOC_FAILED" in text or "CUBLAS_STATUS_ALLOC_FAILED" in text
-    )  # fmt: skip
+        "can't allocate memory" in text
+        or "CUDA out of memory" in text
+        or "CUDNN_STATUS_ALLOC_FAILED" in text
+        or "CUBLAS_STATUS_ALLOC_FAILED" in text
+    )
 
 
 def shortage(stage: str, section: StageSection, where: str) -> str:

@@ -30,9 +30,14 @@ def parameter_groups(learner: Learner, section: SGD | AdamW) -> list[dict]:
             if params:
                 decay = section.weight_decay if decays else 0.0
                 groups.append(
-                    {"params": params, "lr": lr, "initial_lr": lr, "weight_decay": decay,
-                     "part": part}
-                )  # fmt: skip
+                    {
+                        "params": params,
+                        "lr": lr,
+                        "initial_lr": lr,
+                        "weight_decay": decay,
+                        "part": part,
+                    }
+                )
     held = {id(p) for group in groups for p in group["params"]}
     assert held == {id(p) for p in learner.parameters() if p.requires_grad}
     return groups

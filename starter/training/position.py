@@ -45,13 +45,16 @@ def resume(job: StageJob, setup: Setup) -> Position:
         log.warning(
             "resumed with %d threads, begun with %d: sums round differently, so the result will "
             "differ in the last digits; OMP_NUM_THREADS=%d makes it exact",
-            torch.get_num_threads(), state["threads"], state["threads"],
-        )  # fmt: skip
+            torch.get_num_threads(),
+            state["threads"],
+            state["threads"],
+        )
     if processes.count() != (begun := state.get("processes", 1)):
         log.info(
             "continued on %d processes after %d: another draw of what the network drops and mixes",
-            processes.count(), begun,
-        )  # fmt: skip
+            processes.count(),
+            begun,
+        )
     if processes.is_first():
         metrics.cut(last.step)
         checkpoint.point_best(job.folder, state["best_step"] or last.step)
@@ -90,10 +93,12 @@ def save(job: StageJob, setup: Setup, position: Position, metrics: dict) -> None
 def _write(job: StageJob, setup: Setup, position: Position, metrics: dict) -> None:
     evaluated = setup.evaluated
     terms = {
-        name: {"cosine": isinstance(term, ClassHead) and term.cosine,
-               "classes": isinstance(term, ClassHead)}
+        name: {
+            "cosine": isinstance(term, ClassHead) and term.cosine,
+            "classes": isinstance(term, ClassHead),
+        }
         for name, term in evaluated.objective.terms.items()
-    }  # fmt: skip
+    }
     meta = {
         "stage": job.name,
         "step": position.step,
@@ -103,9 +108,9 @@ def _write(job: StageJob, setup: Setup, position: Position, metrics: dict) -> No
         "preprocessing": evaluated.embedder.preprocessing.to_dict(),
         "precision": setup.precision.name,
         "terms": terms,
-        "parent": job.parent and {"stage": job.parent.meta["stage"],
-                                  "weights": job.parent.weights_hash},
-    }  # fmt: skip
+        "parent": job.parent
+        and {"stage": job.parent.meta["stage"], "weights": job.parent.weights_hash},
+    }
     resume = {
         "learner": setup.learner.state_dict(),
         "optimizer": setup.optimizer.state_dict(),

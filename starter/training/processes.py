@@ -32,10 +32,24 @@ from starter.losses.processes import alone, count, mean
 from starter.recipe import UserError
 
 __all__ = [
-    "agreed", "alone", "average_gradients", "barrier", "count", "embed_shares", "first_does",
-    "gather", "is_first", "least", "local_count", "local_first", "mean", "number",
-    "share_buffers", "share_weights", "synchronise_batchnorm",
-]  # fmt: skip
+    "agreed",
+    "alone",
+    "average_gradients",
+    "barrier",
+    "count",
+    "embed_shares",
+    "first_does",
+    "gather",
+    "is_first",
+    "least",
+    "local_count",
+    "local_first",
+    "mean",
+    "number",
+    "share_buffers",
+    "share_weights",
+    "synchronise_batchnorm",
+]
 
 BUCKET_BYTES = 25 << 20  # of gradients sent at once: bounds the copies they are sent from
 T = TypeVar("T")

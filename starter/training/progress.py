@@ -151,8 +151,14 @@ class Progress:
         left = (now - self._start) / max(step - self._first, 1) * (self.steps - step)
         log.info(
             "%s %*d/%d  %s  lr %.2g  %s left",
-            self.stage, len(str(self.steps)), step, self.steps, text, learning_rate, duration(left),
-        )  # fmt: skip
+            self.stage,
+            len(str(self.steps)),
+            step,
+            self.steps,
+            text,
+            learning_rate,
+            duration(left),
+        )
 
     def close(self) -> None:
         """Removes the bar."""

@@ -42,8 +42,13 @@ def keep_first_batch(
     index_M = batch.index_B[:FIRST].numpy()
     names = [classes[k] for k in batch.label_B[:FIRST].tolist()]
     seen = batch.image_BHWC[:FIRST].cpu().numpy()
-    _save(folder, "augmented", before=_thumbnails(image_NHWC[index_M]), seen=_thumbnails(seen),
-          name=np.array(names, dtype=str))  # fmt: skip
+    _save(
+        folder,
+        "augmented",
+        before=_thumbnails(image_NHWC[index_M]),
+        seen=_thumbnails(seen),
+        name=np.array(names, dtype=str),
+    )
 
 
 def keep_target_angles(
@@ -59,9 +64,13 @@ def keep_target_angles(
 
 
 def keep_result(
-    folder: Path, learner: Learner, catalog: Catalog, image_NHWC: np.ndarray,
-    options: EmbedOptions, found: Evaluation,
-) -> None:  # fmt: skip
+    folder: Path,
+    learner: Learner,
+    catalog: Catalog,
+    image_NHWC: np.ndarray,
+    options: EmbedOptions,
+    found: Evaluation,
+) -> None:
     """Everything that is known once the best checkpoint is chosen."""
     _keep_pairs(folder, catalog, image_NHWC, found)
     dev_M, train_M = catalog.index("dev"), _spread(catalog.index("train"), TRAIN)
@@ -88,13 +97,16 @@ def keep_result(
             _keep_worst(folder, catalog, image_NHWC, index_M, predicted_M, loss_M)
             _keep_map(folder, catalog, index_M, emb_MD)
     _save(folder, "classes", **parts)
-    _save(folder, "angles", **angles, **_between(class_KD), by=np.array(
-        "class weights" if head is not None else "class means"))  # fmt: skip
+    _save(
+        folder,
+        "angles",
+        **angles,
+        **_between(class_KD),
+        by=np.array("class weights" if head is not None else "class means"),
+    )
 
 
-def _keep_pairs(
-    folder: Path, catalog: Catalog, image_NHWC: np.ndarray, found: Evaluation
-) -> None:
+def _keep_pairs(folder: Path, catalog: Catalog, image_NHWC: np.ndarray, found: Evaluation) -> None:
     pairs = catalog.pairs.get("val")
     if pairs is None or pairs.same_P is None or found.score_P is None:
         return
@@ -109,31 +121,39 @@ def _keep_pairs(
         worst = of_P[np.argsort(sign * found.score_P[of_P], kind="stable")[:PAIRS]]
         a_M, b_M = pairs.a_P[worst], pairs.b_P[worst]
         kept |= {
-            f"{kind}_a": _thumbnails(image_NHWC[a_M]), f"{kind}_b": _thumbnails(image_NHWC[b_M]),
+            f"{kind}_a": _thumbnails(image_NHWC[a_M]),
+            f"{kind}_b": _thumbnails(image_NHWC[b_M]),
             f"{kind}_score": found.score_P[worst],
-            f"{kind}_name": np.array([(catalog.names[a], catalog.names[b])
-                                      for a, b in zip(a_M, b_M, strict=True)], dtype=str),
-        }  # fmt: skip
+            f"{kind}_name": np.array(
+                [(catalog.names[a], catalog.names[b]) for a, b in zip(a_M, b_M, strict=True)],
+                dtype=str,
+            ),
+        }
     _save(folder, "pairs", **kept)
 
 
 def _keep_worst(
-    folder: Path, catalog: Catalog, image_NHWC: np.ndarray, index_M: np.ndarray,
-    predicted_M: np.ndarray, loss_M: np.ndarray,
-) -> None:  # fmt: skip
+    folder: Path,
+    catalog: Catalog,
+    image_NHWC: np.ndarray,
+    index_M: np.ndarray,
+    predicted_M: np.ndarray,
+    loss_M: np.ndarray,
+) -> None:
     worst = np.argsort(-loss_M, kind="stable")[:IMAGES]
     items = index_M[worst]
     _save(
-        folder, "images", image=_thumbnails(image_NHWC[items]), loss=loss_M[worst],
+        folder,
+        "images",
+        image=_thumbnails(image_NHWC[items]),
+        loss=loss_M[worst],
         label=np.array([catalog.classes[k] for k in catalog.label_N[items]], dtype=str),
         predicted=np.array([catalog.classes[k] for k in predicted_M[worst]], dtype=str),
         name=np.array([catalog.names[i] for i in items], dtype=str),
-    )  # fmt: skip
+    )
 
 
-def _keep_map(
-    folder: Path, catalog: Catalog, index_M: np.ndarray, emb_MD: np.ndarray
-) -> None:
+def _keep_map(folder: Path, catalog: Catalog, index_M: np.ndarray, emb_MD: np.ndarray) -> None:
     """A few images of the classes with the most; a 2-D embedding needs no choice."""
     label_M = catalog.label_N[index_M]
     if emb_MD.shape[1] == 2:
@@ -158,8 +178,13 @@ def keep_projector(
         return
     label_M = catalog.label_N[index_M]
     names = [catalog.classes[k] if k >= 0 else "unknown" for k in label_M]
-    _save(folder, "projector", emb=_embeddings(found, index_M), name=np.array(names, dtype=str),
-          image=_thumbnails(image_NHWC[index_M], SPRITE))  # fmt: skip
+    _save(
+        folder,
+        "projector",
+        emb=_embeddings(found, index_M),
+        name=np.array(names, dtype=str),
+        image=_thumbnails(image_NHWC[index_M], SPRITE),
+    )
 
 
 @torch.no_grad()

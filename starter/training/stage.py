@@ -68,9 +68,13 @@ def run_stage(job: StageJob) -> Evaluation:
 
 
 def _train(
-    job: StageJob, setup: Setup, batches: TrainBatches, image_NHWC, position: Position,
+    job: StageJob,
+    setup: Setup,
+    batches: TrainBatches,
+    image_NHWC,
+    position: Position,
     watch: LossWatch,
-) -> None:  # fmt: skip
+) -> None:
     section, per_epoch = job.section, batches.batches_per_epoch
     metrics = MetricsFile(job.folder / "metrics.jsonl", job.after_row)
     progress = Progress(job.name, setup.steps, position.step)
@@ -159,9 +163,15 @@ def _pause(job: StageJob, setup: Setup, position: Position, clock: _Clock | None
 
 
 def _end_epoch(
-    job: StageJob, setup: Setup, image_NHWC, metrics: MetricsFile, position: Position,
-    clock: _Clock, epoch: int, means: dict[str, float],
-) -> None:  # fmt: skip
+    job: StageJob,
+    setup: Setup,
+    image_NHWC,
+    metrics: MetricsFile,
+    position: Position,
+    clock: _Clock,
+    epoch: int,
+    means: dict[str, float],
+) -> None:
     epochs = setup.section.epochs
     assert epochs is not None
     last = epoch + 1 == epochs
@@ -190,10 +200,11 @@ def _end_epoch(
 def _line(stage: str, epoch: int, epochs: int, row: dict) -> str:
     """What every epoch has first, in columns; what only an evaluated one has behind it."""
     parts = [
-        f"{stage} epoch {epoch:>{len(str(epochs))}}/{epochs}", f"loss {row['loss']:7.3f}",
+        f"{stage} epoch {epoch:>{len(str(epochs))}}/{epochs}",
+        f"loss {row['loss']:7.3f}",
         f"{row['images_per_second']:6.0f} images/s",
         f"waiting for data {100 * row['data_wait']:2.0f} %",
-    ]  # fmt: skip
+    ]
     if row["peak_memory_gb"] is not None:
         parts.append(f"memory {row['peak_memory_gb']:4.1f} GB")
     parts += [
@@ -214,7 +225,10 @@ def _evaluate(job: StageJob, setup: Setup, image_NHWC: np.ndarray) -> Evaluation
 def _save_predictions(job: StageJob, found: Evaluation) -> None:
     folder = job.folder / "predictions"
     folder.mkdir(exist_ok=True)
-    named = {"correct_M": found.correct_M, "predicted_M": found.predicted_M,
-             "score_P": found.score_P}  # fmt: skip
+    named = {
+        "correct_M": found.correct_M,
+        "predicted_M": found.predicted_M,
+        "score_P": found.score_P,
+    }
     arrays: dict[str, Any] = {k: v for k, v in named.items() if v is not None}
     np.savez(folder / "best.npz", **arrays)

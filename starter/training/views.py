@@ -57,5 +57,7 @@ def _enlarged(image_BCHW: torch.Tensor, y: int, x: int) -> torch.Tensor:
 
 
 MAKERS: dict[str, Callable[[torch.Tensor], Views]] = {
-    "shift": _shift, "zoom": _zoom, "corners": _corners,
-}  # fmt: skip
+    "shift": _shift,
+    "zoom": _zoom,
+    "corners": _corners,
+}

@@ -58,9 +58,12 @@ class LossWatch:
             log.warning(
                 "%s: scale %.3g is below %.3g, the smallest with which the true class can reach a "
                 "posterior of %.2f%s; raise scale or set scale: auto",
-                name, scale, least, scales.POSTERIOR,
+                name,
+                scale,
+                least,
+                scales.POSTERIOR,
                 "" if least < math.inf else ": with this margin no scale can",
-            )  # fmt: skip
+            )
         else:
             log.info("%s: scale %.3g; the smallest useful one is %.3g", name, scale, least)
 
@@ -71,9 +74,11 @@ class LossWatch:
             if off > found.allowed or (off < -found.allowed and not self.started):
                 log.warning(
                     "%s began at %.2f, not at about %.2f: %s",
-                    name, losses[name], found.first,
+                    name,
+                    losses[name],
+                    found.first,
                     advice.first_loss(self.terms[name], high=off > 0, started=self.started),
-                )  # fmt: skip
+                )
 
     def epoch(self, means: dict[str, float], progress: float) -> None:
         """Warns, once a term, of a mean loss that is still where a fresh head begins or where a

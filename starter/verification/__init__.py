@@ -24,8 +24,31 @@ from starter.verification.operating import fit_decision, require_resolved
 from starter.verification.retrieval import retrieve
 from starter.verification.score import cosine
 
-__all__ = ["cmc", "compare", "cosine", "cross_fit", "cross_validate", "decide", "equal_shares",
-           "evaluate", "fit_calibration", "fit_decision", "fit_threshold", "fit_weights",
-           "fold_pairs", "fuse_embeddings", "held_out_eer", "identify", "judge_calibration",
-           "log_likelihood_ratio", "mean_classes", "probability", "require_resolved", "retrieve",
-           "shares", "softmax", "threshold_at_eer", "top_classes"]  # fmt: skip
+__all__ = [
+    "cmc",
+    "compare",
+    "cosine",
+    "cross_fit",
+    "cross_validate",
+    "decide",
+    "equal_shares",
+    "evaluate",
+    "fit_calibration",
+    "fit_decision",
+    "fit_threshold",
+    "fit_weights",
+    "fold_pairs",
+    "fuse_embeddings",
+    "held_out_eer",
+    "identify",
+    "judge_calibration",
+    "log_likelihood_ratio",
+    "mean_classes",
+    "probability",
+    "require_resolved",
+    "retrieve",
+    "shares",
+    "softmax",
+    "threshold_at_eer",
+    "top_classes",
+]

@@ -91,10 +91,14 @@ def reliability(probability_P: np.ndarray, same_P: np.ndarray, bins: int = BINS)
     same_P = np.asarray(same_P, bool)
     number_P = np.minimum((probability_P * bins).astype(int), bins - 1)
     rows = [
-        {"predicted": float(probability_P[in_P].mean()), "observed": float(same_P[in_P].mean()),
-         "count": int(in_P.sum())}
-        for in_P in (number_P == b for b in range(bins)) if in_P.any()
-    ]  # fmt: skip
+        {
+            "predicted": float(probability_P[in_P].mean()),
+            "observed": float(same_P[in_P].mean()),
+            "count": int(in_P.sum()),
+        }
+        for in_P in (number_P == b for b in range(bins))
+        if in_P.any()
+    ]
     right_P = np.where(same_P, probability_P, 1 - probability_P)
     gaps = sum(row["count"] * abs(row["predicted"] - row["observed"]) for row in rows)
     return {

@@ -42,8 +42,9 @@ def fuse_embeddings(emb_SND: Sequence[np.ndarray], share_S: np.ndarray) -> np.nd
     """
     parts = [
         unit(emb_ND) * np.float32(np.sqrt(share))
-        for emb_ND, share in zip(emb_SND, share_S, strict=True) if share > 0
-    ]  # fmt: skip
+        for emb_ND, share in zip(emb_SND, share_S, strict=True)
+        if share > 0
+    ]
     return np.concatenate(parts, axis=1)
 
 
@@ -70,9 +71,13 @@ def fit_weights(score_PS: np.ndarray, same_P: np.ndarray) -> np.ndarray:
         return value, np.append(pull_P @ z_PS + 2 * RIDGE * slopes, pull_P.sum())
 
     found = minimize(
-        loss, np.append(np.ones(runs), 0.0), jac=True, method="L-BFGS-B",
-        bounds=[(0, None)] * runs + [(None, None)], options={"ftol": 1e-12, "gtol": 1e-8},
-    )  # fmt: skip
+        loss,
+        np.append(np.ones(runs), 0.0),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0, None)] * runs + [(None, None)],
+        options={"ftol": 1e-12, "gtol": 1e-8},
+    )
     slope_S = found.x[:runs]
     return slope_S / slope_S.sum() if slope_S.sum() > 1e-9 else equal_shares(runs)
 

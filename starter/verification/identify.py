@@ -64,9 +64,13 @@ def fit_threshold(match: Match, answer_Q: np.ndarray) -> Threshold:
 
 
 def cmc(
-    emb_GD: np.ndarray, identity_G: np.ndarray, emb_QD: np.ndarray, answer_Q: np.ndarray,
-    ranks: Sequence[int] = (1, 5, 10), block: int = BLOCK,
-) -> dict[int, float]:  # fmt: skip
+    emb_GD: np.ndarray,
+    identity_G: np.ndarray,
+    emb_QD: np.ndarray,
+    answer_Q: np.ndarray,
+    ranks: Sequence[int] = (1, 5, 10),
+    block: int = BLOCK,
+) -> dict[int, float]:
     """Cumulative match characteristic: the share of known probes whose person is among the k most
     alike people (each by their most alike image). A tie counts against the probe.
 

@@ -63,9 +63,13 @@ def fit_decision(
     curve = roc(order, same_P)
     column = int(_columns(curve, far)[0])
     threshold = threshold_of(order, column)
-    found: dict = {"at": "eer" if far is None else "far", "asked": far, "threshold": threshold,
-             "far": float(curve.fpr_RT1[0, column]),
-             "frr": float(1 - curve.tpr_RT1[0, column])}  # fmt: skip
+    found: dict = {
+        "at": "eer" if far is None else "far",
+        "asked": far,
+        "threshold": threshold,
+        "far": float(curve.fpr_RT1[0, column]),
+        "frr": float(1 - curve.tpr_RT1[0, column]),
+    }
     if fold_P2 is not None:
         held_out = _held_out(score_P, same_P, far, fold_P2)
         found |= {"held_out": held_out} if held_out else {}
@@ -97,9 +101,14 @@ def _held_out(
 
 
 def _intervals(
-    order: Order, same_P: np.ndarray, far: float | None, column: int, resamples: int,
-    identity_P2: np.ndarray | None, seed: int,
-) -> dict[str, tuple[float, float]]:  # fmt: skip
+    order: Order,
+    same_P: np.ndarray,
+    far: float | None,
+    column: int,
+    resamples: int,
+    identity_P2: np.ndarray | None,
+    seed: int,
+) -> dict[str, tuple[float, float]]:
     values: dict[str, list] = {"threshold": [], "far": [], "frr": []}
     edge_T1 = np.array([threshold_of(order, c) for c in range(len(order.score_T) + 1)])
     for weight_RP in resampled_weights(same_P, identity_P2, resamples, seed):

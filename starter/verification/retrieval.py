@@ -11,9 +11,11 @@ from starter.verification.identify import BLOCK, unit
 
 
 def retrieve(
-    emb_ND: np.ndarray, identity_N: np.ndarray, ks: Sequence[int] = (1, 2, 4, 8),
+    emb_ND: np.ndarray,
+    identity_N: np.ndarray,
+    ks: Sequence[int] = (1, 2, 4, 8),
     block: int = BLOCK,
-) -> dict:  # fmt: skip
+) -> dict:
     """recall@k and mAP@R (Musgrave, Belongie and Lim 2020, equation 3) by cosine.
 
     Every image is a query against all others; images alone in their class only distract. mAP@R is

@@ -22,9 +22,15 @@ log = logging.getLogger(__name__)
 
 
 def conclude(
-    folder: RunFolder, recipe: Recipe, catalog: Catalog, items_U: np.ndarray, emb_UD: np.ndarray,
-    classes: Classes, made_by: dict, head: dict,
-) -> dict:  # fmt: skip
+    folder: RunFolder,
+    recipe: Recipe,
+    catalog: Catalog,
+    items_U: np.ndarray,
+    emb_UD: np.ndarray,
+    classes: Classes,
+    made_by: dict,
+    head: dict,
+) -> dict:
     """Scores and measures, and writes everything of verify/ and the submission.
 
     Args:

@@ -74,9 +74,7 @@ class Embedded:
         return {"stage": self.stage, "weights": self.weights, "tta": list(self.tta)}
 
 
-def embedded(
-    folder: RunFolder, recipe: Recipe, stage: str | None, catalog: Catalog
-) -> Embedded:
+def embedded(folder: RunFolder, recipe: Recipe, stage: str | None, catalog: Catalog) -> Embedded:
     """Reads a stage's embeddings back, or makes them; `stage` as `trained.open_stage`, and its
     errors."""
     name = stage or recipe.verify.stage or folder.read_best()
@@ -94,9 +92,15 @@ def embedded(
     emb_UD = trained.embed(items_U)
     classes = trained.classify(items_U, emb_UD)
     made = Embedded(
-        folder, trained.stage, trained.checkpoint.weights_hash, trained.options.tta, items_U,
-        emb_UD, classes, trained.parameters | classes.parameters,
-    )  # fmt: skip
+        folder,
+        trained.stage,
+        trained.checkpoint.weights_hash,
+        trained.options.tta,
+        items_U,
+        emb_UD,
+        classes,
+        trained.parameters | classes.parameters,
+    )
     _write(path, key, made)
     return made
 
@@ -121,8 +125,13 @@ def _place(folder: RunFolder, stage: str | None) -> Path:
 def _key(folder: RunFolder, recipe: Recipe, stage: str | None, catalog: Catalog) -> str:
     """Everything the numbers depend on, but the device, which moves them by rounding alone."""
     weights = {name: folder.weights_of(name) for name in recipe.stages}
-    value = {"stage": stage, "weights": weights, "tta": sorted(recipe.verify.tta),
-             "data": catalog.fingerprint(), "own": stage and folder.weights_of(stage)}  # fmt: skip
+    value = {
+        "stage": stage,
+        "weights": weights,
+        "tta": sorted(recipe.verify.tta),
+        "data": catalog.fingerprint(),
+        "own": stage and folder.weights_of(stage),
+    }
     return json.dumps(value, sort_keys=True)
 
 
@@ -144,28 +153,49 @@ def _write(path: Path, key: str, made: Embedded) -> None:
     path.parent.mkdir(exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     classes = made.classes
-    about = {"stage": made.stage, "weights": made.weights, "tta": list(made.tta),
-             "parameters": made.parameters, "source": classes.source,
-             "by_logits": classes.by_logits, "classes_parameters": classes.parameters}  # fmt: skip
+    about = {
+        "stage": made.stage,
+        "weights": made.weights,
+        "tta": list(made.tta),
+        "parameters": made.parameters,
+        "source": classes.source,
+        "by_logits": classes.by_logits,
+        "classes_parameters": classes.parameters,
+    }
     with open(part, "wb") as file:
         np.savez(
-            file, index_U=made.items_U, emb_UD=made.emb_UD, index_M=classes.index_M,
-            class_MT=classes.class_MT, value_MT=classes.value_MT, key=np.array(key),
+            file,
+            index_U=made.items_U,
+            emb_UD=made.emb_UD,
+            index_M=classes.index_M,
+            class_MT=classes.class_MT,
+            value_MT=classes.value_MT,
+            key=np.array(key),
             about=np.array(json.dumps(about)),
-        )  # fmt: skip
+        )
     os.replace(part, path)
 
 
 def _restored(folder: RunFolder, found: dict[str, Any]) -> Embedded:
     about = json.loads(str(found["about"]))
     classes = Classes(
-        about["source"], found["index_M"], found["class_MT"], found["value_MT"],
-        about["by_logits"], about["classes_parameters"],
-    )  # fmt: skip
+        about["source"],
+        found["index_M"],
+        found["class_MT"],
+        found["value_MT"],
+        about["by_logits"],
+        about["classes_parameters"],
+    )
     return Embedded(
-        folder, about["stage"], about["weights"], tuple(about["tta"]), found["index_U"],
-        found["emb_UD"], classes, about["parameters"],
-    )  # fmt: skip
+        folder,
+        about["stage"],
+        about["weights"],
+        tuple(about["tta"]),
+        found["index_U"],
+        found["emb_UD"],
+        classes,
+        about["parameters"],
+    )
 
 
 def check_parameters(recipe: Recipe, members: list[Embedded]) -> int:

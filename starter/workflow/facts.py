@@ -47,9 +47,11 @@ def fill_message(template: str, known: dict) -> str:
         "stage": known["stage"] or "-",
         "commit": (known["commit"] or "-")[:8],
         "combined": "-" if combined is None else f"{combined:.4f}",
-        **{key: "-" if local.get(key) is None else f"{100 * local[key]:.2f} %"
-           for key in ("accuracy", "eer")},
-    }  # fmt: skip
+        **{
+            key: "-" if local.get(key) is None else f"{100 * local[key]:.2f} %"
+            for key in ("accuracy", "eer")
+        },
+    }
 
     def value(match: re.Match) -> str:
         if match[1] not in values:

@@ -59,10 +59,14 @@ def download(
     moved = f" data.root={place.as_posix()}" if recipe is None or to else ""
     total = sum(file.size for file in files)
     return {
-        "competition": slug, "root": place.as_posix(), "files": len(files), "bytes": total,
-        "size": in_words(total), "state": state,
+        "competition": slug,
+        "root": place.as_posix(),
+        "files": len(files),
+        "bytes": total,
+        "size": in_words(total),
+        "state": state,
         "next": f"python -m starter.data inspect {path or 'RECIPE'}{moved}",
-    }  # fmt: skip
+    }
 
 
 def _recipe(target: str, changes: Sequence[str]) -> tuple[str | None, Recipe | None]:
@@ -74,13 +78,17 @@ def _recipe(target: str, changes: Sequence[str]) -> tuple[str | None, Recipe | N
 def _slug(text: str | None) -> str:
     """A competition's slug, also out of its whole address."""
     if text is None:
-        raise UserError("submission.competition is not set: give --competition SLUG, the last part "
-                        "of the competition's address")  # fmt: skip
+        raise UserError(
+            "submission.competition is not set: give --competition SLUG, the last part "
+            "of the competition's address"
+        )
     found = re.search(r"kaggle\.com/(?:competitions|c)/([^/?#]+)", text)
     slug = found.group(1) if found else text
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", slug):
-        raise UserError(f"{text!r} is neither a recipe (.yaml) nor a competition: give the last "
-                        "part of its address, as in kaggle.com/competitions/SLUG")  # fmt: skip
+        raise UserError(
+            f"{text!r} is neither a recipe (.yaml) nor a competition: give the last "
+            "part of its address, as in kaggle.com/competitions/SLUG"
+        )
     return slug
 
 

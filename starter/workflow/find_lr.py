@@ -38,9 +38,7 @@ def find_lr(recipe: Recipe, stage: str | None = None) -> dict:
         rows = csv.writer(file)
         rows.writerow(["lr", "loss", "smoothed"])
         rows.writerows(zip(found.lr_T, found.loss_T, found.smooth_T, strict=True))
-    draw_range_test(
-        folder.path, slug, found.lr_T, found.loss_T, found.smooth_T, found.suggested
-    )
+    draw_range_test(folder.path, slug, found.lr_T, found.loss_T, found.smooth_T, found.suggested)
     return _told(recipe, name, found, folder.path / slug)
 
 
@@ -58,10 +56,14 @@ def _test(folder: RunFolder, recipe: Recipe, name: str) -> "RangeTest":
     catalog = load_catalog(recipe.data)
     with tempfile.TemporaryDirectory() as apart:
         job = StageJob(
-            name=name, folder=Path(apart), recipe=recipe, catalog=catalog,
-            cache=Path(recipe.data.cache), parent=parent_of(folder, recipe, name),
+            name=name,
+            folder=Path(apart),
+            recipe=recipe,
+            catalog=catalog,
+            cache=Path(recipe.data.cache),
+            parent=parent_of(folder, recipe, name),
             device=pick_device(),
-        )  # fmt: skip
+        )
         image_NHWC = load_pack(catalog, job.image_size, recipe.data.channels, job.cache)
         batches = build_batches(job, image_NHWC)
         try:

@@ -65,9 +65,14 @@ def save_fitted(
     identity_P2, fold_P2 = catalog.identities(pairs), fold_labelled(recipe, catalog)
     at = evaluate(score_P, pairs.same_P)["thresholds"]
     decision = fit_decision(
-        score_P, pairs.same_P, asked.threshold.far if asked.threshold.at == "far" else None,
-        fold_P2=fold_P2, resamples=asked.resamples, identity_P2=identity_P2, seed=recipe.seed,
-    )  # fmt: skip
+        score_P,
+        pairs.same_P,
+        asked.threshold.far if asked.threshold.at == "far" else None,
+        fold_P2=fold_P2,
+        resamples=asked.resamples,
+        identity_P2=identity_P2,
+        seed=recipe.seed,
+    )
     made_by = made_by | {"transductive": asked.transductive.on}
     write_json(folder.verify / "threshold.json", {**at, "decision": decision, **made_by})
     calibration = fit_calibration(score_P, pairs.same_P, asked.calibration)

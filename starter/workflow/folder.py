@@ -16,8 +16,15 @@ from starter.recipe import UserError
 log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parent.parent.parent  # git's paths are relative to where it runs
-PACKAGES = ("torch", "torchvision", "timm", "albumentations", "opencv-python-headless", "numpy",
-            "scikit-learn")  # fmt: skip
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "timm",
+    "albumentations",
+    "opencv-python-headless",
+    "numpy",
+    "scikit-learn",
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -40,9 +40,13 @@ KINDS = ("mean", "weighted", "concat", "soup")
 
 
 def fuse(
-    runs: Sequence[str | Path], out: str | Path, kind: str = "mean", *,
-    overrides: Sequence[str] = (), stage: str | None = None,
-) -> dict:  # fmt: skip
+    runs: Sequence[str | Path],
+    out: str | Path,
+    kind: str = "mean",
+    *,
+    overrides: Sequence[str] = (),
+    stage: str | None = None,
+) -> dict:
     """Makes one result of several runs.
 
     Args:
@@ -73,7 +77,7 @@ def fuse(
     described = [
         {"run": m.folder.path.as_posix(), **m.made_by, "share": float(share)}
         for m, share in zip(members, share_S, strict=True)
-    ]  # fmt: skip
+    ]
     fusion = {"kind": kind, "members": described, "parameters": parameters, **told}
     _describe(folder, recipe, fusion)
     weights = hashlib.sha256("".join(m.weights for m in members).encode()).hexdigest()
@@ -158,9 +162,13 @@ def _scores(
 
 
 def _share_out(
-    kind: str, runs: int, score_PS: np.ndarray | None, same_P: np.ndarray | None, recipe: Recipe,
+    kind: str,
+    runs: int,
+    score_PS: np.ndarray | None,
+    same_P: np.ndarray | None,
+    recipe: Recipe,
     catalog: Catalog,
-) -> tuple[np.ndarray, dict]:  # fmt: skip
+) -> tuple[np.ndarray, dict]:
     """share_S, and what is told of it."""
     told: dict = {}
     if kind == "weighted" and same_P is None:
@@ -187,8 +195,9 @@ def _share_out(
         log.warning(
             "fitted weights do not beat equal ones on identities they were not fitted on "
             "(EER %.2f %% against %.2f %%): take --fusion mean",
-            100 * told["held_out_eer"], 100 * told["equal_eer"],
-        )  # fmt: skip
+            100 * told["held_out_eer"],
+            100 * told["equal_eer"],
+        )
     return shares(weight_S, score_PS), told
 
 

@@ -50,9 +50,13 @@ def _is_finished(folder: RunFolder, stage: str) -> bool:
 
 
 def _decide(
-    folder: RunFolder, recipe: Recipe, name: str, catalog: Catalog, found: Evaluation,
+    folder: RunFolder,
+    recipe: Recipe,
+    name: str,
+    catalog: Catalog,
+    found: Evaluation,
     best: str | None,
-) -> Decision:  # fmt: skip
+) -> Decision:
     section = recipe.stages[name]
     reference = section.init if section.init in recipe.stages else best
     if reference is None or reference == name:
@@ -62,8 +66,14 @@ def _decide(
     pairs = catalog.pairs.get("val")
     earlier = read_evaluation(folder, reference)
     same_P = None if pairs is None else pairs.same_P
-    verdict = judge(found, earlier, same_P, section.monitor, seed=recipe.seed,
-                    identity_P2=None if pairs is None else catalog.identities(pairs))  # fmt: skip
+    verdict = judge(
+        found,
+        earlier,
+        same_P,
+        section.monitor,
+        seed=recipe.seed,
+        identity_P2=None if pairs is None else catalog.identities(pairs),
+    )
     take = verdict.better or not section.gate
     if take and section.gate and best not in (None, reference, name):
         metric, value = monitored(found.metrics, section.monitor)

@@ -26,9 +26,13 @@ class Handin:
 
 
 def write_submission(
-    folder: RunFolder, recipe: Recipe, catalog, score_P: np.ndarray | None, classes,
+    folder: RunFolder,
+    recipe: Recipe,
+    catalog,
+    score_P: np.ndarray | None,
+    classes,
     match_of_face: Sequence[str] = (),
-) -> dict:  # fmt: skip
+) -> dict:
     """Writes submission.csv as the sample asks, or the default of `submission.format`.
 
     Raises:

@@ -21,9 +21,7 @@ from starter.verification import (
 log = logging.getLogger(__name__)
 
 
-def find_known(
-    catalog: Catalog, items_U: np.ndarray, emb_UD: np.ndarray
-) -> tuple[dict, list[str]]:
+def find_known(catalog: Catalog, items_U: np.ndarray, emb_UD: np.ndarray) -> tuple[dict, list[str]]:
     """Matches unknown faces to known people.
 
     Returns:
@@ -38,8 +36,14 @@ def find_known(
         emb_UD[np.searchsorted(items_U, items)]
         for items in (gallery.known_G, gallery.dev_Q, gallery.test_T)
     )
-    found: dict = {"people": len(gallery.people), "known": len(emb_GD), "probes": len(emb_QD),
-             "accuracy": None, "threshold": None, "cmc": {}}  # fmt: skip
+    found: dict = {
+        "people": len(gallery.people),
+        "known": len(emb_GD),
+        "probes": len(emb_QD),
+        "accuracy": None,
+        "threshold": None,
+        "cmc": {},
+    }
     threshold = -math.inf
     if len(emb_QD):
         fitted = fit_threshold(identify(emb_GD, gallery.identity_G, emb_QD), gallery.answer_Q)

@@ -8,8 +8,16 @@ from starter.submission.ids import first_five
 from starter.submission.secrets import known_secrets, secrets_in
 from starter.workflow.folder import ROOT
 
-PARTS = ("train.py", "verify.py", "submit.py", "starter", "requirements.txt", "constraints.txt",
-         "pyproject.toml", "LICENSE")  # fmt: skip
+PARTS = (
+    "train.py",
+    "verify.py",
+    "submit.py",
+    "starter",
+    "requirements.txt",
+    "constraints.txt",
+    "pyproject.toml",
+    "LICENSE",
+)
 TEXT = {".py", ".json", ".txt", ".toml", ".md", ".yaml", ".yml", ""}
 LARGEST = 2 * 2**20  # bytes of a file of code; the largest of the kit is 100 kB
 

@@ -53,10 +53,18 @@ def submit(
     default = handin.recipe.name if handin.recipe else handin.csv.stem
     text = fill_message(message or default, known)
     entry = {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"), "competition": slug,
-        "ref": None, "file": handin.csv.name, "sha256": sha256_of(handin.csv), **known,
-        "message": text, "status": "sending", "public": None, "private": None, "error": None,
-    }  # fmt: skip
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "competition": slug,
+        "ref": None,
+        "file": handin.csv.name,
+        "sha256": sha256_of(handin.csv),
+        **known,
+        "message": text,
+        "status": "sending",
+        "public": None,
+        "private": None,
+        "error": None,
+    }
     if not force:
         _refuse_known(book, entry, handin.csv)
     from starter import kaggle

@@ -11,8 +11,10 @@ def fused(result: dict) -> list[str]:
         alone = found.get("eer_of_each") or [None] * len(found["members"])
         for member, eer in zip(found["members"], alone, strict=True):
             name = f"{member['run']} ({member['stage']})"
-            lines.append(f"{found['kind']:<12} {name}: share {member['share']:.3f}, "
-                         f"EER alone {door.percent(eer)}")  # fmt: skip
+            lines.append(
+                f"{found['kind']:<12} {name}: share {member['share']:.3f}, "
+                f"EER alone {door.percent(eer)}"
+            )
         if "held_out_eer" in found:
             held, equal = (door.percent(found[key]) for key in ("held_out_eer", "equal_eer"))
             lines.append(f"{'':<12} on held-out identities EER {held}, equal weights {equal}")
@@ -31,8 +33,10 @@ def measured(result: dict) -> list[str]:
         found = result["folds"]
         whose = "shuffled" if found["shuffled"] else "of the set"
         error = door.percent(found["standard_error"])
-        lines.append(f"{'folds':<12} accuracy {door.percent(found['accuracy'])} +- {error} over "
-                     f"{found['folds']} ({whose})")  # fmt: skip
+        lines.append(
+            f"{'folds':<12} accuracy {door.percent(found['accuracy'])} +- {error} over "
+            f"{found['folds']} ({whose})"
+        )
     if "retrieval" in result:
         found = result["retrieval"]
         recall = ", ".join(f"@{k} {door.percent(v)}" for k, v in found["recall_at"].items())
@@ -40,8 +44,10 @@ def measured(result: dict) -> list[str]:
     if "identification" in result:
         found = result["identification"]
         ranks = ", ".join(f"rank-{k} {door.percent(v)}" for k, v in found["cmc"].items())
-        lines.append(f"{'1:N':<12} accuracy {door.percent(found['accuracy'])} (threshold fitted on "
-                     f"the same {found['probes']} probes), {ranks or 'no rank'}")  # fmt: skip
+        lines.append(
+            f"{'1:N':<12} accuracy {door.percent(found['accuracy'])} (threshold fitted on "
+            f"the same {found['probes']} probes), {ranks or 'no rank'}"
+        )
     return lines
 
 
@@ -68,7 +74,9 @@ def decided(result: dict) -> list[str]:
     rates = f"{door.percent(found['far'])}, false rejects {door.percent(found['frr'])}{of}"
     lines = [f"{'threshold':<12} {found['threshold']:.4f}{spread} at {at}: false accepts {rates}"]
     if "ece" in trust:
-        lines.append(f"{'calibration':<12} {trust['kind']}: Brier {trust['brier']:.4f}, log loss "
-                     f"{trust['log_loss']:.4f}, ECE {trust['ece']:.4f} (held out by "
-                     f"{trust['folded_by']})")  # fmt: skip
+        lines.append(
+            f"{'calibration':<12} {trust['kind']}: Brier {trust['brier']:.4f}, log loss "
+            f"{trust['log_loss']:.4f}, ECE {trust['ece']:.4f} (held out by "
+            f"{trust['folded_by']})"
+        )
     return lines

@@ -90,17 +90,26 @@ def package(run: str | Path, *, out: str | Path | None = None) -> dict:
     files["README.md"] = _readme(folder, recipe, model).encode()
     refuse_secrets(files)
     _write(target, name, files)
-    return {"zip": target.as_posix(), "files": len(files), "bytes": target.stat().st_size,
-            "trainable_parameters": model["trainable_parameters"]}  # fmt: skip
+    return {
+        "zip": target.as_posix(),
+        "files": len(files),
+        "bytes": target.stat().st_size,
+        "trainable_parameters": model["trainable_parameters"],
+    }
 
 
 def _history(folder: RunFolder) -> dict[str, bytes]:
     """Recipe, metrics of the finished stages, what was measured, the submission."""
     wanted = {
         name: folder.path / name
-        for name in ("recipe.yaml", "summary.json", "environment.json", "code.diff",
-                     "submission.csv")
-    }  # fmt: skip
+        for name in (
+            "recipe.yaml",
+            "summary.json",
+            "environment.json",
+            "code.diff",
+            "submission.csv",
+        )
+    }
     wanted["verify.json"] = folder.verify / "result.json"
     for stage in folder.read_summary()["stages"]:
         wanted[f"metrics/{stage}.jsonl"] = folder.stage(stage) / "metrics.jsonl"
@@ -141,8 +150,11 @@ def _readme(folder: RunFolder, recipe: Recipe, model: dict) -> str:
     known = facts(folder)
     local = known["local"] or {}
     rows = []
-    for key, label in (("accuracy", "accuracy of the classes"), ("eer", "EER of the pairs"),
-                       ("combined", "combined")):  # fmt: skip
+    for key, label in (
+        ("accuracy", "accuracy of the classes"),
+        ("eer", "EER of the pairs"),
+        ("combined", "combined"),
+    ):
         if local.get(key) is not None:
             interval = local.get(f"{key}_interval")
             spread = f" [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else ""

@@ -43,9 +43,10 @@ def verify_pair(
     paths = [Path(a), Path(b)]
     fusion = kept.get("fusion")
     emb_2D = (
-        _embed_by_all(fusion, kept, paths, overrides, again) if fusion
+        _embed_by_all(fusion, kept, paths, overrides, again)
+        if fusion
         else _embed_as_fitted(folder, kept, paths, overrides, again)
-    )  # fmt: skip
+    )
     score_1 = cosine(emb_2D, np.array([0]), np.array([1]))
     calibration = read_json(folder.verify / "calibration.json")
     threshold = kept["decision"]["threshold"]
@@ -82,5 +83,5 @@ def _embed_by_all(
     embs = [
         _embed_as_fitted(RunFolder.existing(member["run"]), member, paths, overrides, again)
         for member in fusion["members"]
-    ]  # fmt: skip
+    ]
     return fuse_embeddings(embs, np.array([member["share"] for member in fusion["members"]]))

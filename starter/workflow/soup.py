@@ -1,8 +1,8 @@
 """make_soup(runs, folder): one network whose weights are the average of several runs'.
 
-    <out>/recipe.yaml         the first kept run's, under the new name
-    <out>/soup.json           the runs, and what each changed
-    <out>/<stage>/checkpoints the weights; from here it is a run like any other
+<out>/recipe.yaml         the first kept run's, under the new name
+<out>/soup.json           the runs, and what each changed
+<out>/<stage>/checkpoints the weights; from here it is a run like any other
 """
 
 import hashlib
@@ -38,9 +38,12 @@ class _Member:
 
 
 def make_soup(
-    runs: Sequence[str | Path], folder: RunFolder, *, overrides: Sequence[str] = (),
+    runs: Sequence[str | Path],
+    folder: RunFolder,
+    *,
+    overrides: Sequence[str] = (),
     stage: str | None = None,
-) -> dict:  # fmt: skip
+) -> dict:
     """A greedy soup: from the best run on, each next one is kept if the metric of the stage's
     `train.monitor` on the validation data does not fall.
 
@@ -62,24 +65,35 @@ def make_soup(
         mixed = _mix(first, [*kept, member])
         value, _ = _measure(first, mixed)
         take = not better(best, value, metric)
-        steps.append({"member": member.name, "metric": metric, "value": value, "kept": take,
-                      "alone": member.value})  # fmt: skip
-        log.info("soup: %s %.4f with %s: %s", metric, value, member.name,
-                 "kept" if take else "left out")  # fmt: skip
+        steps.append(
+            {
+                "member": member.name,
+                "metric": metric,
+                "value": value,
+                "kept": take,
+                "alone": member.value,
+            }
+        )
+        log.info(
+            "soup: %s %.4f with %s: %s", metric, value, member.name, "kept" if take else "left out"
+        )
         if take:
             kept, best = [*kept, member], value
     uniform = best if len(kept) == len(members) else _measure(first, _mix(first, members))[0]
     if len(kept) == 1:
         log.warning("no run made %s better: the soup is it alone", kept[0].name)
-    told = {"metric": metric, "steps": steps, "uniform": uniform, "value": best,
-            "kept": [m.name for m in kept]}  # fmt: skip
+    told = {
+        "metric": metric,
+        "steps": steps,
+        "uniform": uniform,
+        "value": best,
+        "kept": [m.name for m in kept],
+    }
     _save(folder, kept, _mix(first, kept), told, overrides)
     return told
 
 
-def _open(
-    runs: Sequence[str | Path], overrides: Sequence[str], stage: str | None
-) -> list[_Member]:
+def _open(runs: Sequence[str | Path], overrides: Sequence[str], stage: str | None) -> list[_Member]:
     members: list[_Member] = []
     catalog: Catalog | None = None
     for run in runs:
@@ -133,9 +147,14 @@ def _mix(trained: Trained, members: Sequence[_Member]) -> dict:
     trained.learner.load_state_dict(mixed)
     recipe, options = trained.trained_with, trained.options
     job = StageJob(
-        trained.stage, trained.folder.stage(trained.stage), recipe, trained.catalog,
-        Path(trained.recipe.data.cache), None, options.device,
-    )  # fmt: skip
+        trained.stage,
+        trained.folder.stage(trained.stage),
+        recipe,
+        trained.catalog,
+        Path(trained.recipe.data.cache),
+        None,
+        options.device,
+    )
     batches = build_batches(job, trained.pack)
     try:
         images = first_batches(batches.epoch(0))
@@ -158,9 +177,12 @@ def _save(
     recipe = renamed(first.folder, changes, folder)
     (folder.path / "recipe.yaml").write_text(to_yaml(recipe), encoding="utf-8")
     checkpoint.save(
-        folder.stage(stage), weights, meta | {"metrics": {told["metric"]: told["value"]},
-                                              "soup": parts}, {}, best_step=meta["step"],
-    )  # fmt: skip
+        folder.stage(stage),
+        weights,
+        meta | {"metrics": {told["metric"]: told["value"]}, "soup": parts},
+        {},
+        best_step=meta["step"],
+    )
     record = first.folder.read_stage(stage) or {"identity": {}}
     identity = record["identity"] | {"soup": parts}
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
@@ -172,8 +194,10 @@ def _save(
     checkpoint.write_json(folder.path / "best.json", {"stage": stage})
     checkpoint.write_json(
         folder.path / "summary.json",
-        {"stages": {stage: summary | {told["metric"]: told["value"], "monitor": told["value"]}},
-         "best": stage},
-    )  # fmt: skip
+        {
+            "stages": {stage: summary | {told["metric"]: told["value"], "monitor": told["value"]}},
+            "best": stage,
+        },
+    )
     place = environment(str(first.options.device), 1)
     checkpoint.write_json(folder.path / "environment.json", place)

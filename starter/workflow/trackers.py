@@ -62,8 +62,10 @@ class Trackers:
     @property
     def missing(self) -> bool:
         """A tracker that is asked for has nothing of this stage yet."""
-        places = {"tensorboard": _board(self.folder, self.stage),
-                  "wandb": _wandb_state(self.folder, self.stage)}  # fmt: skip
+        places = {
+            "tensorboard": _board(self.folder, self.stage),
+            "wandb": _wandb_state(self.folder, self.stage),
+        }
         return any(not places[name].exists() for name in self.recipe.track)
 
     def __enter__(self) -> "Trackers":
@@ -132,9 +134,10 @@ def _passed(number: int, row: dict) -> Callable[[Tracker], None]:
 def numbers(row: dict) -> dict[str, float]:
     """A row's values by `interval/name` or `epoch/name`."""
     return {
-        f"{row['kind']}/{name}": value for name, value in row.items()
+        f"{row['kind']}/{name}": value
+        for name, value in row.items()
         if name not in NOT_SHOWN and isinstance(value, int | float)
-    }  # fmt: skip
+    }
 
 
 def _board(folder: RunFolder, stage: str) -> Path:
@@ -210,9 +213,14 @@ class WeightsAndBiases:
         project = os.environ.get("WANDB_PROJECT") or recipe.submission.competition or "starter"
         try:
             self._run = wandb.init(
-                project=project, group=recipe.name, name=f"{recipe.name}/{stage}", id=known["id"],
-                resume="allow", dir=folder.path.as_posix(), config=recipe.model_dump(mode="json"),
-            )  # fmt: skip
+                project=project,
+                group=recipe.name,
+                name=f"{recipe.name}/{stage}",
+                id=known["id"],
+                resume="allow",
+                dir=folder.path.as_posix(),
+                config=recipe.model_dump(mode="json"),
+            )
         except wandb.Error as error:
             told = " ".join(str(error).split())
             raise UserError(

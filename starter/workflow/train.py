@@ -128,9 +128,13 @@ def _preflight(folder: RunFolder, recipe: Recipe, names: list[str], catalog: "Ca
         if section.augment_on == "device":
             choose("device", steps, size, recipe.data.channels, "cpu")
         epoch_order(
-            section.sampler, catalog.label_N, catalog.index("train"),
-            batch_size=section.batch_size, seed=0, epoch=0,
-        )  # fmt: skip
+            section.sampler,
+            catalog.label_N,
+            catalog.index("train"),
+            batch_size=section.batch_size,
+            seed=0,
+            epoch=0,
+        )
         learner = build_learner(recipe, name, len(catalog.classes), size)
         terms = list(learner.objective.terms.values())
         log.info("%s: %s", name, check_rules(learner.embedder, terms, recipe.rules))
@@ -157,9 +161,13 @@ def _describe(folder: RunFolder, recipe: Recipe, device: "torch.device") -> None
 
 
 def _run(
-    folder: RunFolder, recipe: Recipe, name: str, catalog: "Catalog", device: "torch.device",
+    folder: RunFolder,
+    recipe: Recipe,
+    name: str,
+    catalog: "Catalog",
+    device: "torch.device",
     stopper: Stopper,
-) -> None:  # fmt: skip
+) -> None:
     """Runs one stage unless it is finished, then lets the gate decide."""
     from starter.data import load_pack
     from starter.training import processes
@@ -209,9 +217,13 @@ def _run(
 
 
 def _finish(
-    folder: RunFolder, recipe: Recipe, name: str, catalog: "Catalog", found: "Evaluation",
+    folder: RunFolder,
+    recipe: Recipe,
+    name: str,
+    catalog: "Catalog",
+    found: "Evaluation",
     record: dict,
-) -> None:  # fmt: skip
+) -> None:
     """Asks the gate, writes the stage's summary, moves the run's best, marks the stage finished.
 
     Finished comes last: a kill before it has all of this done again.
@@ -231,16 +243,25 @@ def _finish(
     write_json(folder.path / "summary.json", summary)
     write_json(
         folder.stage(name) / "stage.json",
-        record | {"finished": True, "best_step": best.step, "metrics": found.metrics,
-                  "gate": decision.text},
-    )  # fmt: skip
+        record
+        | {
+            "finished": True,
+            "best_step": best.step,
+            "metrics": found.metrics,
+            "gate": decision.text,
+        },
+    )
     log.info("%s: %s", name, decision.text)
 
 
 def _stage_summary(
-    folder: RunFolder, recipe: Recipe, name: str, catalog: "Catalog", found: "Evaluation",
+    folder: RunFolder,
+    recipe: Recipe,
+    name: str,
+    catalog: "Catalog",
+    found: "Evaluation",
     state: dict,
-) -> dict:  # fmt: skip
+) -> dict:
     from starter.training.build import build_learner
     from starter.training.evaluate import monitored
     from starter.training.length import epochs_of

@@ -100,7 +100,7 @@ class Trained:
             tops = [
                 top_classes(softmax(logits(other.learner, emb_BD)[:, :answers]), KEPT_CLASSES)
                 for emb_BD in _blocks(emb_MD)
-            ]  # fmt: skip
+            ]
         log.info("classes: %s", source)
         class_MT, value_MT = (np.concatenate(part) for part in zip(*tops, strict=True))
         return Classes(source, index_M, class_MT, value_MT, name is not None, other.parameters)
@@ -111,9 +111,7 @@ def _blocks(emb_MD: np.ndarray) -> list[np.ndarray]:
     return [emb_MD[i : i + ROWS] for i in range(0, max(len(emb_MD), 1), ROWS)]
 
 
-def open_stage(
-    folder: RunFolder, recipe: Recipe, stage: str | None, catalog: Catalog
-) -> Trained:
+def open_stage(folder: RunFolder, recipe: Recipe, stage: str | None, catalog: Catalog) -> Trained:
     """Opens `stage`, else `verify.stage`, else the run's best, for this data.
 
     Raises:

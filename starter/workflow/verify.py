@@ -32,8 +32,12 @@ def verify(run: str | Path, *, overrides: Sequence[str] = (), stage: str | None 
     check_threshold(recipe, catalog)
     made = embedded(folder, recipe, stage or own_stage, catalog)
     check_parameters(recipe, [made])
-    head = {"run": folder.path.as_posix(), "stage": made.stage, "weights": made.weights,
-            "stages": folder.read_summary()["stages"]}  # fmt: skip
+    head = {
+        "run": folder.path.as_posix(),
+        "stage": made.stage,
+        "weights": made.weights,
+        "stages": folder.read_summary()["stages"],
+    }
     return conclude(
         folder, recipe, catalog, made.items_U, made.emb_UD, made.classes, made.made_by, head
     )

@@ -27,8 +27,17 @@ def listed(result: dict) -> str:
     rows = [("ref", "date", "run", "file", "status", "public", "private")]
     errors = []
     for s in result["submissions"]:
-        rows.append((str(s["ref"]), s["date"][:16], s["run"] or "-", s["file"], s["status"],
-                     door.number(s["public"], 5), door.number(s["private"], 5)))  # fmt: skip
+        rows.append(
+            (
+                str(s["ref"]),
+                s["date"][:16],
+                s["run"] or "-",
+                s["file"],
+                s["status"],
+                door.number(s["public"], 5),
+                door.number(s["private"], 5),
+            )
+        )
         errors += [f"ref {s['ref']}: {s['error']}"] if s["error"] else []
     return "\n".join([door.columns(rows), *errors])
 
@@ -57,10 +66,17 @@ def ledger_words(result: dict) -> str:
         interval = local.get(f"{metric}_interval")
         spread = f"{interval[0]:.4f}-{interval[1]:.4f}" if interval else "-"
         rows.append(
-            (entry["time"][:16], entry.get("run") or entry["file"],
-             (entry.get("commit") or "-")[:8], door.number(local.get(metric)), spread,
-             door.number(entry["public"], 5), door.number(entry["private"], 5), entry["status"])
-        )  # fmt: skip
+            (
+                entry["time"][:16],
+                entry.get("run") or entry["file"],
+                (entry.get("commit") or "-")[:8],
+                door.number(local.get(metric)),
+                spread,
+                door.number(entry["public"], 5),
+                door.number(entry["private"], 5),
+                entry["status"],
+            )
+        )
     lines = [door.columns(rows)]
     for slug, found in result["trust"].items():
         lines += ["", slug] if len(result["trust"]) > 1 else [""]

@@ -102,8 +102,10 @@ def fired(augment, count: int) -> np.ndarray:
             step("Sequential", p=1, transforms=[step("VerticalFlip")]),
         ],
         [step("OneOf", p=0.5, transforms=[step("HorizontalFlip")]), step("VerticalFlip")],
-        [step("OneOf", p=0.5, transforms=[step("HorizontalFlip")]),
-         step("OneOf", p=0.5, transforms=[step("VerticalFlip")])],
+        [
+            step("OneOf", p=0.5, transforms=[step("HorizontalFlip")]),
+            step("OneOf", p=0.5, transforms=[step("VerticalFlip")]),
+        ],
     ],
     ids=["plain", "nested", "mixed", "albumentations"],
 )
@@ -113,9 +115,11 @@ def test_two_flips_fire_independently(described):
     horizontal, vertical = found.T
     # 5 sigma of a binomial; with albumentations' own seeding both would always be equal
     for event, expected in (
-        (horizontal, 0.5), (vertical, 0.5), (horizontal & vertical, 0.25),
+        (horizontal, 0.5),
+        (vertical, 0.5),
+        (horizontal & vertical, 0.25),
         (horizontal ^ vertical, 0.5),
-    ):  # fmt: skip
+    ):
         assert abs(event.mean() - expected) < 5 * np.sqrt(0.25 / count)
     assert abs(np.corrcoef(found.T)[0, 1]) < 5 / np.sqrt(count)
     # and from one image to the next

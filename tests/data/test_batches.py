@@ -45,8 +45,14 @@ INDEX_M = np.arange(3, 47)
 
 
 def make(pack, **changes) -> TrainBatches:
-    options = {"batch_size": 8, "sampler": ShuffleSampler(), "augment": None, "seed": 3,
-               "workers": 0, "pin_memory": False} | changes  # fmt: skip
+    options = {
+        "batch_size": 8,
+        "sampler": ShuffleSampler(),
+        "augment": None,
+        "seed": 3,
+        "workers": 0,
+        "pin_memory": False,
+    } | changes
     return TrainBatches(pack, LABEL_N, options.pop("index_M", INDEX_M), **options)
 
 
@@ -99,15 +105,20 @@ def test_augmented_images_depend_on_seed_epoch_and_position_only(pack):
             np.testing.assert_array_equal(image_HWC.numpy(), wanted)
 
 
-@pytest.mark.parametrize("sampler", [ShuffleSampler(), PKSampler(kind="pk", images=2)],
-                         ids=["shuffle", "pk"])  # fmt: skip
+@pytest.mark.parametrize(
+    "sampler", [ShuffleSampler(), PKSampler(kind="pk", images=2)], ids=["shuffle", "pk"]
+)
 def test_an_epoch_begun_later_is_the_tail_of_the_whole(pack, sampler):
     batches = make(pack, sampler=sampler, augment=build_augment(STEPS, SIZE))
     for epoch in (0, 3):
         whole = collect(batches, epoch)
         for start in range(6):
-            assert collect(make(pack, sampler=sampler, augment=build_augment(STEPS, SIZE)),
-                           epoch, start) == whole[start:]  # fmt: skip
+            assert (
+                collect(
+                    make(pack, sampler=sampler, augment=build_augment(STEPS, SIZE)), epoch, start
+                )
+                == whole[start:]
+            )
     assert collect(batches, 0) != collect(batches, 1)
 
 
@@ -192,9 +203,13 @@ def test_a_fault_in_a_worker_ends_the_program(tmp_path):
     """With its traceback, which keeps the loader: its workers hear no SIGTERM."""
     (tmp_path / "fault.py").write_text(FAULT)
     done = subprocess.run(
-        [sys.executable, str(tmp_path / "fault.py")], cwd=ROOT, timeout=60, capture_output=True,
-        text=True, env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+        [sys.executable, str(tmp_path / "fault.py")],
+        cwd=ROOT,
+        timeout=60,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
     assert done.returncode == 1 and "AssertionError" in done.stderr
 
 

@@ -11,8 +11,10 @@ from starter.recipe import load
 from tests.data.on_device.agree import picture, steps
 
 COUNT = 40
-CROP = [{"kind": "PadIfNeeded", "min_height": 40, "min_width": 36, "border_mode": 4},
-        {"kind": "RandomCrop", "height": 32, "width": 32}]  # fmt: skip
+CROP = [
+    {"kind": "PadIfNeeded", "min_height": 40, "min_width": 36, "border_mode": 4},
+    {"kind": "RandomCrop", "height": 32, "width": 32},
+]
 MAP = {"rotate": [-30, 30], "scale": [0.7, 1.3], "shear": [-9, 9], "translate_percent": 0.1}
 EVERY = {
     "HorizontalFlip": ({}, 0),
@@ -79,10 +81,14 @@ def test_a_recipe_varies_its_images_alike_on_both(name):
     assert apart.mean() < 0.5 and (apart > 3).mean() < 0.01
 
 
-MIXED = [{"kind": "HorizontalFlip", "p": 0.5}, {"kind": "GaussNoise", "p": 0.5},
-         {"kind": "Affine", "p": 0.9} | MAP, {"kind": "tv/RandomInvert", "p": 0.3},
-         {"kind": "GaussianBlur", "p": 0.5},
-         {"kind": "CoarseDropout", "p": 0.5}]  # fmt: skip
+MIXED = [
+    {"kind": "HorizontalFlip", "p": 0.5},
+    {"kind": "GaussNoise", "p": 0.5},
+    {"kind": "Affine", "p": 0.9} | MAP,
+    {"kind": "tv/RandomInvert", "p": 0.3},
+    {"kind": "GaussianBlur", "p": 0.5},
+    {"kind": "CoarseDropout", "p": 0.5},
+]
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -102,8 +108,11 @@ def test_an_image_depends_on_seed_epoch_and_position_not_on_its_batch(channels):
 
 def test_steps_of_others_between_them_are_theirs_and_in_their_place():
     """What GaussNoise adds is left when the kit's steps around it have nothing to do."""
-    around = [{"kind": "VerticalFlip", "p": 0}, {"kind": "GaussNoise", "p": 1},
-              {"kind": "VerticalFlip", "p": 1}]  # fmt: skip
+    around = [
+        {"kind": "VerticalFlip", "p": 0},
+        {"kind": "GaussNoise", "p": 1},
+        {"kind": "VerticalFlip", "p": 1},
+    ]
     made, noisy = pictures(3), pictures(3)
     Augment(steps(*around), 32, 3).batch(made, 1, 0, 0)
     Augment(steps(around[1]), 32, 3, own=False).batch(noisy, 1, 0, 0)
@@ -131,8 +140,12 @@ def test_what_is_not_known_is_left_to_albumentations(described):
 
 def test_whole_numbers_stay_themselves():
     """A tie in float32 would go to the even number, one level below."""
-    described = {"kind": "RandomBrightnessContrast", "brightness_limit": [100 / 255, 100 / 255],
-                 "contrast_limit": [0, 0], "p": 1}  # fmt: skip
+    described = {
+        "kind": "RandomBrightnessContrast",
+        "brightness_limit": [100 / 255, 100 / 255],
+        "contrast_limit": [0, 0],
+        "p": 1,
+    }
     ours, theirs = pictures(3), pictures(3)
     Augment(steps(described), 32, 3).batch(ours, 1, 0, 0)
     Augment(steps(described), 32, 3, own=False).batch(theirs, 1, 0, 0)

@@ -24,14 +24,27 @@ def encoded(kind: str, mode: str = "RGB", **options) -> bytes:
 @pytest.mark.parametrize(
     ("kind", "mode", "options", "tolerance"),
     [
-        ("PNG", "RGB", {}, 0), ("PNG", "L", {}, 0), ("PNG", "1", {}, 0), ("PNG", "P", {}, 0),
-        ("PNG", "RGBA", {}, 0), ("PNG", "LA", {}, 0), ("BMP", "RGB", {}, 0), ("BMP", "P", {}, 0),
-        ("PPM", "RGB", {}, 0), ("PPM", "L", {}, 0), ("TIFF", "RGB", {}, 0),
-        ("TIFF", "CMYK", {}, 1), ("TIFF", "L", {"compression": "tiff_lzw"}, 0),
-        ("WEBP", "RGB", {"lossless": True}, 0), ("JPEG", "RGB", {}, 1), ("JPEG", "L", {}, 0),
-        ("JPEG", "CMYK", {}, 2), ("JPEG", "RGB", {"progressive": True}, 1), ("GIF", "P", {}, 0),
+        ("PNG", "RGB", {}, 0),
+        ("PNG", "L", {}, 0),
+        ("PNG", "1", {}, 0),
+        ("PNG", "P", {}, 0),
+        ("PNG", "RGBA", {}, 0),
+        ("PNG", "LA", {}, 0),
+        ("BMP", "RGB", {}, 0),
+        ("BMP", "P", {}, 0),
+        ("PPM", "RGB", {}, 0),
+        ("PPM", "L", {}, 0),
+        ("TIFF", "RGB", {}, 0),
+        ("TIFF", "CMYK", {}, 1),
+        ("TIFF", "L", {"compression": "tiff_lzw"}, 0),
+        ("WEBP", "RGB", {"lossless": True}, 0),
+        ("JPEG", "RGB", {}, 1),
+        ("JPEG", "L", {}, 0),
+        ("JPEG", "CMYK", {}, 2),
+        ("JPEG", "RGB", {"progressive": True}, 1),
+        ("GIF", "P", {}, 0),
     ],
-)  # fmt: skip
+)
 def test_every_kind_reads_as_pil_shows_it(tmp_path, kind, mode, options, tolerance):
     data = encoded(kind, mode, **options)
     path = tmp_path / "image"
@@ -66,11 +79,18 @@ def test_exif_rotation_is_applied(tmp_path, kind, turn):
 
 @pytest.mark.parametrize(
     "data",
-    [encoded("JPEG"), encoded("JPEG", progressive=True), encoded("PNG"), encoded("BMP"),
-     encoded("PPM"), encoded("WEBP"), encoded("TIFF"),
-     encoded("JPEG", exif=b"Exif\0\0" + encoded("JPEG"))],
+    [
+        encoded("JPEG"),
+        encoded("JPEG", progressive=True),
+        encoded("PNG"),
+        encoded("BMP"),
+        encoded("PPM"),
+        encoded("WEBP"),
+        encoded("TIFF"),
+        encoded("JPEG", exif=b"Exif\0\0" + encoded("JPEG")),
+    ],
     ids=["jpeg", "progressive", "png", "bmp", "ppm", "webp", "tiff", "jpeg-with-thumbnail"],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("share", [0.3, 0.7, 0.95, 0.99])
 def test_a_truncated_file_is_refused_with_its_path(tmp_path, data, share):
     path = tmp_path / "cut.jpg"
@@ -83,10 +103,14 @@ def test_a_truncated_file_is_refused_with_its_path(tmp_path, data, share):
 
 @pytest.mark.parametrize(
     ("data", "said"),
-    [(b"", "empty file"), (b"hello, not an image", "cannot be decoded"),
-     (b"\xff\xd8", "truncated JPEG"), (b"\x89PNG\r\n\x1a\n", "truncated PNG"),
-     (encoded("PNG")[:-12] + b"\0" * 8 + b"IEND", "cannot be decoded")],
-)  # fmt: skip
+    [
+        (b"", "empty file"),
+        (b"hello, not an image", "cannot be decoded"),
+        (b"\xff\xd8", "truncated JPEG"),
+        (b"\x89PNG\r\n\x1a\n", "truncated PNG"),
+        (encoded("PNG")[:-12] + b"\0" * 8 + b"IEND", "cannot be decoded"),
+    ],
+)
 def test_what_is_no_image_is_refused_with_its_path(tmp_path, data, said):
     if b"IEND" in data:  # damage in the middle
         data = data[:100] + bytes(200) + data[300:]

@@ -44,8 +44,9 @@ def test_pairs_index_the_images_they_name(tmp_path):
 
     val, test = catalog.pairs["val"], catalog.pairs["test"]
     assert named(val) == [
-        ("ver_data/b.jpg", "ver_data/a.jpg"), ("ver_data/a.jpg", "ver_data/c.jpg")
-    ]  # fmt: skip
+        ("ver_data/b.jpg", "ver_data/a.jpg"),
+        ("ver_data/a.jpg", "ver_data/c.jpg"),
+    ]
     assert val.same_P.tolist() == [True, False] and val.same_P.dtype == bool
     assert test.same_P is None and len(test.a_P) == 3
     used = [catalog.names[i] for i in catalog.index("verify")]

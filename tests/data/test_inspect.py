@@ -35,8 +35,14 @@ def put(path, image, *options):
 
 def apart(a, b) -> float:
     """How unlike two pictures are, made grey and 8 pixels small."""
-    small = [cv2.resize(cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2GRAY), (8, 8),
-                        interpolation=cv2.INTER_AREA).astype(float) for path in (a, b)]  # fmt: skip
+    small = [
+        cv2.resize(
+            cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2GRAY),
+            (8, 8),
+            interpolation=cv2.INTER_AREA,
+        ).astype(float)
+        for path in (a, b)
+    ]
     return float(np.abs(small[0] - small[1]).mean())
 
 
@@ -148,8 +154,12 @@ def test_twins_by_brute_force():
     small[40:50] = np.clip(small[:10].astype(int) + rng.integers(-2, 3, (10, 64)), 0, 255)
     small[50:] = 7  # nothing to see: not called twins of each other
     found = {tuple(pair) for pair in near_twins(small, np.ones(60, bool))}
-    wanted = {(a, b) for b in range(50) for a in range(b)
-              if np.abs(small[a].astype(int) - small[b]).mean() <= 2}  # fmt: skip
+    wanted = {
+        (a, b)
+        for b in range(50)
+        for a in range(b)
+        if np.abs(small[a].astype(int) - small[b]).mean() <= 2
+    }
     assert len(wanted) == 10 and found <= wanted and len(found) >= 9
     drawn = np.full((2, 105, 105), 255, np.uint8)  # other strokes, as far apart as near twins
     cv2.line(drawn[0], (30, 30), (45, 45), 0, 3)

@@ -14,8 +14,15 @@ def catalog():
     split_N = np.repeat([TRAIN, DEV, VERIFY], [400, 40, 6]).astype(np.uint8)
     names = [f"x/{i}" for i in range(446)]
     pairs = Pairs(np.array([440, 441, 5]), np.array([443, 445, 6]), np.array([True, False, True]))
-    return Catalog(None, names, label_N, split_N, tuple("abcd"), {"val": pairs},
-                   array_N=(np.arange(446) % 256).astype(np.uint8)[:, None, None])  # fmt: skip
+    return Catalog(
+        None,
+        names,
+        label_N,
+        split_N,
+        tuple("abcd"),
+        {"val": pairs},
+        array_N=(np.arange(446) % 256).astype(np.uint8)[:, None, None],
+    )
 
 
 def test_classes_fall_off_exponentially_and_all_else_stays():
@@ -24,8 +31,10 @@ def test_classes_fall_off_exponentially_and_all_else_stays():
     counts = np.bincount(after.label_N[train_M])
     assert counts.tolist() == [100, 50, 25, 12]  # 100 * 8^(-k/3)
     assert len(after.index("dev")) == 40 and len(after.index("verify")) == 6
-    for old, new in ((before.pairs["val"].a_P, after.pairs["val"].a_P),
-                     (before.pairs["val"].b_P, after.pairs["val"].b_P)):  # fmt: skip
+    for old, new in (
+        (before.pairs["val"].a_P, after.pairs["val"].a_P),
+        (before.pairs["val"].b_P, after.pairs["val"].b_P),
+    ):
         assert [before.names[i] for i in old] == [after.names[i] for i in new]
     numbers = np.array([int(name[2:]) for name in after.names])
     assert (after.array_N[:, 0, 0] == numbers % 256).all()

@@ -96,14 +96,19 @@ def damage_byte(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    [damage_short, damage_byte, Path.unlink,
-     lambda path: path.with_suffix(".json").unlink(),
-     lambda path: path.with_suffix(".json").write_text("{"),
-     lambda path: path.with_suffix(".json").write_text("[]"),
-     lambda path: path.with_suffix(".json").write_text(json.dumps(
-         json.loads(path.with_suffix(".json").read_text()) | {"version": 0}))],
+    [
+        damage_short,
+        damage_byte,
+        Path.unlink,
+        lambda path: path.with_suffix(".json").unlink(),
+        lambda path: path.with_suffix(".json").write_text("{"),
+        lambda path: path.with_suffix(".json").write_text("[]"),
+        lambda path: path.with_suffix(".json").write_text(
+            json.dumps(json.loads(path.with_suffix(".json").read_text()) | {"version": 0})
+        ),
+    ],
     ids=["short", "flipped-bit", "gone", "no-json", "half-json", "list-json", "old-version"],
-)  # fmt: skip
+)
 def test_a_damaged_pack_is_rebuilt(tmp_path, catalog, monkeypatch, damage):
     built = count_builds(monkeypatch)
     wanted = np.array(load_pack(catalog, 8, 3, tmp_path / "cache"))

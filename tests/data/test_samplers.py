@@ -27,9 +27,10 @@ def order(sampler, label_N, index_M, batch_size, seed=0, epoch=0):
     return epoch_order(sampler, label_N, index_M, batch_size=batch_size, seed=seed, epoch=epoch)
 
 
-@pytest.mark.parametrize(("images", "batch", "count", "size"),
-                         [(100, 8, 12, 8), (96, 8, 12, 8), (8, 8, 1, 8), (5, 8, 1, 5),
-                          (1, 8, 1, 1)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("images", "batch", "count", "size"),
+    [(100, 8, 12, 8), (96, 8, 12, 8), (8, 8, 1, 8), (5, 8, 1, 5), (1, 8, 1, 1)],
+)
 def test_shuffle_takes_each_image_at_most_once(images, batch, count, size):
     label_N, index_M = labelled([images])
     index_SB = order(SHUFFLE, label_N, index_M, batch)

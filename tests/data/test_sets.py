@@ -23,8 +23,10 @@ def lfw(root, folder="lfw-py/lfw_funneled", texts="lfw-py"):
 
     def pairs(people, each):
         same = [f"{rng.choice(people)}\t1\t{rng.choice((2, 3))}" for _ in range(each)]
-        different = [f"{a}\t{rng.choice((1, 2))}\t{b}\t3"
-                     for a, b in (rng.sample(people, 2) for _ in range(each))]  # fmt: skip
+        different = [
+            f"{a}\t{rng.choice((1, 2))}\t{b}\t3"
+            for a, b in (rng.sample(people, 2) for _ in range(each))
+        ]
         return same + different
 
     text(place / "peopleDevTrain.txt", "20", *(f"{name}\t3" for name in PEOPLE[:20]))
@@ -41,8 +43,10 @@ def lfw(root, folder="lfw-py/lfw_funneled", texts="lfw-py"):
 
 def in_words(catalog):
     val = catalog.pairs["val"]
-    return [(catalog.names[a].split("/", 1)[1], catalog.names[b].split("/", 1)[1], bool(same))
-            for a, b, same in zip(val.a_P, val.b_P, val.same_P, strict=True)]  # fmt: skip
+    return [
+        (catalog.names[a].split("/", 1)[1], catalog.names[b].split("/", 1)[1], bool(same))
+        for a, b, same in zip(val.a_P, val.b_P, val.same_P, strict=True)
+    ]
 
 
 @pytest.mark.parametrize("layout", ["lfw", "auto"])
@@ -84,11 +88,13 @@ def test_a_fold_of_lfw_trains_on_the_people_of_the_other_nine(tmp_path):
 
 @pytest.mark.parametrize(
     ("file", "line", "wrong", "said"),
-    [("pairsDevTest.txt", 3, "Ann_A 1", "expected 'name 1 2'"),
-     ("pairsDevTest.txt", 3, "Cy_A 1 9", "has no image number 9"),
-     ("pairsDevTest.txt", 1, "7", "10 pairs; line 1 announces 14"),
-     ("peopleDevTrain.txt", 4, "Nobody\t1", "no folder of Nobody")],
-)  # fmt: skip
+    [
+        ("pairsDevTest.txt", 3, "Ann_A 1", "expected 'name 1 2'"),
+        ("pairsDevTest.txt", 3, "Cy_A 1 9", "has no image number 9"),
+        ("pairsDevTest.txt", 1, "7", "10 pairs; line 1 announces 14"),
+        ("peopleDevTrain.txt", 4, "Nobody\t1", "no folder of Nobody"),
+    ],
+)
 def test_mistakes_in_lfws_files(tmp_path, file, line, wrong, said):
     path = lfw(tmp_path, "lfw", "") / file
     lines = path.read_text().splitlines()
@@ -120,8 +126,9 @@ def test_cub(tmp_path, layout):
     catalog = load_catalog(section(tmp_path, layout))
     label = {catalog.names[i]: catalog.classes[catalog.label_N[i]] for i in range(len(catalog))}
     assert label == {name: kind for name, kind, _ in rows}
-    assert [catalog.names[i] for i in catalog.index("test")] == [n for n, _, train in rows
-                                                                if not train]  # fmt: skip
+    assert [catalog.names[i] for i in catalog.index("test")] == [
+        n for n, _, train in rows if not train
+    ]
     for split in ("train", "dev"):
         assert {catalog.names[i] for i in catalog.index(split)} < {n for n, _, t in rows if t}
     retrieval = load_catalog(section(tmp_path, layout, cub={"task": "retrieval"}))
@@ -201,12 +208,19 @@ def test_download_asks_torchvision(tmp_path, monkeypatch, layout, kind):
         section(tmp_path, "folders", download=True)
 
 
-TABLE = [("pics/10.jpg", "10", "train"), ("pics/a/2.jpg", "2", "Train"),
-         ("pics/3.jpg", "2", "train"), ("pics/4.jpg", "10", "training"),
-         ("pics/5.jpg", "10", "val"), ("pics/9.jpg", "", "test"),
-         ("pics/8.jpg", "2", "test"), ("pics/11.jpg", "77", "verify"),
-         ("pics/12.jpg", "77", "verify"), ("pics/13.jpg", "78", "verify"),
-         ("pics/14.jpg", "78", "verify")]  # fmt: skip
+TABLE = [
+    ("pics/10.jpg", "10", "train"),
+    ("pics/a/2.jpg", "2", "Train"),
+    ("pics/3.jpg", "2", "train"),
+    ("pics/4.jpg", "10", "training"),
+    ("pics/5.jpg", "10", "val"),
+    ("pics/9.jpg", "", "test"),
+    ("pics/8.jpg", "2", "test"),
+    ("pics/11.jpg", "77", "verify"),
+    ("pics/12.jpg", "77", "verify"),
+    ("pics/13.jpg", "78", "verify"),
+    ("pics/14.jpg", "78", "verify"),
+]
 
 
 def table(root, delimiter=",", header=("path", "label", "split"), spell=str, rows=TABLE, at=""):
@@ -219,8 +233,10 @@ def table(root, delimiter=",", header=("path", "label", "split"), spell=str, row
 
 @pytest.mark.parametrize("layout", ["csv", "auto"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-@pytest.mark.parametrize("spell", [str, lambda name: "D:\\my\\" + name.replace("/", "\\"),
-                                   lambda name: "/home/me/" + name])  # fmt: skip
+@pytest.mark.parametrize(
+    "spell",
+    [str, lambda name: "D:\\my\\" + name.replace("/", "\\"), lambda name: "/home/me/" + name],
+)
 def test_a_table_equals_pandas_reading(tmp_path, layout, delimiter, spell):
     import pandas
 
@@ -231,10 +247,17 @@ def test_a_table_equals_pandas_reading(tmp_path, layout, delimiter, spell):
     names = {"training": "train", "val": "dev"}
     for split in ("train", "dev", "test", "verify"):
         part = rows[[names.get(word.lower(), word.lower()) == split for word in rows["split"]]]
-        wanted = [(p.replace("\\", "/").split("/", 1)[-1], label if split != "verify" else "")
-                  for p, label in zip(part["path"], part["label"], strict=True)]  # fmt: skip
-        found = [(catalog.names[i], catalog.classes[catalog.label_N[i]]
-                  if catalog.label_N[i] >= 0 else "") for i in catalog.index(split)]  # fmt: skip
+        wanted = [
+            (p.replace("\\", "/").split("/", 1)[-1], label if split != "verify" else "")
+            for p, label in zip(part["path"], part["label"], strict=True)
+        ]
+        found = [
+            (
+                catalog.names[i],
+                catalog.classes[catalog.label_N[i]] if catalog.label_N[i] >= 0 else "",
+            )
+            for i in catalog.index(split)
+        ]
         assert [label for _, label in found] == [label for _, label in wanted]
         assert all(a.endswith(b) or b.endswith(a) for (a, _), (b, _) in zip(found, wanted))  # noqa: B905
     assert len(catalog.pairs["val"].a_P) == 4
@@ -254,14 +277,16 @@ def test_named_columns_of_a_table_elsewhere_without_splits(tmp_path):
 
 @pytest.mark.parametrize(
     ("row", "said"),
-    [(("pics/none.jpg", "2", "train"), "no image pics/none.jpg"),
-     (("pics/3.jpg", "2", "holdout"), "the split 'holdout' is none of"),
-     (("pics/3.jpg", "", "train"), "a train row without a class"),
-     (("pics/3.jpg", "5", "val"), "the class '5' is not among the 2 classes"),
-     (("pics/3.jpg", "2"), "2 cells under a header of 3"),
-     (("pics/10.jpg", "10", "train"), "pics/10.jpg is already on line 2"),
-     (("../../../etc/a.jpg", "2", "train"), "no image ../../../etc/a.jpg")],
-)  # fmt: skip
+    [
+        (("pics/none.jpg", "2", "train"), "no image pics/none.jpg"),
+        (("pics/3.jpg", "2", "holdout"), "the split 'holdout' is none of"),
+        (("pics/3.jpg", "", "train"), "a train row without a class"),
+        (("pics/3.jpg", "5", "val"), "the class '5' is not among the 2 classes"),
+        (("pics/3.jpg", "2"), "2 cells under a header of 3"),
+        (("pics/10.jpg", "10", "train"), "pics/10.jpg is already on line 2"),
+        (("../../../etc/a.jpg", "2", "train"), "no image ../../../etc/a.jpg"),
+    ],
+)
 def test_a_bad_row_of_a_table_is_told_with_its_line(tmp_path, row, said):
     table(tmp_path, rows=[*TABLE[:2], row, *TABLE[3:]])
     with pytest.raises(UserError) as caught:

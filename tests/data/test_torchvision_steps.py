@@ -14,13 +14,21 @@ from starter.recipe.names import table
 from starter.recipe.schema.data import AugmentStep
 
 SIZE = 24
-NEEDED = {"CenterCrop": {"size": SIZE}, "RandomCrop": {"size": SIZE, "padding": 4},
-          "RandomResizedCrop": {"size": SIZE}, "Resize": {"size": [SIZE, SIZE]},
-          "RandomRotation": {"degrees": 10}, "RandomAffine": {"degrees": 10},
-          "RandomPosterize": {"bits": 3}, "RandomSolarize": {"threshold": 128},
-          "RandomAdjustSharpness": {"sharpness_factor": 2}, "GaussianBlur": {"kernel_size": 3},
-          "JPEG": {"quality": [20, 90]}, "ColorJitter": {"brightness": 0.5, "hue": 0.1},
-          "Grayscale": {"num_output_channels": 3}}  # fmt: skip
+NEEDED = {
+    "CenterCrop": {"size": SIZE},
+    "RandomCrop": {"size": SIZE, "padding": 4},
+    "RandomResizedCrop": {"size": SIZE},
+    "Resize": {"size": [SIZE, SIZE]},
+    "RandomRotation": {"degrees": 10},
+    "RandomAffine": {"degrees": 10},
+    "RandomPosterize": {"bits": 3},
+    "RandomSolarize": {"threshold": 128},
+    "RandomAdjustSharpness": {"sharpness_factor": 2},
+    "GaussianBlur": {"kernel_size": 3},
+    "JPEG": {"quality": [20, 90]},
+    "ColorJitter": {"brightness": 0.5, "hue": 0.1},
+    "Grayscale": {"num_output_channels": 3},
+}
 CHANGE_SIZE = {"Pad", "RandomZoomOut"}
 STILL = {"CenterCrop", "Grayscale", "RGB", "Resize"}  # draw nothing
 
@@ -71,8 +79,11 @@ def test_dropout_in_another_thread_does_not_disturb_it():
 
 def test_beside_and_inside_albumentations_transforms():
     inside = [{"kind": "tv/RandAugment", "num_ops": 2, "magnitude": 9}, {"kind": "Blur"}]
-    described = steps({"kind": "HorizontalFlip"}, {"kind": "OneOf", "p": 1, "transforms": inside},
-                      {"kind": "tv/RandomErasing", "p": 1, "value": 7})  # fmt: skip
+    described = steps(
+        {"kind": "HorizontalFlip"},
+        {"kind": "OneOf", "p": 1, "transforms": inside},
+        {"kind": "tv/RandomErasing", "p": 1, "value": 7},
+    )
     augment = build_augment(described, SIZE)
     copy = pickle.loads(pickle.dumps(augment))
     made = [augment(image(), (1, 0, i)) for i in range(10)]
@@ -81,8 +92,10 @@ def test_beside_and_inside_albumentations_transforms():
 
 
 def test_grey_images_and_words_for_members():
-    described = steps({"kind": "tv/RandomRotation", "degrees": 20, "interpolation": "bilinear"},
-                      {"kind": "tv/AutoAugment", "policy": "cifar10"})  # fmt: skip
+    described = steps(
+        {"kind": "tv/RandomRotation", "degrees": 20, "interpolation": "bilinear"},
+        {"kind": "tv/AutoAugment", "policy": "cifar10"},
+    )
     made = build_augment(described, SIZE, channels=1)(image(1), (1, 0, 0))
     assert made.shape == (SIZE, SIZE, 1)
 
@@ -99,7 +112,7 @@ def test_grey_images_and_words_for_members():
         ({"kind": "tv/Pad", "padding": 2}, ["makes 28x28x3 of 24x24x3"]),
     ],
     ids=lambda value: str(value)[:50],
-)  # fmt: skip
+)
 def test_mistakes_name_the_step_in_one_line(described, words):
     with pytest.raises(UserError) as raised:
         build_augment(steps({"kind": "HorizontalFlip"}, described), SIZE)

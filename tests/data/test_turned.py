@@ -22,11 +22,15 @@ def catalog(root=None):
         for name, image_HWC in zip(names, array_N, strict=True):
             cv2.imwrite(str(root / name), image_HWC[..., ::-1])
     return Catalog(
-        root, names, np.array([0, 1, 1, 1, -1, -1]),
-        np.array([TRAIN, TRAIN, TRAIN, DEV, VERIFY, VERIFY], np.uint8), ("a", "b"),
+        root,
+        names,
+        np.array([0, 1, 1, 1, -1, -1]),
+        np.array([TRAIN, TRAIN, TRAIN, DEV, VERIFY, VERIFY], np.uint8),
+        ("a", "b"),
         {"val": Pairs(np.array([4]), np.array([5]), np.array([True]))},
-        array_N=array_N if root is None else None, identity_N=np.array([0, 1, 1, 1, 2, 2]),
-    )  # fmt: skip
+        array_N=array_N if root is None else None,
+        identity_N=np.array([0, 1, 1, 1, 2, 2]),
+    )
 
 
 @pytest.mark.parametrize("files", [False, True])
@@ -37,8 +41,13 @@ def test_each_turn_is_numpys_and_a_class_of_its_own(tmp_path, files):
     assert after.answers == 2
     assert after.label_N[6:].tolist() == [2, 3, 3, 4, 5, 5, 6, 7, 7, 8, 9, 9, 10, 11, 11]
     assert (after.split_N[6:] == TRAIN).all() and (after.identity_N[6:] == -1).all()
-    functions = [lambda x: np.rot90(x, 1), lambda x: np.rot90(x, 2), lambda x: np.rot90(x, 3),
-                 np.fliplr, np.flipud]  # fmt: skip
+    functions = [
+        lambda x: np.rot90(x, 1),
+        lambda x: np.rot90(x, 2),
+        lambda x: np.rot90(x, 3),
+        np.fliplr,
+        np.flipud,
+    ]
     pack_NHWC = load_pack(after, 8, 3, tmp_path / "cache")
     for turn, function in enumerate(functions):
         for i in range(3):

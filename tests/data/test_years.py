@@ -19,8 +19,9 @@ def path(catalog, base, i) -> str:
 
 
 def read(catalog, base, split):
-    return [(path(catalog, base, i), catalog.classes[catalog.label_N[i]])
-            for i in catalog.index(split)]  # fmt: skip
+    return [
+        (path(catalog, base, i), catalog.classes[catalog.label_N[i]]) for i in catalog.index(split)
+    ]
 
 
 def compare(catalog, expected) -> None:
@@ -32,10 +33,13 @@ def compare(catalog, expected) -> None:
     if expected.val:
         val, test = catalog.pairs["val"], catalog.pairs["test"]
         rows = zip(val.a_P, val.b_P, val.same_P, strict=True)
-        assert [(path(catalog, base, a), path(catalog, base, b), same)
-                for a, b, same in rows] == expected.val  # fmt: skip
-        assert [(path(catalog, base, a), path(catalog, base, b))
-                for a, b in zip(test.a_P, test.b_P, strict=True)] == expected.pairs  # fmt: skip
+        assert [
+            (path(catalog, base, a), path(catalog, base, b), same) for a, b, same in rows
+        ] == expected.val
+        assert [
+            (path(catalog, base, a), path(catalog, base, b))
+            for a, b in zip(test.a_P, test.b_P, strict=True)
+        ] == expected.pairs
         assert test.same_P is None and catalog.gallery is None
         if expected.pair_texts is not None:
             assert test.text_P == expected.pair_texts
@@ -94,9 +98,12 @@ def test_windows_slashes_and_folders_in_front_of_pairs(tmp_path, year):
         lines = file.read_text().splitlines()
         comma = "," if file.suffix == ".csv" else " "
         spelled = [
-            comma.join("C:\\faces\\" + cell.replace("/", "\\") if cell.endswith(".jpg") else cell
-                       for cell in line.split(comma)) for line in lines
-        ]  # fmt: skip
+            comma.join(
+                "C:\\faces\\" + cell.replace("/", "\\") if cell.endswith(".jpg") else cell
+                for cell in line.split(comma)
+            )
+            for line in lines
+        ]
         file.write_text("\r\n".join(spelled) + "\r\n")
     assert load_catalog(section(tmp_path, expected.layout)).fingerprint() == wanted
 

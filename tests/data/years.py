@@ -73,21 +73,29 @@ def with_labels(
     images(base, *(f"ver_data/{x}.jpg" for x in "abcdef"))
     comma, top = (",", ["a,b,c"]) if pair_suffix == ".csv" else (" ", [])
     top = top if header else []
-    text(base / f"val_pairs{pair_suffix}", *top,
-         *(comma.join([a, b, str(int(same))]) for a, b, same in VAL))  # fmt: skip
+    text(
+        base / f"val_pairs{pair_suffix}",
+        *top,
+        *(comma.join([a, b, str(int(same))]) for a, b, same in VAL),
+    )
     text(base / f"test_pairs{pair_suffix}", *[h[:3] for h in top], *map(comma.join, TEST))
     return Expected(
-        base, "hw2p2", ["0", "1"], found["train"], found["dev"],
+        base,
+        "hw2p2",
+        ["0", "1"],
+        found["train"],
+        found["dev"],
         sorted(name for name, _ in found.get("test", [])),
         [(f"ver_data/{a}", f"ver_data/{b}", same) for a, b, same in VAL],
         [(f"ver_data/{a}", f"ver_data/{b}") for a, b in TEST],
-    )  # fmt: skip
+    )
 
 
 def f24(root: Path, *, csv: bool = False) -> Expected:
     base = root / "11-785-f24-hw2p2-verification"
-    expected = with_labels(base, "", test="absent", pair_suffix=".csv" if csv else ".txt",
-                           header=csv)  # fmt: skip
+    expected = with_labels(
+        base, "", test="absent", pair_suffix=".csv" if csv else ".txt", header=csv
+    )
     import shutil
 
     shutil.rmtree(base / "cls_data")
@@ -104,23 +112,35 @@ def identify(
     train = classes_of(root, f"{classification}train", {"n000010": 3, "n000002": 2})
     dev = classes_of(root, f"{classification}dev", {"n000010": 1, "n000002": 1})
     images(root, *(f"{classification}test/{i:06d}.jpg" for i in range(3)))
-    known = [(f"{verification}known/{who}/{who}_{i}.jpg", who)
-             for who in ("n000100", "n000200") for i in range(2)]  # fmt: skip
+    known = [
+        (f"{verification}known/{who}/{who}_{i}.jpg", who)
+        for who in ("n000100", "n000200")
+        for i in range(2)
+    ]
     images(root, *(name for name, _ in known))
     who = ["n000200", "n000000" if nobody else "n000100", "n000100"]
     unknown = [f"{verification}unknown_dev/{i:06d}.jpg" for i in range(3)]
     images(root, *unknown)
     images(root, *(f"{verification}unknown_test/{i:06d}.jpg" for i in range(4)))
-    text(root / f"{verification}{answers}", "id,label",
-         *(f"{i},{name}" for i, name in enumerate(who)))  # fmt: skip
+    text(
+        root / f"{verification}{answers}",
+        "id,label",
+        *(f"{i},{name}" for i, name in enumerate(who)),
+    )
     return Expected(
-        root, "hw2p2_f22", ["n000002", "n000010"], train, dev,
+        root,
+        "hw2p2_f22",
+        ["n000002", "n000010"],
+        train,
+        dev,
         [f"{classification}test/{i:06d}.jpg" for i in range(3)],
         known=known,
-        unknown_dev=[(name, None if answer == "n000000" else answer)
-                     for name, answer in zip(unknown, who, strict=True)],
+        unknown_dev=[
+            (name, None if answer == "n000000" else answer)
+            for name, answer in zip(unknown, who, strict=True)
+        ],
         unknown_test=[f"{verification}unknown_test/{i:06d}.jpg" for i in range(4)],
-    )  # fmt: skip
+    )
 
 
 def s22(root: Path) -> Expected:
@@ -133,16 +153,26 @@ def s22(root: Path) -> Expected:
     ver = "11-785-s22-hw2p2-verification"
     faces = f"{ver}/verification/verification"
     images(root, *(f"{faces}/{split}/{x}.jpg" for split in ("dev", "test") for x in "abcde"))
-    text(root / ver / "verification_dev.csv", "path1,path2,match",
-         *(f"dev/{a},dev/{b},{int(same)}" for a, b, same in VAL))  # fmt: skip
-    text(root / ver / "verification_test.csv", "path1,path2",
-         *(f"verification/test/{a},verification/test/{b}" for a, b in TEST))  # fmt: skip
+    text(
+        root / ver / "verification_dev.csv",
+        "path1,path2,match",
+        *(f"dev/{a},dev/{b},{int(same)}" for a, b, same in VAL),
+    )
+    text(
+        root / ver / "verification_test.csv",
+        "path1,path2",
+        *(f"verification/test/{a},verification/test/{b}" for a, b in TEST),
+    )
     return Expected(
-        root, "hw2p2_s22", ["n000002", "n000010"], train, dev,
+        root,
+        "hw2p2_s22",
+        ["n000002", "n000010"],
+        train,
+        dev,
         [f"{inner}test/{i:06d}.jpg" for i in range(3)],
         [(f"{faces}/dev/{a}", f"{faces}/dev/{b}", same) for a, b, same in VAL],
         [(f"{faces}/test/{a}", f"{faces}/test/{b}") for a, b in TEST],
-    )  # fmt: skip
+    )
 
 
 def f21(root: Path) -> Expected:
@@ -156,10 +186,15 @@ def f21(root: Path) -> Expected:
     text(root / "verification_pairs_test.txt", *(f"{a} {b}" for a, b in TEST))
     text(root / "verification_solution_sample.csv", "Id,Category", "e.jpg a.jpg,0", "e.jpg d.jpg,0")
     return Expected(
-        root, "hw2p2_f20", ["10", "9"], train, dev, [f"test_data/{i}.jpg" for i in range(12)],
+        root,
+        "hw2p2_f20",
+        ["10", "9"],
+        train,
+        dev,
+        [f"test_data/{i}.jpg" for i in range(12)],
         [(f"{faces}/{a}", f"{faces}/{b}", same) for a, b, same in VAL],
         [(f"{faces}/{a}", f"{faces}/{b}") for a, b in TEST],
-    )  # fmt: skip
+    )
 
 
 def s21(root: Path, *, order: bool = True) -> Expected:
@@ -176,15 +211,22 @@ def s21(root: Path, *, order: bool = True) -> Expected:
         text(root / "classification_test.txt", "1.jpg", "2.jpg", "0.jpg")
     faces = "verification_data"
     images(root, *(f"{faces}/{x}.jpg" for x in "abcde"))
-    text(root / "verification_pairs_val.txt",
-         *(f"{faces}/{a} {faces}/{b} {2 * same}" for a, b, same in VAL))  # fmt: skip
+    text(
+        root / "verification_pairs_val.txt",
+        *(f"{faces}/{a} {faces}/{b} {2 * same}" for a, b, same in VAL),
+    )
     text(root / "verification_pairs_test.txt", *(f"{faces}/{a} {faces}/{b}" for a, b in TEST))
     return Expected(
-        root, "hw2p2_f20", ["10", "9"], train, dev, test,
+        root,
+        "hw2p2_f20",
+        ["10", "9"],
+        train,
+        dev,
+        test,
         [(f"{faces}/{a}", f"{faces}/{b}", same) for a, b, same in VAL],
         [(f"{faces}/{a}", f"{faces}/{b}") for a, b in TEST],
         pair_texts=[f"{faces}/{a} {faces}/{b}" for a, b in TEST],
-    )  # fmt: skip
+    )
 
 
 def s20(root: Path, *, s19: bool = False) -> Expected:
@@ -198,17 +240,21 @@ def s20(root: Path, *, s19: bool = False) -> Expected:
     test_faces = "test_veri_T_new" if s19 else "test_verification"
     val_faces = "validation_verification"
     images(root, *(f"{f}/{x}.jpg" for f in (test_faces, val_faces) for x in "abcde"))
-    text(root / "validation_trials_verification.txt",
-         *(f"{a} {b} {int(same)}" for a, b, same in VAL))  # fmt: skip
+    text(
+        root / "validation_trials_verification.txt", *(f"{a} {b} {int(same)}" for a, b, same in VAL)
+    )
     trials = "trials_test_new.txt" if s19 else "test_trials_verification_student.txt"
     text(root / trials, *(f"{a} {b}" for a, b in TEST))
     return Expected(
-        root, "hw2p2_s19", ["10", "8", "9"], sorted(train, key=lambda row: row[1]),
+        root,
+        "hw2p2_s19",
+        ["10", "8", "9"],
+        sorted(train, key=lambda row: row[1]),
         sorted(dev, key=lambda row: row[1]),
         [f"test_classification/medium/{i}.jpg" for i in (2, 0, 1)],
         [(f"{val_faces}/{a}", f"{val_faces}/{b}", same) for a, b, same in VAL],
         [(f"{test_faces}/{a}", f"{test_faces}/{b}") for a, b in TEST],
-    )  # fmt: skip
+    )
 
 
 F22 = "11-785-f22-hw2p2-"
@@ -220,21 +266,33 @@ YEARS: dict[str, Callable[[Path], Expected]] = {
     "F21": f21,
     "S22": s22,
     "F22": lambda root: identify(
-        root, f"{F22}classification/classification/", f"{F22}verification/",
-        answers="dev_identities.csv", nobody=False,
+        root,
+        f"{F22}classification/classification/",
+        f"{F22}verification/",
+        answers="dev_identities.csv",
+        nobody=False,
     ),
-    "S23": lambda root: identify(root, "11-785-s23-hw2p2-classification/", "", nobody=True,
-                                 answers="verification_dev.csv"),
-    "F23": lambda root: identify(root, "11-785-f23-hw2p2-classification/",
-                                 "11-785-f23-hw2p2-verification/verification/verification/",
-                                 nobody=True, answers="verification_dev.csv"),
-    "S24": lambda root: identify(root, "11785-hw2p2-face-recognition/",
-                                 "11785-hw2p2-face-verification/11-785-s24-hw2p2-verification/",
-                                 nobody=True, answers="verification_dev.csv"),
+    "S23": lambda root: identify(
+        root, "11-785-s23-hw2p2-classification/", "", nobody=True, answers="verification_dev.csv"
+    ),
+    "F23": lambda root: identify(
+        root,
+        "11-785-f23-hw2p2-classification/",
+        "11-785-f23-hw2p2-verification/verification/verification/",
+        nobody=True,
+        answers="verification_dev.csv",
+    ),
+    "S24": lambda root: identify(
+        root,
+        "11785-hw2p2-face-recognition/",
+        "11785-hw2p2-face-verification/11-785-s24-hw2p2-verification/",
+        nobody=True,
+        answers="verification_dev.csv",
+    ),
     "F24": f24,
     "F24 csv": lambda root: f24(root, csv=True),
     "S25": lambda root: with_labels(root, "HW2p2_S25", test="labels"),
     "F25": lambda root: with_labels(root, "hw2p2_puru_aligned", test="labels"),
     "S26": lambda root: with_labels(root, "hw2p2_data", test="labels"),
     "F26": lambda root: with_labels(root, "hw2p2_data", test="unlabelled"),
-}  # fmt: skip
+}

@@ -45,13 +45,23 @@ def environment(home, proxy: str, **more: str) -> dict[str, str]:
     proxy leads that to the stub's port.
     """
     kept = {
-        name: value for name, value in os.environ.items()
+        name: value
+        for name, value in os.environ.items()
         if not name.lower().startswith(OURS) and not name.lower().endswith("_proxy")
-    }  # fmt: skip
-    return kept | {
-        "HOME": str(home), "OMP_NUM_THREADS": "1", "KAGGLE_API_ENVIRONMENT": "LOCALHOST",
-        "http_proxy": proxy, "https_proxy": NOWHERE, "no_proxy": "", "NO_PROXY": "",
-    } | more  # fmt: skip
+    }
+    return (
+        kept
+        | {
+            "HOME": str(home),
+            "OMP_NUM_THREADS": "1",
+            "KAGGLE_API_ENVIRONMENT": "LOCALHOST",
+            "http_proxy": proxy,
+            "https_proxy": NOWHERE,
+            "no_proxy": "",
+            "NO_PROXY": "",
+        }
+        | more
+    )
 
 
 @pytest.fixture
@@ -63,9 +73,12 @@ def as_user(tmp_path):
     def run(proxy: str, *arguments: str, **env: str) -> subprocess.CompletedProcess:
         done = subprocess.run(
             [sys.executable, *arguments],
-            cwd=ROOT, env=environment(home, proxy, **env), capture_output=True, text=True,
+            cwd=ROOT,
+            env=environment(home, proxy, **env),
+            capture_output=True,
+            text=True,
             timeout=60,
-        )  # fmt: skip
+        )
         told = done.stdout + done.stderr
         assert "Traceback" not in told, told[-3000:]
         assert_no_secret(told, tmp_path)
@@ -88,8 +101,15 @@ def hand_in(as_user, csv):
 
 def handing_in(csv) -> list[str]:
     folder = csv.parent
-    return [str(csv), "--sample", str(folder / "sample.csv"), "--competition", "stub-comp",
-            "--ledger", str(folder / "ledger.jsonl")]  # fmt: skip
+    return [
+        str(csv),
+        "--sample",
+        str(folder / "sample.csv"),
+        "--competition",
+        "stub-comp",
+        "--ledger",
+        str(folder / "ledger.jsonl"),
+    ]
 
 
 def assert_no_secret(told: str, folder) -> None:

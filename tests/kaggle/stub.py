@@ -125,13 +125,16 @@ class KaggleStub:
 
     def _submission(self, body: dict) -> int:
         score = self.scores.pop(0) if self.scores else "0.91234"
-        made = {"ref": 1000 + len(self.submissions), "date": "2026-01-02T03:04:05.000Z",
-                "fileName": self.names[body["blobFileTokens"]],
-                "description": body.get("submissionDescription", ""), "publicScore": score or "",
-                "status": "COMPLETE" if score else "PENDING"}  # fmt: skip
+        made = {
+            "ref": 1000 + len(self.submissions),
+            "date": "2026-01-02T03:04:05.000Z",
+            "fileName": self.names[body["blobFileTokens"]],
+            "description": body.get("submissionDescription", ""),
+            "publicScore": score or "",
+            "status": "COMPLETE" if score else "PENDING",
+        }
         if score == "x":
-            made |= {"status": "ERROR", "publicScore": "",
-                     "errorDescription": self.error}  # fmt: skip
+            made |= {"status": "ERROR", "publicScore": "", "errorDescription": self.error}
         self.submissions.append(made)
         return made["ref"]
 

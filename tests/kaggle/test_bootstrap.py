@@ -14,14 +14,15 @@ from tests.kaggle.test_push import settings_of
 
 KIT = {
     "train.py": b"import sys, json, pathlib\n"
-                b"out = pathlib.Path(sys.argv[2].split('=')[1]) / 'mine'\n"
-                b"out.mkdir(parents=True, exist_ok=True)\n"
-                b"(out / 'train.json').write_text(json.dumps(sys.argv[1:]))\n"
-                b"sys.exit(int(pathlib.Path('code').read_text()))\n",
+    b"out = pathlib.Path(sys.argv[2].split('=')[1]) / 'mine'\n"
+    b"out.mkdir(parents=True, exist_ok=True)\n"
+    b"(out / 'train.json').write_text(json.dumps(sys.argv[1:]))\n"
+    b"sys.exit(int(pathlib.Path('code').read_text()))\n",
     "verify.py": b"import sys, json, pathlib\n"
-                 b"pathlib.Path(sys.argv[1], 'verify.json').write_text(json.dumps(sys.argv[1:]))\n",
-    "recipe.yaml": b"name: mine\n", "code": b"0",
-}  # fmt: skip
+    b"pathlib.Path(sys.argv[1], 'verify.json').write_text(json.dumps(sys.argv[1:]))\n",
+    "recipe.yaml": b"name: mine\n",
+    "code": b"0",
+}
 
 
 @pytest.fixture
@@ -41,14 +42,20 @@ def machine(tmp_path):
             zipfile.ZipFile(place / "kit.zip").extractall(place / "kit")
             (place / "kit.zip").unlink()
         text = script(job, "0" * 64 if wrong else kit)
-        settings = settings_of(text) | {"input": str(mounted), "working": str(tmp_path / "work"),
-                                        "scratch": str(tmp_path / "scratch")}  # fmt: skip
+        settings = settings_of(text) | {
+            "input": str(mounted),
+            "working": str(tmp_path / "work"),
+            "scratch": str(tmp_path / "scratch"),
+        }
         settings["needs"] = needs or {"json": "json"}
-        lines = [f"SETTINGS: dict = {settings!r}" if line.startswith("SETTINGS") else line
-                 for line in text.splitlines()]  # fmt: skip
+        lines = [
+            f"SETTINGS: dict = {settings!r}" if line.startswith("SETTINGS") else line
+            for line in text.splitlines()
+        ]
         (tmp_path / "run.py").write_text("\n".join(lines) + "\n")
-        done = subprocess.run([sys.executable, str(tmp_path / "run.py")], capture_output=True,
-                              text=True, timeout=60)  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, str(tmp_path / "run.py")], capture_output=True, text=True, timeout=60
+        )
         state = json.loads((tmp_path / "work" / "status.json").read_text())["state"]
         return done, state
 
@@ -113,5 +120,12 @@ def test_two_processes_go_through_torchrun(tmp_path, monkeypatch):
     (tmp_path / "run.py").write_text(script(Job("mine", "c", processes=2), "0"))
     made = runpy.run_path(str(tmp_path / "run.py"))
     command = made["train_command"](Path("recipe.yaml"), ["a=1"])
-    assert command[1:] == ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
-                           "train.py", "recipe.yaml", "a=1"]  # fmt: skip
+    assert command[1:] == [
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        "train.py",
+        "recipe.yaml",
+        "a=1",
+    ]

@@ -62,8 +62,9 @@ MIB = 2**20  # bytes that the client reads at once
 COMMAND = ("-m", "starter.kaggle", "download")
 
 
-@pytest.mark.parametrize(("credentials", "sent"), [(BY_KEY, BASIC), (BY_TOKEN, BEARER)],
-                         ids=["key", "token"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("credentials", "sent"), [(BY_KEY, BASIC), (BY_TOKEN, BEARER)], ids=["key", "token"]
+)
 def test_the_data_lies_where_the_recipe_looks_and_is_fetched_once(
     kaggle, as_user, data, recipe, tmp_path, credentials, sent
 ):
@@ -115,17 +116,32 @@ def whole(tmp_path, data) -> bool:
 
 FAULTS = {  # method, its answer, exit code, words of the message
     "rules not accepted": (
-        "DownloadDataFiles", refusal(403, "You must accept this competition's rules"), 5,
-        "accept its rules at https://www.kaggle.com/competitions/stub-comp/rules", "run the same",
+        "DownloadDataFiles",
+        refusal(403, "You must accept this competition's rules"),
+        5,
+        "accept its rules at https://www.kaggle.com/competitions/stub-comp/rules",
+        "run the same",
     ),
     "no such competition": (
-        "DownloadDataFiles", refusal(404, "Not found"), 5, "'stub-comp'", "last part of its",
+        "DownloadDataFiles",
+        refusal(404, "Not found"),
+        5,
+        "'stub-comp'",
+        "last part of its",
     ),
     "not accepted": (
-        "DownloadDataFiles", refusal(401, "Unauthenticated"), 4, "credentials from KAGGLE_",
+        "DownloadDataFiles",
+        refusal(401, "Unauthenticated"),
+        4,
+        "credentials from KAGGLE_",
     ),
     "too many requests": (
-        "DownloadDataFiles", Fault(429, "slow"), 8, "429", "wait some minutes", "the same command",
+        "DownloadDataFiles",
+        Fault(429, "slow"),
+        8,
+        "429",
+        "wait some minutes",
+        "the same command",
     ),
     "fault of the server": ("DownloadDataFiles", Fault(500, "<html>"), 8, "500", "wait some"),
     "fault of the store": ("GET", Fault(503, "<html>"), 8, "503", "wait some minutes"),
@@ -135,7 +151,7 @@ FAULTS = {  # method, its answer, exit code, words of the message
     "a silent store": ("GET", Fault(hang=True), 8, "within 0.5 s", "goes on where it stopped"),
     "silent in the middle": ("GET", Fault(cut=300, hang=True), 8, "the same command"),
     "closed in the middle": ("GET", Fault(cut=300), 8, "the same command"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -236,9 +252,12 @@ def test_a_place_that_is_none(in_process, ask, tmp_path):
 
 @pytest.mark.parametrize(
     "target",
-    ["stub-comp", "https://www.kaggle.com/competitions/stub-comp/data",
-     "https://www.kaggle.com/c/stub-comp"],
-)  # fmt: skip
+    [
+        "stub-comp",
+        "https://www.kaggle.com/competitions/stub-comp/data",
+        "https://www.kaggle.com/c/stub-comp",
+    ],
+)
 def test_a_competition_of_a_shipped_recipe_goes_to_its_data_root(
     in_process, ask, monkeypatch, tmp_path, target
 ):

@@ -123,8 +123,14 @@ def test_a_push_uploads_the_kit_and_starts_a_kernel(there, ask):
 
 def test_a_second_push_makes_a_version_and_continues(there, ask):
     assert ask("push", ask.recipe).returncode == 0
-    done = ask("push", ask.recipe, "data.root=/kaggle/input/x", "train.max_hours=2", "--continue",
-               "--internet")  # fmt: skip
+    done = ask(
+        "push",
+        ask.recipe,
+        "data.root=/kaggle/input/x",
+        "train.max_hours=2",
+        "--continue",
+        "--internet",
+    )
     assert done.returncode == 0, done.stderr
     names = [name for name, *_ in there.stub.calls]
     assert names.count("CreateDataset") == names.count("CreateDatasetVersion") == 1
@@ -178,12 +184,15 @@ def test_status_is_kaggles(there, ask):
 def output(there, state="finished", **more: bytes) -> None:
     pulled = RECIPE.replace("data/here", "/kaggle/input/x").replace("sample.csv", "/kaggle/s.csv")
     told = {"name": "My_run.2", "state": state, "code": 0, "commit": "abc+"}
-    there.output({
-        "status.json": json.dumps(told).encode(),
-        "runs/My_run.2/recipe.yaml": pulled.encode(),
-        "runs/My_run.2/environment.json": b'{"commit": null, "device": "T4"}',
-        "runs/My_run.2/classify/metrics.jsonl": b"{}\n", **more,
-    })  # fmt: skip
+    there.output(
+        {
+            "status.json": json.dumps(told).encode(),
+            "runs/My_run.2/recipe.yaml": pulled.encode(),
+            "runs/My_run.2/environment.json": b'{"commit": null, "device": "T4"}',
+            "runs/My_run.2/classify/metrics.jsonl": b"{}\n",
+            **more,
+        }
+    )
 
 
 def test_a_pull_brings_the_run_folder_with_the_places_of_here(there, ask, tmp_path, monkeypatch):

@@ -15,38 +15,61 @@ ALLOWANCE = refusal(
 )
 FAULTS = {  # method, its answer, exit code, words of the message
     "rules not accepted": (
-        "StartSubmissionUpload", refusal(403, "You must accept this competition's rules"), 5,
+        "StartSubmissionUpload",
+        refusal(403, "You must accept this competition's rules"),
+        5,
         "accept its rules at https://www.kaggle.com/competitions/stub-comp/rules",
     ),
     "no such competition": (
-        "GetSubmissionLimits", refusal(404, "Not found"), 5, "'stub-comp'", "--competition SLUG",
+        "GetSubmissionLimits",
+        refusal(404, "Not found"),
+        5,
+        "'stub-comp'",
+        "--competition SLUG",
     ),
     "daily limit": (
-        "CreateSubmission", ALLOWANCE, 6, "daily Submission allowance (5)", "00:00 UTC",
+        "CreateSubmission",
+        ALLOWANCE,
+        6,
+        "daily Submission allowance (5)",
+        "00:00 UTC",
     ),
     "another refusal": (
-        "CreateSubmission", refusal(400, "The competition is closed.\nSorry."), 5,
-        "The competition is closed. Sorry.", "competitions/stub-comp",
+        "CreateSubmission",
+        refusal(400, "The competition is closed.\nSorry."),
+        5,
+        "The competition is closed. Sorry.",
+        "competitions/stub-comp",
     ),
     "not accepted": (
-        "GetSubmissionLimits", refusal(401, "Unauthenticated"), 4,
-        "the credentials from KAGGLE_", "https://www.kaggle.com/settings/api",
+        "GetSubmissionLimits",
+        refusal(401, "Unauthenticated"),
+        4,
+        "the credentials from KAGGLE_",
+        "https://www.kaggle.com/settings/api",
     ),
     "too many requests": ("CreateSubmission", Fault(429, "slow"), 8, "429", "wait some minutes"),
     "too many at first": ("GetSubmissionLimits", Fault(429, "slow"), 8, "429", "wait some minutes"),
     "fault with JSON": ("StartSubmissionUpload", refusal(500, "Oh no"), 8, "Oh no", "send it"),
     "fault without JSON": ("ListSubmissions", Fault(503, "<html>"), 8, "503", "wait some"),
     "a web page": (
-        "GetSubmissionLimits", Fault(200, "<html>Sign in"), 8, "a web page", "in a browser",
+        "GetSubmissionLimits",
+        Fault(200, "<html>Sign in"),
+        8,
+        "a web page",
+        "in a browser",
     ),
     "a number": ("ListSubmissions", Fault(200, "3", "application/json"), 8, "does not understand"),
     "an unknown word": (
-        "ListSubmissions", answer(submissions=[{"ref": 1, "status": "QUEUED"}]), 8,
-        "QUEUED", "pip install --upgrade",
+        "ListSubmissions",
+        answer(submissions=[{"ref": 1, "status": "QUEUED"}]),
+        8,
+        "QUEUED",
+        "pip install --upgrade",
     ),
     "upload refused": ("PUT", Fault(403), 8, "Could not submit", "send it again"),
     "upload broken": ("PUT", Fault(503), 8, "Could not submit", "send it again"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -168,9 +191,14 @@ def test_a_score_that_never_comes_is_given_up_and_found_later(in_process, door):
 def test_faults_while_waiting_do_not_end_the_wait(in_process, door, monkeypatch):
     monkeypatch.setattr(client, "TIMEOUT", (1.0, 0.3))
     in_process.faults["GetSubmission"] = [
-        refusal(404, "Not found"), Fault(500), Fault(429), Fault(200, "<html>"), Fault(lost=True),
-        Fault(hang=True), answer(ref=1000, status="PENDING"),
-    ]  # fmt: skip
+        refusal(404, "Not found"),
+        Fault(500),
+        Fault(429),
+        Fault(200, "<html>"),
+        Fault(lost=True),
+        Fault(hang=True),
+        answer(ref=1000, status="PENDING"),
+    ]
     done = door.file("--watch")
     assert done.returncode == 0 and "public score 0.91234" in done.stdout, done.stderr
     assert len(in_process.named("GetSubmission")) == 8
@@ -260,8 +288,14 @@ def test_requests_is_left_as_it_was(in_process, door):
     assert door.file("--force").returncode == 5 and requests.Session.send is plain
 
 
-METHODS = ["IntrospectToken", "GetSubmissionLimits", "ListSubmissions", "StartSubmissionUpload",
-           "PUT", "CreateSubmission"]  # fmt: skip
+METHODS = [
+    "IntrospectToken",
+    "GetSubmissionLimits",
+    "ListSubmissions",
+    "StartSubmissionUpload",
+    "PUT",
+    "CreateSubmission",
+]
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -34,9 +34,11 @@ def test_the_bytes_arrive_and_the_reference_is_told(
 
 @pytest.mark.parametrize(
     "file, content, source",
-    [(".kaggle/access_token", f"{TOKEN}\n", "~/.kaggle/access_token"),
-     (".kaggle/kaggle.json", json.dumps({"username": USER, "key": KEY}), "kaggle.json")],
-)  # fmt: skip
+    [
+        (".kaggle/access_token", f"{TOKEN}\n", "~/.kaggle/access_token"),
+        (".kaggle/kaggle.json", json.dumps({"username": USER, "key": KEY}), "kaggle.json"),
+    ],
+)
 def test_credentials_in_files(kaggle, hand_in, file, content, source):
     path = hand_in.home / file
     path.parent.mkdir()
@@ -62,8 +64,13 @@ def test_nobody_listens(hand_in):
     refused(hand_in(NOWHERE, **BY_TOKEN), 8, "no connection to Kaggle")
 
 
-PLACES = ("KAGGLE_API_TOKEN", "~/.kaggle/access_token", "KAGGLE_USERNAME", "KAGGLE_KEY",
-          "~/.kaggle/kaggle.json")  # fmt: skip
+PLACES = (
+    "KAGGLE_API_TOKEN",
+    "~/.kaggle/access_token",
+    "KAGGLE_USERNAME",
+    "KAGGLE_KEY",
+    "~/.kaggle/kaggle.json",
+)
 
 
 def test_without_credentials_the_places_for_them_are_named(kaggle, hand_in):
@@ -85,8 +92,12 @@ def test_a_bad_token_before_a_good_key_is_named(kaggle, hand_in):
 def test_credentials_with_a_stray_character_are_not_told(kaggle, hand_in):
     """http.client repeats the whole header in its message."""
     refused(hand_in(kaggle.url, KAGGLE_API_TOKEN=f"{TOKEN}\n"), 4, "from KAGGLE_API_TOKEN", "paste")
-    refused(hand_in(kaggle.url, KAGGLE_USERNAME=USER, KAGGLE_KEY=f"{KEY}…"),
-            4, "from KAGGLE_USERNAME and KAGGLE_KEY", "paste")  # fmt: skip
+    refused(
+        hand_in(kaggle.url, KAGGLE_USERNAME=USER, KAGGLE_KEY=f"{KEY}…"),
+        4,
+        "from KAGGLE_USERNAME and KAGGLE_KEY",
+        "paste",
+    )
 
 
 def test_a_settings_folder_that_cannot_be_made(kaggle, csv, hand_in):
@@ -109,8 +120,12 @@ def absent(tmp_path):
 
 
 def test_without_the_package_the_line_to_install_it_is_told(hand_in, absent):
-    refused(hand_in(NOWHERE, PYTHONPATH=absent, **BY_KEY),
-            4, "No module named 'six'", 'pip install --upgrade "kaggle>=2.2.5" six')  # fmt: skip
+    refused(
+        hand_in(NOWHERE, PYTHONPATH=absent, **BY_KEY),
+        4,
+        "No module named 'six'",
+        'pip install --upgrade "kaggle>=2.2.5" six',
+    )
 
 
 def test_a_dry_run_needs_neither_the_package_nor_a_network(hand_in, absent):

@@ -31,8 +31,9 @@ def place(tmp_path):
 
 
 def everything(folder):
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*")
-            if p.is_file()}  # fmt: skip
+    return {
+        p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()
+    }
 
 
 def test_what_is_unpacked_is_what_was_packed_and_a_second_time_changes_nothing(tmp_path, place):
@@ -50,10 +51,17 @@ def test_what_is_unpacked_is_what_was_packed_and_a_second_time_changes_nothing(t
 
 
 OUTSIDE = {
-    "/etc/passwd": "absolute", "../x.jpg": "outside", "a/../../x.jpg": "outside",
-    "a/..": "outside", "..\\x.jpg": "outside", "C:\\x.jpg": "absolute", "c:x.jpg": "absolute",
-    "\\\\server\\share\\x": "absolute", "a\nb.jpg": "control character", ".": "no name",
-}  # fmt: skip
+    "/etc/passwd": "absolute",
+    "../x.jpg": "outside",
+    "a/../../x.jpg": "outside",
+    "a/..": "outside",
+    "..\\x.jpg": "outside",
+    "C:\\x.jpg": "absolute",
+    "c:x.jpg": "absolute",
+    "\\\\server\\share\\x": "absolute",
+    "a\nb.jpg": "control character",
+    ".": "no name",
+}
 
 
 @pytest.mark.parametrize("name", OUTSIDE)
@@ -91,9 +99,12 @@ def test_a_link_that_was_there_before_leads_nowhere(tmp_path, place):
 
 @pytest.mark.parametrize(
     ("names", "said"),
-    [(("a/b", "a\\b"), "twice"), (("a", "a/b"), "'a' is a file and a folder"),
-     (("a/b/c/d", "a/b"), "'a/b' is a file and a folder")],
-)  # fmt: skip
+    [
+        (("a/b", "a\\b"), "twice"),
+        (("a", "a/b"), "'a' is a file and a folder"),
+        (("a/b/c/d", "a/b"), "'a/b' is a file and a folder"),
+    ],
+)
 def test_two_members_for_one_place(tmp_path, place, names, said):
     path = archive(tmp_path / "x.zip", [(name, b"1") for name in names])
     with pytest.raises(UserError, match=said):
@@ -148,8 +159,9 @@ def test_a_damaged_archive_is_told_and_leaves_no_half_file(tmp_path, place, spoi
     assert left.items() <= FILES.items()
 
 
-@pytest.mark.parametrize(("name", "content"), [("labels.txt", b"mine"),
-                                               ("cls_data/deep/b.jpg", b"TWO")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "content"), [("labels.txt", b"mine"), ("cls_data/deep/b.jpg", b"TWO")]
+)
 def test_files_of_the_users_own_are_kept_unless_replaced(tmp_path, place, name, content):
     (place / name).parent.mkdir(parents=True)
     (place / name).write_bytes(content)

@@ -51,8 +51,9 @@ def class_margins(o, counts):
     found = o["class_margins"]
     if found is None:
         return [o["m2"] if "m2" in o else o.get("margin", 0.0)] * len(counts)
-    least, most, power = (found.get(k, d) for k, d in
-                          (("least", 0.05), ("most", 0.5), ("power", 0.25)))  # fmt: skip
+    least, most, power = (
+        found.get(k, d) for k, d in (("least", 0.05), ("most", 0.5), ("power", 0.25))
+    )
     u = [n**-power for n in counts]
     if found.get("spread", True):
         u = [(v - min(u)) / (max(u) - min(u)) for v in u]
@@ -110,11 +111,13 @@ def additive(o, weight, x, y, state, progress):
     """cosface, arcface, combined."""
     g, margins = grow(o, progress), class_margins(o, state["counts"])
     if o["kind"] == "cosface":
-        return with_margin(o, weight, x, y, state, progress,
-                           lambda i, a: math.cos(a) - g * margins[y[i]])  # fmt: skip
+        return with_margin(
+            o, weight, x, y, state, progress, lambda i, a: math.cos(a) - g * margins[y[i]]
+        )
     m1, m3 = 1 + g * (o.get("m1", 1.0) - 1), g * o.get("m3", 0.0)
-    return with_margin(o, weight, x, y, state, progress,
-                       lambda i, a: psi(m1 * a + g * margins[y[i]]) - m3)  # fmt: skip
+    return with_margin(
+        o, weight, x, y, state, progress, lambda i, a: psi(m1 * a + g * margins[y[i]]) - m3
+    )
 
 
 def sphereface(o, weight, x, y, state, progress):
@@ -154,9 +157,16 @@ def curricularface(o, weight, x, y, state, progress):
     g, margins = grow(o, progress), class_margins(o, state["counts"])
     batch = mean([cosine(r, weight[k]) for r, k in zip(x, y, strict=True)])
     state["t"] = t = o["t_momentum"] * batch + (1 - o["t_momentum"]) * state.get("t", 0.0)
-    return with_margin(o, weight, x, y, state, progress,
-                       lambda i, a: psi(a + g * margins[y[i]]),
-                       others=lambda c, target: c * (t + c) if c > target else c)  # fmt: skip
+    return with_margin(
+        o,
+        weight,
+        x,
+        y,
+        state,
+        progress,
+        lambda i, a: psi(a + g * margins[y[i]]),
+        others=lambda c, target: c * (t + c) if c > target else c,
+    )
 
 
 def adaface(o, weight, x, y, state, progress):
@@ -215,8 +225,12 @@ def adacos(o, weight, x, y, state, progress):
     s = state.setdefault("scale", max(1.0, math.sqrt(2) * math.log(len(weight) - 1)))
     cos = [[cosine(r, w) for w in weight] for r in x]
     if not o["fixed"]:
-        b = mean([sum(math.exp(s * c) for j, c in enumerate(row) if j != k)
-                  for row, k in zip(cos, y, strict=True)])  # fmt: skip
+        b = mean(
+            [
+                sum(math.exp(s * c) for j, c in enumerate(row) if j != k)
+                for row, k in zip(cos, y, strict=True)
+            ]
+        )
         angles = sorted(math.acos(row[k]) for row, k in zip(cos, y, strict=True))
         middle = angles[(len(angles) - 1) // 2]
         state["scale"] = s = max(1.0, math.log(b) / math.cos(min(PI / 4, middle)))

@@ -42,8 +42,12 @@ HEADS = {
     "normface": lambda: theirs.NormalizedSoftmaxLoss(K, D, temperature=0.1),
     "proxy_anchor": lambda: theirs.ProxyAnchorLoss(K, D, margin=0.1, alpha=32),
 }
-OPTIONS = {"arcface": {"margin": 0.3, "scale": 10.0}, "cosface": {"scale": 10.0},
-           "normface": {"scale": 10.0}, "proxy_anchor": {}}  # fmt: skip
+OPTIONS = {
+    "arcface": {"margin": 0.3, "scale": 10.0},
+    "cosface": {"scale": 10.0},
+    "normface": {"scale": 10.0},
+    "proxy_anchor": {},
+}
 
 
 @pytest.mark.parametrize("kind", HEADS)
@@ -69,7 +73,8 @@ PAIRS = {
     ),
     "contrastive of all": ({"squared": False}, mean_of(theirs.ContrastiveLoss)),
     "triplet": (
-        {"mining": "batch_all", "margin": 0.2}, mean_of(theirs.TripletMarginLoss, margin=0.2)
+        {"mining": "batch_all", "margin": 0.2},
+        mean_of(theirs.TripletMarginLoss, margin=0.2),
     ),
     "triplet squared": (
         {"mining": "batch_all", "margin": 0.2, "squared": True},
@@ -90,9 +95,10 @@ PAIRS = {
     "supcon": ({}, theirs.SupConLoss(temperature=0.1)),
     "circle": ({}, mean_of(theirs.CircleLoss, m=0.4, gamma=80)),
     "multi_similarity": (
-        {"epsilon": None}, mean_of(theirs.MultiSimilarityLoss, alpha=2, beta=50, base=0.5)
+        {"epsilon": None},
+        mean_of(theirs.MultiSimilarityLoss, alpha=2, beta=50, base=0.5),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", PAIRS)

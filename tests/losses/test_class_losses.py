@@ -17,37 +17,78 @@ COUNTS = torch.tensor([1, 4, 9, 30, 200])
 CLASS_MARGINS = {"least": 0.1, "most": 0.6, "power": 0.3}
 # Options of each kind, beside its defaults; scales are low enough for every class to matter.
 CASES = {
-    "softmax": [{}, {"label_smoothing": 0.1}, {"class_weights": "balanced"},
-                {"class_weights": "sqrt"}, {"class_weights": "log", "label_smoothing": 0.2}],
+    "softmax": [
+        {},
+        {"label_smoothing": 0.1},
+        {"class_weights": "balanced"},
+        {"class_weights": "sqrt"},
+        {"class_weights": "log", "label_smoothing": 0.2},
+    ],
     "modified_softmax": [{}, {"label_smoothing": 0.1}],
     "normface": [{"scale": 9.0}, {"scale": 9.0, "label_smoothing": 0.1, "learn_scale": True}],
-    "sphereface": [{}, {"anneal_from": 0.0, "anneal_to": 0.0}, {"margin": 1.7, "scale": 9.0},
-                   {"margin": 2.3, "scale": 9.0, "anneal_from": 3.0, "anneal_to": 0.5}],
+    "sphereface": [
+        {},
+        {"anneal_from": 0.0, "anneal_to": 0.0},
+        {"margin": 1.7, "scale": 9.0},
+        {"margin": 2.3, "scale": 9.0, "anneal_from": 3.0, "anneal_to": 0.5},
+    ],
     "cosface": [{"scale": 9.0}, {"scale": 9.0, "class_margins": CLASS_MARGINS}],
-    "arcface": [{"scale": 9.0}, {"scale": 9.0, "margin": 1.5},
-                {"scale": 9.0, "class_margins": CLASS_MARGINS},
-                {"scale": 9.0, "class_margins": {"spread": False, "most": 0.4}}],
-    "combined": [{"scale": 9.0}, {"scale": 9.0, "m1": 1.3, "m2": 0.4, "m3": 0.1},
-                 {"scale": 9.0, "m1": 2.0, "m2": 0.0, "m3": 0.0},
-                 {"scale": 9.0, "class_margins": CLASS_MARGINS}],
-    "subcenter": [{"scale": 9.0}, {"scale": 9.0, "centers": 2, "class_margins": CLASS_MARGINS},
-                  {"scale": 9.0, "clean_degrees": 80.0, "clean_from": 0.0}],
-    "curricularface": [{"scale": 9.0}, {"scale": 9.0, "t_momentum": 0.5, "margin": 0.9},
-                       {"scale": 9.0, "class_margins": CLASS_MARGINS}],
-    "adaface": [{"scale": 9.0}, {"scale": 9.0, "norm_momentum": 1.0},
-                {"scale": 9.0, "norm_momentum": 0.9, "class_margins": CLASS_MARGINS}],
-    "magface": [{"scale": 9.0}, {"scale": 9.0, "least_norm": 2.0, "most_norm": 3.0,
-                                 "least_margin": 0.1, "most_margin": 0.2}],
-    "elasticface": [{"scale": 9.0, "sigma": 0.2}, {"scale": 9.0, "sigma": 0.2, "by_rank": True},
-                    {"scale": 9.0, "sigma": 0.1, "base": "cosface", "by_rank": True},
-                    {"scale": 9.0, "class_margins": CLASS_MARGINS}],
+    "arcface": [
+        {"scale": 9.0},
+        {"scale": 9.0, "margin": 1.5},
+        {"scale": 9.0, "class_margins": CLASS_MARGINS},
+        {"scale": 9.0, "class_margins": {"spread": False, "most": 0.4}},
+    ],
+    "combined": [
+        {"scale": 9.0},
+        {"scale": 9.0, "m1": 1.3, "m2": 0.4, "m3": 0.1},
+        {"scale": 9.0, "m1": 2.0, "m2": 0.0, "m3": 0.0},
+        {"scale": 9.0, "class_margins": CLASS_MARGINS},
+    ],
+    "subcenter": [
+        {"scale": 9.0},
+        {"scale": 9.0, "centers": 2, "class_margins": CLASS_MARGINS},
+        {"scale": 9.0, "clean_degrees": 80.0, "clean_from": 0.0},
+    ],
+    "curricularface": [
+        {"scale": 9.0},
+        {"scale": 9.0, "t_momentum": 0.5, "margin": 0.9},
+        {"scale": 9.0, "class_margins": CLASS_MARGINS},
+    ],
+    "adaface": [
+        {"scale": 9.0},
+        {"scale": 9.0, "norm_momentum": 1.0},
+        {"scale": 9.0, "norm_momentum": 0.9, "class_margins": CLASS_MARGINS},
+    ],
+    "magface": [
+        {"scale": 9.0},
+        {
+            "scale": 9.0,
+            "least_norm": 2.0,
+            "most_norm": 3.0,
+            "least_margin": 0.1,
+            "most_margin": 0.2,
+        },
+    ],
+    "elasticface": [
+        {"scale": 9.0, "sigma": 0.2},
+        {"scale": 9.0, "sigma": 0.2, "by_rank": True},
+        {"scale": 9.0, "sigma": 0.1, "base": "cosface", "by_rank": True},
+        {"scale": 9.0, "class_margins": CLASS_MARGINS},
+    ],
     "adacos": [{}, {"fixed": True}],
-    "sphereface2": [{}, {"scale": 6.0, "t": 2.0, "positive_share": 0.6, "factor": 3.0},
-                    {"scale": 6.0, "class_margins": CLASS_MARGINS}],
-    "uniface": [{"scale": 9.0}, {"scale": 9.0, "negative_weight": 0.3},
-                {"scale": 9.0, "class_margins": CLASS_MARGINS}],
+    "sphereface2": [
+        {},
+        {"scale": 6.0, "t": 2.0, "positive_share": 0.6, "factor": 3.0},
+        {"scale": 6.0, "class_margins": CLASS_MARGINS},
+    ],
+    "uniface": [
+        {"scale": 9.0},
+        {"scale": 9.0, "negative_weight": 0.3},
+        {"scale": 9.0, "class_margins": CLASS_MARGINS},
+    ],
     "proxy_anchor": [{"scale": 9.0}, {"scale": 32.0, "margin": 0.3}],
-}  # fmt: skip
+}
 EACH = [(kind, options) for kind, found in CASES.items() for options in found]
 IDS = [f"{kind} {' '.join(f'{k}={v}' for k, v in options.items())}" for kind, options in EACH]
 each_case = pytest.mark.parametrize(("kind", "options"), EACH, ids=IDS)
@@ -94,9 +135,14 @@ def test_two_batches_are_the_formula(kind, options, progress):
         got = term(emb, label, progress).item()
         torch.manual_seed(step)
         expected = by_loop.loss(
-            kind, options_of(kind, options), state["weight"], emb.tolist(), label.tolist(), state,
+            kind,
+            options_of(kind, options),
+            state["weight"],
+            emb.tolist(),
+            label.tolist(),
+            state,
             progress,
-        )  # fmt: skip
+        )
         assert got == pytest.approx(expected, rel=1e-6)  # margin_K and the buffers are float32
 
 

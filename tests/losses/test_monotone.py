@@ -49,8 +49,9 @@ def test_falls_without_a_jump_and_pulls_the_right_way(kind, options, length):
     counts = torch.tensor([2, 9, 50])
     options = options | {"margin_warmup": 0.5}
     for gradient in ("exact", "detached"):
-        term = losses.build(kind, embedding=D, classes=K, class_count_K=counts, gradient=gradient,
-                            **options).eval()  # fmt: skip
+        term = losses.build(
+            kind, embedding=D, classes=K, class_count_K=counts, gradient=gradient, **options
+        ).eval()
         label = torch.zeros(COUNT, dtype=torch.long)
         emb = torch.zeros(COUNT, D)
         emb[:, 0] = length

@@ -97,8 +97,12 @@ def multi_similarity(o, x, y, state):
 def center(o, x, y, state):
     x = [[v / length(r) for v in r] for r in x] if o["unit"] else x
     c = state.setdefault("c", [[0.0] * D for _ in range(K)])
-    loss = mean([sum((u - v) ** 2 for u, v in zip(r, c[k], strict=True)) / 2
-                 for r, k in zip(x, y, strict=True)])  # fmt: skip
+    loss = mean(
+        [
+            sum((u - v) ** 2 for u, v in zip(r, c[k], strict=True)) / 2
+            for r, k in zip(x, y, strict=True)
+        ]
+    )
     new = []
     for k in range(K):
         own = [r for r, j in zip(x, y, strict=True) if j == k]

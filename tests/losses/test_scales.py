@@ -21,9 +21,13 @@ HEADS = sorted(set(LOSSES) - PAIR_KINDS - {"center", "proxy_anchor"})
 
 @pytest.mark.parametrize(
     ("classes", "at_90", "at_99", "adacos"),
-    [(100, 6.72, 9.10, 6.50), (1000, 9.09, 11.49, 9.77), (8631, 11.26, 13.66, 12.82),
-     (85742, 13.56, 15.95, 16.06)],
-)  # fmt: skip
+    [
+        (100, 6.72, 9.10, 6.50),
+        (1000, 9.09, 11.49, 9.77),
+        (8631, 11.26, 13.66, 12.82),
+        (85742, 13.56, 15.95, 16.06),
+    ],
+)
 def test_published_bounds(classes, at_90, at_99, adacos):
     """losses.md F.4: s >= (K-1)/K ln((K-1) p / (1-p)), and sqrt(2) ln(K - 1)."""
     assert scales.smallest(classes, posterior=0.90) == pytest.approx(at_90, abs=0.006)

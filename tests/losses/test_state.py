@@ -28,10 +28,12 @@ def make(kind, **options):
 def batches(count, size=8):
     generator = torch.Generator().manual_seed(1)
     return [
-        (3 * torch.randn(size, D, generator=generator),
-         torch.randint(K, (size,), generator=generator))
+        (
+            3 * torch.randn(size, D, generator=generator),
+            torch.randint(K, (size,), generator=generator),
+        )
         for _ in range(count)
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("kind", STATE)
@@ -86,8 +88,9 @@ def test_class_margins_of_the_winners():
     options = {"least": 0.05, "most": 0.32126, "power": 0.364399, "spread": False}
     counts = torch.tensor([1, 10, 100, 1, 1])
     found = make("arcface", class_margins=options, class_count_K=counts).margin_K
-    torch.testing.assert_close(found[:3], torch.tensor([0.32126, 0.16722, 0.10064]), atol=2e-5,
-                               rtol=0)  # fmt: skip
+    torch.testing.assert_close(
+        found[:3], torch.tensor([0.32126, 0.16722, 0.10064]), atol=2e-5, rtol=0
+    )
 
 
 def two_modes():

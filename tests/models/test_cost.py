@@ -55,9 +55,21 @@ def test_an_unknown_name_suggests_the_nearest():
 
 def test_the_command():
     done = subprocess.run(
-        [sys.executable, "-m", "starter.models", "resnet10_small", "--image-size", "32",
-         "--channels", "1", "--json"], capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "starter.models",
+            "resnet10_small",
+            "--image-size",
+            "32",
+            "--channels",
+            "1",
+            "--json",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
     (found,) = json.loads(done.stdout)
     assert found["name"] == "resnet10_small" and found["stem"] == "3x3/2"

@@ -44,8 +44,9 @@ class Layers:
         return torch.where(x > 0, x, slope * x)
 
     def conv_norm_prelu(self, x, name, stride=1, groups=1):
-        return self.prelu(self.norm(self.conv(x, f"{name}.0", stride, None, groups), f"{name}.1"),
-                          f"{name}.2")  # fmt: skip
+        return self.prelu(
+            self.norm(self.conv(x, f"{name}.0", stride, None, groups), f"{name}.1"), f"{name}.2"
+        )
 
 
 @pytest.mark.parametrize(("name", "depths"), [("iresnet18", (2, 2, 2, 2))])

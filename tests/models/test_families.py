@@ -17,13 +17,33 @@ from starter.recipe import UserError
 from tests.models.networks import images, on_meta, timms
 
 # The kit's own names, of which timm has no network.
-OWN = ("resnet10_small", "resnet18_small", "cnn5", "cnn_64_256_64", "mobilefacenet",
-       "iresnet18", "iresnet34", "iresnet50", "iresnet100",
-       "iresnet_30m", "convnext_30m")  # fmt: skip
+OWN = (
+    "resnet10_small",
+    "resnet18_small",
+    "cnn5",
+    "cnn_64_256_64",
+    "mobilefacenet",
+    "iresnet18",
+    "iresnet34",
+    "iresnet50",
+    "iresnet100",
+    "iresnet_30m",
+    "convnext_30m",
+)
 TIMMS = [name for name in models.backbone_names() if name not in OWN]
-OF_EACH_FAMILY = ("resnet18", "resnet18d", "resnext50_32x4d", "seresnet18", "mobilenetv2_035",
-                  "convnext_atto", "efficientnet_b0", "regnetx_002", "regnety_002", "resnest14d",
-                  "nf_resnet26")  # fmt: skip
+OF_EACH_FAMILY = (
+    "resnet18",
+    "resnet18d",
+    "resnext50_32x4d",
+    "seresnet18",
+    "mobilenetv2_035",
+    "convnext_atto",
+    "efficientnet_b0",
+    "regnetx_002",
+    "regnety_002",
+    "resnest14d",
+    "nf_resnet26",
+)
 # STARTER_EVERY_SIZE=1 compares the large ones at their published size too, which takes minutes.
 AT_PUBLISHED = TIMMS if os.environ.get("STARTER_EVERY_SIZE") else OF_EACH_FAMILY
 
@@ -120,9 +140,14 @@ def test_under_30_million_with_8631_classes(name):
 
 @pytest.mark.parametrize(
     ("name", "embedding", "published"),
-    [("iresnet18", 512, 24.03), ("iresnet34", 512, 34.14), ("iresnet50", 512, 43.59),
-     ("iresnet100", 512, 65.16), ("mobilefacenet", 128, 0.99)],
-)  # fmt: skip
+    [
+        ("iresnet18", 512, 24.03),
+        ("iresnet34", 512, 34.14),
+        ("iresnet50", 512, 43.59),
+        ("iresnet100", 512, 65.16),
+        ("mobilefacenet", 128, 0.99),
+    ],
+)
 def test_published_counts_of_face_networks(name, embedding, published):
     """Millions, with the published neck at 112 px; timm has none of these."""
     embedder = on_meta(
@@ -162,8 +187,11 @@ def test_zero_initialised_last_scale(name, zero):
         with pytest.raises(UserError, match="layer_scale"):
             make(name, zero_init_last=True)
         return
-    blocks = [m for m in make(name, zero_init_last=zero).modules()
-              if getattr(m, "last_scale", None) is not None]  # fmt: skip
+    blocks = [
+        m
+        for m in make(name, zero_init_last=zero).modules()
+        if getattr(m, "last_scale", None) is not None
+    ]
     assert blocks or name.startswith("convnext")
     for block in blocks:
         assert (block.last_scale == (0 if zero else 1)).all()

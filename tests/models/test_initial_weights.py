@@ -53,11 +53,19 @@ def test_convnext_starts_with_the_papers_layer_scale(name):
 
 @pytest.mark.parametrize(
     ("name", "zero"),
-    [("resnet18", True), ("regnetx_002", True), ("resnest14d", True), ("nf_resnet26", True),
-     ("iresnet18", False), ("mobilenetv2_035", False), ("efficientnet_b0", False),
-     ("mobilefacenet", False)],
-)  # fmt: skip
+    [
+        ("resnet18", True),
+        ("regnetx_002", True),
+        ("resnest14d", True),
+        ("nf_resnet26", True),
+        ("iresnet18", False),
+        ("mobilenetv2_035", False),
+        ("efficientnet_b0", False),
+        ("mobilefacenet", False),
+    ],
+)
 def test_blocks_start_as_the_identity_where_the_paper_says_so(name, zero):
-    scales = [scale for m in made(name).modules()
-              if (scale := getattr(m, "last_scale", None)) is not None]  # fmt: skip
+    scales = [
+        scale for m in made(name).modules() if (scale := getattr(m, "last_scale", None)) is not None
+    ]
     assert scales and all((scale == (0 if zero else 1)).all() for scale in scales)

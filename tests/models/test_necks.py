@@ -72,5 +72,11 @@ def test_bn_neck_with_dropout():
     )
     assert embedder.neck[0].p == 0.3 and embedder.neck[1].bias is None
     with pytest.raises(UserError, match="dropout"):
-        models.build("resnet10_small", in_channels=1, image_size=32, embedding=256,
-                     neck="identity", dropout=0.3)  # fmt: skip
+        models.build(
+            "resnet10_small",
+            in_channels=1,
+            image_size=32,
+            embedding=256,
+            neck="identity",
+            dropout=0.3,
+        )

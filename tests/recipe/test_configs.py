@@ -129,8 +129,17 @@ def test_hardware_overlays_lay_over_recipes_and_leave_what_counts(overlay, recip
     from starter.recipe import differences
 
     path = ROOT / "configs" / f"{recipe}.yaml"
-    changed = {line.split(":")[0].split(".", 2 if line.startswith("stages") else 1)[-1]
-               for line in differences(load(path), load(path, [str(overlay)]))}  # fmt: skip
-    assert changed <= {"workers", "precision", "micro_batch", "grad_checkpointing", "compile",
-                       "channels_last", "batch_size"}  # fmt: skip
+    changed = {
+        line.split(":")[0].split(".", 2 if line.startswith("stages") else 1)[-1]
+        for line in differences(load(path), load(path, [str(overlay)]))
+    }
+    assert changed <= {
+        "workers",
+        "precision",
+        "micro_batch",
+        "grad_checkpointing",
+        "compile",
+        "channels_last",
+        "batch_size",
+    }
     assert load(path, [str(overlay)]).train.batch_size == load(path).train.batch_size

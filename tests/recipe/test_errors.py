@@ -14,169 +14,205 @@ def places(message):
 # what is replaced, by what, and the whole first line that comes of it
 MISTAKES = {
     "unknown key": (
-        "image_size: 32", "image_siz: 32",
+        "image_size: 32",
+        "image_siz: 32",
         "good.yaml:2:25: data.image_siz: unknown key; did you mean 'image_size'? (got 32)",
     ),
     "unknown key of a stage": (
-        "epochs: 2", "epoch: 2",
+        "epochs: 2",
+        "epoch: 2",
         "good.yaml:11:5: stages.classify.epoch: unknown key; did you mean 'epochs'? (got 2)",
     ),
     "a key of another section": (
-        "name: good", "name: good\nepochs: 3",
+        "name: good",
+        "name: good\nepochs: 3",
         "good.yaml:2:1: epochs: unknown key; it is a key of train and stages.NAME (got 3)",
     ),
     "a key of the top level": (
-        "model: {", "model: {seed: 3, ",
+        "model: {",
+        "model: {seed: 3, ",
         "good.yaml:5:9: model.seed: unknown key; it is a key of the top level (got 3)",
     ),
     "wrong type": (
-        "batch_size: 32", "batch_size: many",
+        "batch_size: 32",
+        "batch_size: many",
         "good.yaml:7:15: train.batch_size: should be a whole number (got 'many')",
     ),
     "out of range": (
-        "embedding: 64", "embedding: 64, drop_path: 1.5",
+        "embedding: 64",
+        "embedding: 64, drop_path: 1.5",
         "good.yaml:5:55: model.drop_path: should be less than 1 (got 1.5)",
     ),
     "not finite": (
-        "lr: 0.1", "lr: .nan",
+        "lr: 0.1",
+        "lr: .nan",
         "good.yaml:8:30: train.optimizer.lr: should be a finite number (got nan)",
     ),
     "one of a few words": (
-        "root: somewhere", "root: x, layout: folder",
+        "root: somewhere",
+        "root: x, layout: folder",
         "good.yaml:2:25: data.layout: should be 'auto', 'hw2p2', 'hw2p2_f22', 'hw2p2_s22', "
         "'hw2p2_f20', 'hw2p2_s19', 'folders', 'csv', 'lfw', 'cub', 'omniglot', 'mnist', "
         "'fashion_mnist', 'cifar10' or 'cifar100'; did you mean 'folders'? (got 'folder')",
     ),
     "unknown kind": (
-        "kind: arcface", "kind: arcfase",
+        "kind: arcface",
+        "kind: arcfase",
         f"good.yaml:15:19: stages.finetune.loss.0.kind: should be {' or '.join(LOSSES)}; "
         "did you mean 'arcface'? (got 'arcfase')",
     ),
     "no kind": (
-        "kind: arcface, margin", "margin",
+        "kind: arcface, margin",
+        "margin",
         f"good.yaml:15:12: stages.finetune.loss.0: needs a kind: {' or '.join(LOSSES)} "
         "(got {'margin': 0.3})",
     ),
     "a key of another kind": (
-        "[{kind: softmax}]", "[{kind: softmax, margn: 1}]",
+        "[{kind: softmax}]",
+        "[{kind: softmax, margn: 1}]",
         "good.yaml:12:28: stages.classify.loss.0.margn: unknown key; known here: "
         "class_weights, kind, label_smoothing, weight (got 1)",
     ),
     "two types, neither": (
-        "{kind: softmax}", "{kind: triplet, margin: hard}",
+        "{kind: softmax}",
+        "{kind: triplet, margin: hard}",
         "good.yaml:12:36: stages.classify.loss.0.margin: should be a number; or should be 'soft' "
         "(got 'hard')",
     ),
     "a key of a kind that is not stated": (
-        "{kind: sgd, lr: 0.1}", "{betas: [0.9, 0.99]}",
+        "{kind: sgd, lr: 0.1}",
+        "{betas: [0.9, 0.99]}",
         "good.yaml:8:15: train.optimizer.betas: is a key of another kind than the default; state "
         "`kind` too (got [0.9, 0.99])",
     ),
     "a section that is no section": (
-        "model: {backbone: resnet18, embedding: 64}", "model: resnet18",
+        "model: {backbone: resnet18, embedding: 64}",
+        "model: resnet18",
         "good.yaml:5:8: model: should be a section of keys (got 'resnet18')",
     ),
     "a list that is no list": (
-        "[{kind: softmax}]", "{kind: softmax}",
+        "[{kind: softmax}]",
+        "{kind: softmax}",
         "good.yaml:12:11: stages.classify.loss: should be a list (got {'kind': 'softmax'})",
     ),
     "an empty list": (
-        "[{kind: softmax}]", "[]",
+        "[{kind: softmax}]",
+        "[]",
         "good.yaml:12:11: stages.classify.loss: should have at least 1 item, not 0 (got [])",
     ),
     "data.root is missing": (
-        "root: somewhere, ", "",
+        "root: somewhere, ",
+        "",
         "good.yaml:2:1: data.root: is required: the folder; ~ and $NAME are expanded",
     ),
     "name is missing": (
-        "name: good\n", "", "good.yaml: name: is required: the run folder: runs/<name>",
+        "name: good\n",
+        "",
+        "good.yaml: name: is required: the run folder: runs/<name>",
     ),
     "no loss": (
-        "    loss: [{kind: softmax}]\n", "",
+        "    loss: [{kind: softmax}]\n",
+        "",
         "good.yaml:10:3: stages.classify: a stage needs a loss: list, for example "
         "[{kind: softmax}]",
     ),
     "a bad stage name": (
-        "  classify:\n", "  class.ify:\n",
+        "  classify:\n",
+        "  class.ify:\n",
         "good.yaml:10:3: stages.class.ify: this name may not be used: letters, digits, _ and -, "
         "a letter or digit first",
     ),
     "a stage called verify": (
-        "  classify:\n", "  verify:\n",
+        "  classify:\n",
+        "  verify:\n",
         "good.yaml:10:3: stages.verify: the folder verify/ of a run is verify.py's; give the "
         "stage another name",
     ),
     "no earlier stage": (
-        "init: classify", "init: clasify",
+        "init: classify",
+        "init: clasify",
         "good.yaml:14:11: stages.finetune.init: no earlier stage, and no path of a run's stage; "
         "did you mean 'classify'? (earlier stages: classify) (got 'clasify')",
     ),
     "no such stage to verify": (
-        "name: good\n", "name: good\nverify: {stage: fintune}\n",
+        "name: good\n",
+        "name: good\nverify: {stage: fintune}\n",
         "good.yaml:2:17: verify.stage: no stage; did you mean 'finetune'? "
         "(stages: classify, finetune) (got 'fintune')",
     ),
     "mixup with arcface": (
-        "margin: 0.3}]", "margin: 0.3}]\n    mix: {mixup: 0.2}",
+        "margin: 0.3}]",
+        "margin: 0.3}]\n    mix: {mixup: 0.2}",
         "good.yaml:16:10: stages.finetune.mix: mix with arcface: a margin is measured to one "
         "class, a mixed image has two; set mix: {mixup: 0, cutmix: 0} or use softmax or normface",
     ),
     "triplet without pk": (
-        "kind: arcface", "kind: triplet",
+        "kind: arcface",
+        "kind: triplet",
         "good.yaml:13:3: stages.finetune.sampler: triplet needs several images of each identity "
         "in a batch; set sampler: {kind: pk, images: 4}",
     ),
     "mixup with the centre loss": (
-        "kind: arcface, margin: 0.3}]", "kind: softmax}, {kind: center}]\n    mix: {mixup: 0.2}",
+        "kind: arcface, margin: 0.3}]",
+        "kind: softmax}, {kind: center}]\n    mix: {mixup: 0.2}",
         "good.yaml:16:10: stages.finetune.mix: mix with center: it needs the one class of an "
         "image, a mixed image has two; set mix: {mixup: 0, cutmix: 0} or use softmax or normface",
     ),
     "nothing that parts classes": (
-        "{kind: softmax}", "{kind: center}",
+        "{kind: softmax}",
+        "{kind: center}",
         "good.yaml:12:11: stages.classify.loss: center alone pulls all classes onto one point; "
         "add a term that parts them, for example {kind: softmax}",
     ),
     "a loss of the whole batch in parts": (
-        "[{kind: softmax}]", "[{kind: proxy_anchor}]\n    micro_batch: 8",
+        "[{kind: softmax}]",
+        "[{kind: proxy_anchor}]\n    micro_batch: 8",
         "good.yaml:13:18: stages.classify.micro_batch: proxy_anchor compares each class with the "
         "whole batch, so micro_batch would change the loss; leave micro_batch out",
     ),
     "magface that does not converge": (
-        "{kind: arcface, margin: 0.3}", "{kind: magface, scale: 64, norm_weight: 20}",
+        "{kind: arcface, margin: 0.3}",
+        "{kind: magface, scale: 64, norm_weight: 20}",
         "good.yaml:15:52: stages.finetune.loss.0.norm_weight: 20.0 is below s k u^2 l^2 / "
         "(u^2 - l^2) = 22.59, where the margin would pull lengths down (MagFace, lemma 1); raise "
         "it or lower scale",
     ),
     "class margins the wrong way round": (
-        "margin: 0.3", "class_margins: {least: 0.6}",
+        "margin: 0.3",
+        "class_margins: {least: 0.6}",
         "good.yaml:15:51: stages.finetune.loss.0.class_margins.least: least 0.6 is above most "
         "0.5: rare classes get the larger one",
     ),
     "contrastive with nothing to part": (
-        "{kind: softmax}]", "{kind: contrastive, positive_margin: 1.5}]\n    sampler: {kind: pk}",
+        "{kind: softmax}]",
+        "{kind: contrastive, positive_margin: 1.5}]\n    sampler: {kind: pk}",
         "good.yaml:12:49: stages.classify.loss.0.positive_margin: 1.5 is not below margin 1.0: "
         "nothing to part",
     ),
     "batches that do not divide": (
-        "batch_size: 32", "batch_size: 32\n  micro_batch: 5",
+        "batch_size: 32",
+        "batch_size: 32\n  micro_batch: 5",
         "good.yaml:7:15: stages.classify.batch_size: 32 is not a multiple of micro_batch 5",
     ),
     "two lengths": (
-        "batch_size: 32", "batch_size: 32\n  minutes: 5\n  epochs: 40",
+        "batch_size: 32",
+        "batch_size: 32\n  minutes: 5\n  epochs: 40",
         "good.yaml:9:11: stages.finetune.epochs: 40 besides minutes: 5, which measures how many "
         "epochs fit; leave epochs out, or minutes to have this number",
     ),
     "statistics of other channels": (
-        "root: somewhere", "root: x, mean: [0.1, 0.2]",
+        "root: somewhere",
+        "root: x, mean: [0.1, 0.2]",
         "good.yaml:2:23: data.mean: should have 1 or 3 values: one for each channel "
         "(got [0.1, 0.2])",
     ),
     "from scratch, pretrained": (
-        "{backbone: resnet18", "{pretrained: true, backbone: timm/resnet18",
+        "{backbone: resnet18",
+        "{pretrained: true, backbone: timm/resnet18",
         "good.yaml:5:21: model.pretrained: rules.from_scratch forbids it; leave it out, or set the "
         "rule to false",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", MISTAKES)
@@ -243,9 +279,11 @@ def test_a_mistake_in_train_is_told_once_and_as_trains(spoil):
 
 def test_a_mistake_in_train_that_every_stage_overrides_is_still_told(spoil):
     message = spoil(
-        "batch_size: 32", "batch_size: 1",
-        "stages.classify.batch_size=8", "stages.finetune.batch_size=8",
-    )  # fmt: skip
+        "batch_size: 32",
+        "batch_size: 1",
+        "stages.classify.batch_size=8",
+        "stages.finetune.batch_size=8",
+    )
     assert [line.split(": ")[1] for line in places(message)] == ["train.batch_size"]
 
 
@@ -321,12 +359,21 @@ def test_a_tab_inside_a_line_leaves_the_caret_under_its_column(spoil):
 
 
 def test_keys_that_do_not_fit_together_are_told_beside_wrong_ones(good):
-    changes = ["train.epochs=zero", "stages.classify.mix.mixup=0.3", "data.mean=[0.1, 0.2]",
-               "stages.classify.loss=[{kind: arcface}]", "data.image_siz=3"]  # fmt: skip
+    changes = [
+        "train.epochs=zero",
+        "stages.classify.mix.mixup=0.3",
+        "data.mean=[0.1, 0.2]",
+        "stages.classify.loss=[{kind: arcface}]",
+        "data.image_siz=3",
+    ]
     with pytest.raises(UserError) as caught:
         load(good, changes)
     said = str(caught.value)
-    for part in ("epochs: should be a whole number", "mix with arcface", "mean: should have",
-                 "image_siz: unknown key"):  # fmt: skip
+    for part in (
+        "epochs: should be a whole number",
+        "mix with arcface",
+        "mean: should have",
+        "image_siz: unknown key",
+    ):
         assert part in said
     assert len(places(said)) == 4

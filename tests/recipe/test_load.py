@@ -56,26 +56,65 @@ def test_a_recipe_cannot_be_changed(good):
     "changes",
     [
         [],
-        ["train.ema=0.999", "stages.classify.ema=null", "train.optimizer={kind: adamw, lr: 1e-5}",
-         "stages.finetune.optimizer={kind: sgd, lr: 1}"],
+        [
+            "train.ema=0.999",
+            "stages.classify.ema=null",
+            "train.optimizer={kind: adamw, lr: 1e-5}",
+            "stages.finetune.optimizer={kind: sgd, lr: 1}",
+        ],
         ["data.pairs={count: 30}", "augment=[{kind: Affine, rotate: [-1e-7, 1e22]}]"],
         ["train.augment=[]", "stages.classify.augment=[{kind: Blur}]", "verify.tta=[hflip]"],
     ],
-)  # fmt: skip
+)
 def test_a_written_recipe_loads_to_an_equal_one(changes, good, tmp_path):
     recipe = load(good, changes)
     assert again(recipe, tmp_path) == recipe
 
 
-TRICKY = ["3e-4", "1e5", "010", "yes", "no", "on", "null", "~", "true", "True", ".5", "1_000", "",
-          " a ", "0x1F", "1:30", "2026-01-02", "=", "a: b", "# c", "- d", "é", "'", '"', "a\nb",
-          ".inf", ".nan", "<<", "!x", "&a", "*a", "{", "1.", "-"]  # fmt: skip
+TRICKY = [
+    "3e-4",
+    "1e5",
+    "010",
+    "yes",
+    "no",
+    "on",
+    "null",
+    "~",
+    "true",
+    "True",
+    ".5",
+    "1_000",
+    "",
+    " a ",
+    "0x1F",
+    "1:30",
+    "2026-01-02",
+    "=",
+    "a: b",
+    "# c",
+    "- d",
+    "é",
+    "'",
+    '"',
+    "a\nb",
+    ".inf",
+    ".nan",
+    "<<",
+    "!x",
+    "&a",
+    "*a",
+    "{",
+    "1.",
+    "-",
+]
 
 
 @pytest.mark.parametrize("text", TRICKY, ids=repr)
 def test_text_that_looks_like_something_else_stays_text(text, good, tmp_path):
-    changes = [f"submission.sample={json.dumps(text)}",
-               f"augment=[{{kind: Lambda, name: {json.dumps(text)}}}]"]  # fmt: skip
+    changes = [
+        f"submission.sample={json.dumps(text)}",
+        f"augment=[{{kind: Lambda, name: {json.dumps(text)}}}]",
+    ]
     recipe = load(good, changes)
     assert recipe.submission.sample == text
     written = to_yaml(recipe)
@@ -87,9 +126,14 @@ def test_differences_of_two_recipes(good):
     old = load(good)
     new = load(
         good,
-        ["stages.classify.optimizer.lr=0.2", "data.pairs={count: 30}",
-         "stages.finetune.loss.0.margin=0.5", "verify.tta=[hflip]", "train.ema=1e-3"],
-    )  # fmt: skip
+        [
+            "stages.classify.optimizer.lr=0.2",
+            "data.pairs={count: 30}",
+            "stages.finetune.loss.0.margin=0.5",
+            "verify.tta=[hflip]",
+            "train.ema=1e-3",
+        ],
+    )
     assert differences(old, new) == [
         "data.pairs: null -> {count: 30, hold_out: 0.1, hold_out_test: null, seed: 0}",
         "train.ema: null -> 0.001",
@@ -131,8 +175,15 @@ def test_a_recipe_error_is_quick_and_imports_nothing_heavy(good):
         "except UserError as error: print(error)\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules])\n"
     )
-    command = [sys.executable, "-c", code, str(good), "trian.epochs=3", "model.backbone=resnet5",
-               "augment.0.kind=Flip"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        str(good),
+        "trian.epochs=3",
+        "model.backbone=resnet5",
+        "augment.0.kind=Flip",
+    ]
     seconds = []
     for _ in range(3):  # of processor time: other work on the machine is not its fault
         start = processor_seconds()

@@ -108,10 +108,16 @@ def test_known_transforms(step, good):
         ("{kind: BasicTransform}", "augment.0.kind", "no such transform"),
         ("{kind: HorizontalFlip, strength: 3}", "augment.0.strength", "it has p"),
         ("{kind: Affine, rotat: 3}", "augment.0.rotat", "did you mean 'rotate'? (got 3)"),
-        ("{kind: OneOf, transforms: [{kind: Blur}, {kind: Blr}]}", "augment.0.transforms.1.kind",
-         "did you mean 'Blur'?"),
-        ("{kind: OneOrOther, first: {kind: Blur, limit: 3}}", "augment.0.first.limit",
-         "did you mean 'blur_limit'?"),
+        (
+            "{kind: OneOf, transforms: [{kind: Blur}, {kind: Blr}]}",
+            "augment.0.transforms.1.kind",
+            "did you mean 'Blur'?",
+        ),
+        (
+            "{kind: OneOrOther, first: {kind: Blur, limit: 3}}",
+            "augment.0.first.limit",
+            "did you mean 'blur_limit'?",
+        ),
         ("{kind: tv/RandAugmnt}", "augment.0.kind", "did you mean 'tv/RandAugment'?"),
         ("{kind: RandAugment}", "augment.0.kind", "torchvision has: tv/RandAugment"),
         ("{kind: tv/MixUp}", "augment.0.kind", "torchvision has no such transform"),
@@ -119,10 +125,13 @@ def test_known_transforms(step, good):
         ("{kind: tv/RandAugment, p: 0.5}", "augment.0.p", "no such argument"),
         ("{kind: HorizontalFlip, p: 2}", "augment.0.p", "should be a number from 0 to 1 (got 2)"),
         ("{kind: Affine, p: often}", "augment.0.p", "from 0 to 1 (got 'often')"),
-        ("{kind: OneOf, transforms: [{kind: Blur, p: -1}]}", "augment.0.transforms.0.p",
-         "from 0 to 1 (got -1)"),
+        (
+            "{kind: OneOf, transforms: [{kind: Blur, p: -1}]}",
+            "augment.0.transforms.0.p",
+            "from 0 to 1 (got -1)",
+        ),
     ],
-)  # fmt: skip
+)
 def test_unknown_transforms_and_arguments(step, path, hint, spoil):
     message = spoil(STEP, step)
     assert f": {path}: " in message.splitlines()[0] and hint in message

@@ -9,8 +9,15 @@ import numpy as np
 METRICS = ("accuracy", "eer", "auc")
 
 
-def make_study(folder: Path, cells: dict[str, dict[str, object]], *, metric: str = "accuracy",
-               seeds: int = 3, epochs: int = 4, **told) -> dict[str, np.ndarray]:  # fmt: skip
+def make_study(
+    folder: Path,
+    cells: dict[str, dict[str, object]],
+    *,
+    metric: str = "accuracy",
+    seeds: int = 3,
+    epochs: int = 4,
+    **told,
+) -> dict[str, np.ndarray]:
     """cells: variant -> its values of the varied keys. Returns variant -> value_SE of the metric.
 
     A run has two stages; the second goes on where the first ended.
@@ -25,12 +32,26 @@ def make_study(folder: Path, cells: dict[str, dict[str, object]], *, metric: str
             curve_E = drawn[variant][seed]
             make_run(run, metric, curve_E)
             value = {name: "" for name in METRICS} | {metric: repr(float(curve_E[-1]))}
-            rows.append({"variant": variant, **{key: varied.get(key, "") for key in keys},
-                         "seed": seed, "run": run.as_posix(), "seconds": 10.5 + i,
-                         "epochs_to_target": 3 + seed if i else "", **value})  # fmt: skip
+            rows.append(
+                {
+                    "variant": variant,
+                    **{key: varied.get(key, "") for key in keys},
+                    "seed": seed,
+                    "run": run.as_posix(),
+                    "seconds": 10.5 + i,
+                    "epochs_to_target": 3 + seed if i else "",
+                    **value,
+                }
+            )
     write_rows(folder, rows)
-    study = {"name": folder.name, "metric": metric, "higher_is_better": metric != "eer",
-             "target": 0.4, "variants": list(cells), "reported": dict.fromkeys(cells)}  # fmt: skip
+    study = {
+        "name": folder.name,
+        "metric": metric,
+        "higher_is_better": metric != "eer",
+        "target": 0.4,
+        "variants": list(cells),
+        "reported": dict.fromkeys(cells),
+    }
     (folder / "study.json").write_text(json.dumps(study | told))
     return drawn
 
@@ -40,9 +61,19 @@ def make_run(run: Path, metric: str, curve_E: np.ndarray) -> None:
     (run / "recipe.yaml").write_text("name: a\nstages: {zz: {epochs: 4}, aa: {epochs: 4}}\n")
     for stage, part_E in zip(("zz", "aa"), np.split(curve_E, 2), strict=True):
         (run / stage).mkdir()
-        lines = [json.dumps({"kind": "epoch", "step": 10 * epoch, "epoch": epoch, "loss": 1.0,
-                             metric: float(value)}) + "\n"
-                 for epoch, value in enumerate(part_E, 1)]  # fmt: skip
+        lines = [
+            json.dumps(
+                {
+                    "kind": "epoch",
+                    "step": 10 * epoch,
+                    "epoch": epoch,
+                    "loss": 1.0,
+                    metric: float(value),
+                }
+            )
+            + "\n"
+            for epoch, value in enumerate(part_E, 1)
+        ]
         (run / stage / "metrics.jsonl").write_text("".join(lines))
 
 

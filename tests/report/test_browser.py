@@ -13,9 +13,19 @@ from starter.report import report
 from tests.report.folders import make_run
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-         "--disable-background-networking", "--disable-component-update", "--disable-sync",
-         "--hide-scrollbars", "--enable-logging=stderr", "--v=0")  # fmt: skip
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--enable-logging=stderr",
+    "--v=0",
+)
 # What the page's own drawing tells: how wide it is, and the size of each figure.
 PROBE = """<script>
 addEventListener("load", () => {
@@ -51,8 +61,10 @@ def page(tmp_path_factory) -> Path:
 def open_page(browser, page: Path, folder: Path, *flags: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [browser, *FLAGS, f"--user-data-dir={folder / 'profile'}", *flags, page.as_uri()],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
@@ -62,9 +74,11 @@ def test_the_page_opens_whole(browser, page, tmp_path, width, dark):
     # Chromium takes no window narrower than 500 pixels, so a phone is a frame of its width.
     if width < 500:
         frame = tmp_path / "frame.html"
-        frame.write_text(f'<iframe src="{probed.name}" style="width:{width}px;height:900px" '
-                         'onload="document.body.setAttribute(&quot;data-probe&quot;, '
-                         'this.contentDocument.body.dataset.probe)"></iframe>')  # fmt: skip
+        frame.write_text(
+            f'<iframe src="{probed.name}" style="width:{width}px;height:900px" '
+            'onload="document.body.setAttribute(&quot;data-probe&quot;, '
+            'this.contentDocument.body.dataset.probe)"></iframe>'
+        )
         probed = frame
     flags = [f"--window-size={max(width, 500)},1200", "--allow-file-access-from-files"]
     flags += ["--blink-settings=preferredColorScheme=0"] if dark else []

@@ -31,9 +31,7 @@ def test_every_drawn_point_is_one_of_scikit_learns(ties):
     assert set(zip(curve.far_T.tolist(), curve.tar_T.tolist(), strict=True)) <= theirs
     assert (curve.far_T[0], curve.far_T[-1], curve.tar_T[-1]) == (0, 1, 1)
     # The area under the drawn points is the area: thinning lost no corner.
-    assert auc(curve.far_T, curve.tar_T) == pytest.approx(
-        roc_auc_score(same_P, score_P), abs=1e-12
-    )
+    assert auc(curve.far_T, curve.tar_T) == pytest.approx(roc_auc_score(same_P, score_P), abs=1e-12)
     assert curve.found["auc"] == pytest.approx(roc_auc_score(same_P, score_P), abs=1e-12)
 
 
@@ -63,8 +61,10 @@ def brute_force(score_P, same_P, identity_P2, grid_G, resamples, seed):
             index = drawn_I
         else:
             times = [int((drawn_I == i).sum()) for i in range(units)]
-            counts = [times[a] if same else times[a] * times[b]
-                      for (a, b), same in zip(identity_P2, same_P, strict=True)]  # fmt: skip
+            counts = [
+                times[a] if same else times[a] * times[b]
+                for (a, b), same in zip(identity_P2, same_P, strict=True)
+            ]
             index = np.repeat(np.arange(len(same_P)), counts)
         far, tar, _ = roc_curve(same_P[index], score_P[index], drop_intermediate=False)
         rows.append([tar[far <= rate + 1e-12].max() for rate in grid_G])
@@ -104,9 +104,13 @@ def test_a_long_curve_is_thinned_to_exact_points_that_stay_near_it():
 
 @pytest.mark.parametrize(
     ("score", "same", "why"),
-    [([0.1, 0.2], [1, 1], "need both kinds"), ([], [], "need both kinds"),
-     ([np.nan, 0.2], [0, 1], "not finite"), ([0.1], [0, 1], "do not fit together")],
-)  # fmt: skip
+    [
+        ([0.1, 0.2], [1, 1], "need both kinds"),
+        ([], [], "need both kinds"),
+        ([np.nan, 0.2], [0, 1], "not finite"),
+        ([0.1], [0, 1], "do not fit together"),
+    ],
+)
 def test_scores_that_cannot_be_measured_are_told_why(score, same, why):
     assert why in measure("a", np.array(score, np.float32), np.array(same, bool))
 
@@ -133,11 +137,20 @@ def test_the_most_confused_classes_are_those_with_the_most_mistakes():
 
 
 def test_calibration_shows_every_bin_with_its_interval_and_count():
-    bins = [{"predicted": 0.04, "observed": 0.0, "count": 30},
-            {"predicted": 0.72, "observed": 0.5, "count": 8},
-            {"predicted": 1.0, "observed": 1.0, "count": 1}]  # fmt: skip
-    kept = {"kind": "isotonic", "bins": bins, "brier": 0.1, "ece": 0.025, "prior": 0.4,
-            "log_loss": 0.3, "folded_by": "image"}  # fmt: skip
+    bins = [
+        {"predicted": 0.04, "observed": 0.0, "count": 30},
+        {"predicted": 0.72, "observed": 0.5, "count": 8},
+        {"predicted": 1.0, "observed": 1.0, "count": 1},
+    ]
+    kept = {
+        "kind": "isotonic",
+        "bins": bins,
+        "brier": 0.1,
+        "ece": 0.025,
+        "prior": 0.4,
+        "log_loss": 0.3,
+        "folded_by": "image",
+    }
     figure, caption = reliability(kept)
     ax, below = figure.axes
     points = next(line for line in ax.lines if line.get_marker() == "o")

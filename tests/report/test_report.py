@@ -17,10 +17,27 @@ from starter.report.words import summarise
 from tests.conftest import ROOT
 from tests.report.folders import Page, keep_scores, make_run, save, write
 
-FIGURES = {"loss", "accuracy", "eer", "learning_rate", "throughput", "roc", "det", "scores",
-           "calibration", "hardest-genuine", "hardest-impostor", "confusion", "worst", "map",
-           "angles", "angles-classify", "angles-finetune", "augmented-classify",
-           "augmented-finetune"}  # fmt: skip
+FIGURES = {
+    "loss",
+    "accuracy",
+    "eer",
+    "learning_rate",
+    "throughput",
+    "roc",
+    "det",
+    "scores",
+    "calibration",
+    "hardest-genuine",
+    "hardest-impostor",
+    "confusion",
+    "worst",
+    "map",
+    "angles",
+    "angles-classify",
+    "angles-finetune",
+    "augmented-classify",
+    "augmented-finetune",
+}
 HARM = '<script>alert("x")</script>'
 
 
@@ -122,8 +139,16 @@ def test_waiting_for_data_and_a_monitor_that_jumps_are_told(harmed):
     path = harmed / "classify" / "metrics.jsonl"
     advice = "30 % of the time it waits for images; look at data.workers"
     for jump, told in ((0.04, True), (0.001, False)):
-        rows = [{"kind": "epoch", "step": 10 * e, "epoch": e, "loss": 1.0,
-                 "combined": 0.8 + jump * (e % 2)} for e in range(1, 11)]  # fmt: skip
+        rows = [
+            {
+                "kind": "epoch",
+                "step": 10 * e,
+                "epoch": e,
+                "loss": 1.0,
+                "combined": 0.8 + jump * (e % 2),
+            }
+            for e in range(1, 11)
+        ]
         for row in rows[: 6 if told else 5]:  # of ten epochs: most of them, or not
             row["advice"] = advice
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -140,8 +165,9 @@ def test_a_second_drawing_draws_only_what_has_changed(harmed):
     new = {p.name: p.stat().st_mtime_ns for p in (harmed / "figures").glob("*.svg")}
     drawn = {name for name in times if times[name] != new[name]}
     # Of verify's scores, and where a threshold of theirs may be told.
-    assert drawn == {f"{n}.svg" for n in
-                     ("roc", "det", "scores", "hardest-genuine", "hardest-impostor")}  # fmt: skip
+    assert drawn == {
+        f"{n}.svg" for n in ("roc", "det", "scores", "hardest-genuine", "hardest-impostor")
+    }
     assert set(page.shapes) == FIGURES
 
 
@@ -149,8 +175,15 @@ def test_a_running_stage_draws_its_curves_and_keeps_the_rest(harmed):
     shutil.rmtree(harmed / "figures")
     (harmed / "finetune" / "stage.json").write_text('{"finished": false}')
     page = Page(report(harmed, live=True))
-    live = {"loss", "accuracy", "eer", "learning_rate", "throughput", "angles-classify",
-            "angles-finetune"}  # fmt: skip
+    live = {
+        "loss",
+        "accuracy",
+        "eer",
+        "learning_rate",
+        "throughput",
+        "angles-classify",
+        "angles-finetune",
+    }
     assert set(page.shapes) == live
     assert "finetune stands at epoch 2 of 2" in page.text and "python train.py" in page.text
     assert set(Page(report(harmed)).shapes) == FIGURES
@@ -177,12 +210,30 @@ def remove(path):
     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-FILES = ["recipe.yaml", "environment.json", "best.json", "summary.json", "verify/result.json",
-         "verify/calibration.json", "verify/shown/val.npz", "finetune/metrics.jsonl",
-         "finetune/stage.json",
-         *(f"finetune/shown/{n}.npz" for n in ("scores", "classes", "images", "pairs", "map",
-                                              "angles", "angles-00000020",
-                                              "augmented"))]  # fmt: skip
+FILES = [
+    "recipe.yaml",
+    "environment.json",
+    "best.json",
+    "summary.json",
+    "verify/result.json",
+    "verify/calibration.json",
+    "verify/shown/val.npz",
+    "finetune/metrics.jsonl",
+    "finetune/stage.json",
+    *(
+        f"finetune/shown/{n}.npz"
+        for n in (
+            "scores",
+            "classes",
+            "images",
+            "pairs",
+            "map",
+            "angles",
+            "angles-00000020",
+            "augmented",
+        )
+    ),
+]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"{}", b"PK\x03\x04 cut", b"[1]"])
@@ -205,8 +256,12 @@ def test_arrays_of_another_shape_are_told(harmed):
         save(harmed / stage / "shown" / "scores.npz", score=np.zeros((3, 2)), same=np.zeros(4))
         save(harmed / stage / "shown" / "map.npz", emb=np.zeros((40, 3, 2)), name=np.zeros(4))
         save(harmed / stage / "shown" / "images.npz", image=np.zeros(5), loss=np.zeros(0))
-        save(harmed / stage / "shown" / "classes.npz", classes=np.array(["a"]),
-             dev_label=np.array([5, 9]), dev_predicted=np.array([5, -9]))  # fmt: skip
+        save(
+            harmed / stage / "shown" / "classes.npz",
+            classes=np.array(["a"]),
+            dev_label=np.array([5, 9]),
+            dev_predicted=np.array([5, -9]),
+        )
     save(harmed / "verify" / "shown" / "val.npz", score=np.array(["a"]), same=np.zeros(1))
     page = Page(report(harmed))
     assert "loss" in page.shapes and not {"roc", "map", "worst"} & set(page.shapes)
@@ -240,8 +295,13 @@ def test_no_labelled_pairs(harmed):
             remove(harmed / stage / "shown" / f"{name}.npz")
     remove(harmed / "verify")
     assert set(Page(report(harmed)).shapes) == FIGURES - {
-        "roc", "det", "scores", "calibration", "hardest-genuine",
-        "hardest-impostor"}  # fmt: skip
+        "roc",
+        "det",
+        "scores",
+        "calibration",
+        "hardest-genuine",
+        "hardest-impostor",
+    }
 
 
 def test_pairs_of_one_kind(harmed):
@@ -257,8 +317,9 @@ def test_pairs_of_one_kind(harmed):
 def test_almost_no_pairs_and_scores_that_are_all_the_same(harmed, impostor):
     for path in harmed.glob("*/shown/*.npz"):
         if path.stem in ("scores", "val"):
-            save(path, score=np.full(2 + impostor, 0.5, np.float32),
-                 same=np.arange(2 + impostor) < 2)  # fmt: skip
+            save(
+                path, score=np.full(2 + impostor, 0.5, np.float32), same=np.arange(2 + impostor) < 2
+            )
     assert set(Page(report(harmed)).shapes) == FIGURES
 
 
@@ -299,8 +360,9 @@ def test_a_million_pairs_take_less_than_twenty_seconds_and_a_gigabyte(harmed):
         "peak = re.search(r'VmHWM:\\s*(\\d+) kB', open('/proc/self/status').read())[1]\n"
         "print(time.process_time(), int(peak) / 1024)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True,
-                          timeout=200)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=200
+    )
     assert done.returncode == 0, done.stderr
     seconds, megabytes = map(float, done.stdout.split()[-2:])
     assert seconds < 20 and megabytes < 1024, (seconds, megabytes)

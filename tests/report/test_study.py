@@ -46,7 +46,8 @@ def test_the_ranking_shows_the_mean_and_its_standard_error_best_on_top(losses):
     last = {name: 100 * value_SE[:, -1] for name, value_SE in drawn.items()}
     order = sorted(last, key=lambda name: -sum(last[name]))
     assert [text.get_text() for text in ax.get_yticklabels()] == [
-        name if len(name) <= 22 else name[:21] + "…" for name in order]  # fmt: skip
+        name if len(name) <= 22 else name[:21] + "…" for name in order
+    ]
     for name, bar in zip(order, bars, strict=True):
         a, b, c = last[name].tolist()
         mean = (a + b + c) / 3
@@ -79,8 +80,9 @@ def test_a_grid_of_two_keys_holds_every_mean(tmp_path):
     assert f"Framed: the best, margin {a:g} and additive {b:g}" in caption
     framed = [cell for cell in ax.patches if cell.get_edgecolor()[3] > 0]
     assert len(framed) == 1 and len(ax.patches) == 6
-    alpha = {(round(c.get_x() + 0.48), round(c.get_y() + 0.48)): c.get_facecolor()[3]
-             for c in ax.patches}  # fmt: skip
+    alpha = {
+        (round(c.get_x() + 0.48), round(c.get_y() + 0.48)): c.get_facecolor()[3] for c in ax.patches
+    }
     order = sorted(mean, key=mean.get)
     places = [((0, 0.1, 0.3).index(b), (0.2, 0.5).index(a)) for a, b in order]
     assert [alpha[place] for place in places] == sorted(alpha.values())
@@ -128,9 +130,18 @@ def test_seeds_of_different_lengths_are_averaged_where_all_were_measured(losses,
 def test_the_words_say_what_can_be_told_apart(tmp_path):
     (tmp_path / "s").mkdir()
     values = {"a": (0.90, 0.91, 0.92), "b": (0.905, 0.91, 0.90), "c": (0.5, 0.51, 0.52), "d": ("",)}
-    rows = [{"variant": name, "seed": seed, "run": "", "seconds": 1, "epochs_to_target": "",
-             "accuracy": value}
-            for name, found in values.items() for seed, value in enumerate(found)]  # fmt: skip
+    rows = [
+        {
+            "variant": name,
+            "seed": seed,
+            "run": "",
+            "seconds": 1,
+            "epochs_to_target": "",
+            "accuracy": value,
+        }
+        for name, found in values.items()
+        for seed, value in enumerate(found)
+    ]
     write_rows(tmp_path / "s", rows)
     told = {"name": "s", "metric": "accuracy", "reported": {"a": 0.93, "b": None}}
     (tmp_path / "s" / "study.json").write_text(json.dumps(told))
@@ -148,12 +159,18 @@ def test_one_seed_has_no_spread(tmp_path):
     assert "its spread is not known" in Page(draw_study(tmp_path / "s")[0]).text
 
 
-@pytest.mark.parametrize(("name", "content", "why"), [
-    ("study.json", None, "no study's folder"), ("study.json", "{", "damaged"),
-    ("study.json", "[]", "damaged"), ("study.json", "{}", "names no metric"),
-    ("rows.csv", None, "no run of the study"), ("rows.csv", "a,b\n1,2\n", "needs the columns"),
-    ("rows.csv", "", "needs the columns"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "content", "why"),
+    [
+        ("study.json", None, "no study's folder"),
+        ("study.json", "{", "damaged"),
+        ("study.json", "[]", "damaged"),
+        ("study.json", "{}", "names no metric"),
+        ("rows.csv", None, "no run of the study"),
+        ("rows.csv", "a,b\n1,2\n", "needs the columns"),
+        ("rows.csv", "", "needs the columns"),
+    ],
+)
 def test_a_damaged_folder_is_told_in_a_line(tmp_path, capsys, name, content, why):
     make_study(tmp_path / "s", {"a": {}}, seeds=1)
     path = tmp_path / "s" / name

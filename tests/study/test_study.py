@@ -48,8 +48,12 @@ def test_every_variant_meets_every_point_of_the_grid_and_every_seed(study_file):
     path.write_text(path.read_text().replace("baseline: softmax\n", ""))
     study = read_study(path)
     names = [cell.variant for cell in cells(study)]
-    assert names == ["softmax batch_size=8 lr=0.1", "softmax batch_size=16 lr=0.1",
-                     "arcface batch_size=8 lr=0.1", "arcface batch_size=16 lr=0.1"]  # fmt: skip
+    assert names == [
+        "softmax batch_size=8 lr=0.1",
+        "softmax batch_size=16 lr=0.1",
+        "arcface batch_size=8 lr=0.1",
+        "arcface batch_size=16 lr=0.1",
+    ]
     runs = plan(path, study, ["data.image_size=24"], [])
     assert [run.seed for run in runs] == [0] * 4 + [1] * 4
     last = runs[-1].recipe
@@ -161,7 +165,11 @@ def test_a_study_trains_continues_and_writes_its_table(study_file, command):
     with (folder / "rows.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [(row["variant"], row["seed"]) for row in rows] == [
-        ("softmax", "0"), ("arcface", "0"), ("softmax", "1"), ("arcface", "1")]  # fmt: skip
+        ("softmax", "0"),
+        ("arcface", "0"),
+        ("softmax", "1"),
+        ("arcface", "1"),
+    ]
     for row in rows:
         lines = (path.parent / row["run"] / "classify" / "metrics.jsonl").read_text().splitlines()
         last = [r for r in map(json.loads, lines) if r["kind"] == "epoch"][-1]

@@ -17,14 +17,21 @@ SAME = {"a.jpg b.jpg": "0.731000006", "c.jpg a.jpg": "-0.200000003"}  # nearest 
 def answer(tmp_path):
     """fill() of a sample's text, by default for three images and two pairs."""
 
-    def answer(sample: str | None, format="verification", names=NAMES, classes=CLASSES,
-               pairs=PAIRS, scores=SCORES):  # fmt: skip
+    def answer(
+        sample: str | None,
+        format="verification",
+        names=NAMES,
+        classes=CLASSES,
+        pairs=PAIRS,
+        scores=SCORES,
+    ):
         path = None
         if sample is not None:
             path = tmp_path / "sample.csv"
             path.write_text(sample, encoding="utf-8")
-        return fill(path, format, test_names=names, class_of_test=classes, pair_names=pairs,
-                    score_P=scores)  # fmt: skip
+        return fill(
+            path, format, test_names=names, class_of_test=classes, pair_names=pairs, score_P=scores
+        )
 
     return answer
 
@@ -49,25 +56,42 @@ RECOGNISED = {
     "F20 ver with folders": ("Id,Category", "v/c.jpg v/a.jpg|v/a.jpg v/b.jpg", (S1, S0), (0, 2)),
     "the other order of a pair": ("trial,score", "b.jpg a.jpg|a.jpg c.jpg", (S0, S1), (0, 2)),
     "both orders and twice": (
-        "trial,score", "b.jpg a.jpg|a.jpg b.jpg|c.jpg a.jpg|c.jpg a.jpg", (S0, S0, S1, S1), (0, 4),
+        "trial,score",
+        "b.jpg a.jpg|a.jpg b.jpg|c.jpg a.jpg|c.jpg a.jpg",
+        (S0, S0, S1, S1),
+        (0, 4),
     ),
     "combined by names": (
-        "ID,Label", "t0.jpg|t1.jpg|t2.jpg|a.jpg b.jpg|c.jpg a.jpg", (*CLASSES, S0, S1), (3, 2),
+        "ID,Label",
+        "t0.jpg|t1.jpg|t2.jpg|a.jpg b.jpg|c.jpg a.jpg",
+        (*CLASSES, S0, S1),
+        (3, 2),
     ),
     "combined, mingled": (
-        "ID,Label", "a.jpg c.jpg|t1.jpg|t0.jpg|a.jpg b.jpg|t2.jpg",
-        (S1, "3", "17", S0, CLASSES[2]), (3, 2),
+        "ID,Label",
+        "a.jpg c.jpg|t1.jpg|t0.jpg|a.jpg b.jpg|t2.jpg",
+        (S1, "3", "17", S0, CLASSES[2]),
+        (3, 2),
     ),
     "combined, pairs by row number": (
-        "ID,Label", "t0.jpg|t1.jpg|t2.jpg|0|1", (*CLASSES, S0, S1), (3, 2),
+        "ID,Label",
+        "t0.jpg|t1.jpg|t2.jpg|0|1",
+        (*CLASSES, S0, S1),
+        (3, 2),
     ),
     "combined, images by row number": (
-        "ID,Label", "0|1|2|a.jpg b.jpg|c.jpg a.jpg", (*CLASSES, S0, S1), (3, 2),
+        "ID,Label",
+        "0|1|2|a.jpg b.jpg|c.jpg a.jpg",
+        (*CLASSES, S0, S1),
+        (3, 2),
     ),
     "combined, images without ending": (
-        "ID,Label", "t0|t1|t2|a.jpg b.jpg|c.jpg a.jpg", (*CLASSES, S0, S1), (3, 2),
+        "ID,Label",
+        "t0|t1|t2|a.jpg b.jpg|c.jpg a.jpg",
+        (*CLASSES, S0, S1),
+        (3, 2),
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", RECOGNISED)
@@ -154,50 +178,69 @@ REFUSED = {
     "no pairs for both": (None, {"format": "combined", **NO_PAIRS}, ["no test pairs"]),
     "no classes": (None, {"format": "classification", "classes": None}, ["predicts none"]),
     "classes asked, none predicted": (
-        "id,label\nt0.jpg,0\nt1.jpg,0\nt2.jpg,0\n", {"classes": None}, ["predicts none"],
+        "id,label\nt0.jpg,0\nt1.jpg,0\nt2.jpg,0\n",
+        {"classes": None},
+        ["predicts none"],
     ),
     "images of one name": (
-        None, {"format": "classification", "names": ["x/t.jpg", "y/t.jpg", "z"]},
+        None,
+        {"format": "classification", "names": ["x/t.jpg", "y/t.jpg", "z"]},
         ["more than one test image", "t.jpg"],
     ),
     "images of one name, asked": (
-        "id,label\nt.jpg,0\nz.jpg,0\n", {"names": ["x/t.jpg", "y/t.jpg", "z.jpg"]},
+        "id,label\nt.jpg,0\nz.jpg,0\n",
+        {"names": ["x/t.jpg", "y/t.jpg", "z.jpg"]},
         ["more than one test image", "t.jpg"],
     ),
     "pairs of one name": (
-        "trial,score\na.jpg b.jpg,0\n", {"pairs": [PAIRS[0], ("b.jpg", "a.jpg")]},
+        "trial,score\na.jpg b.jpg,0\n",
+        {"pairs": [PAIRS[0], ("b.jpg", "a.jpg")]},
         ["names of another pair", "b.jpg a.jpg"],
     ),
     "an image left out": (
-        "id,label\nt0.jpg,0\nt2.jpg,0\n", {},
+        "id,label\nt0.jpg,0\nt2.jpg,0\n",
+        {},
         ["1 of 3 test images are not asked for: t1.jpg", "data.root", "sample.csv"],
     ),
     "an image left out by stem": (
-        "id,label\nt0,0\nt2,0\n", {}, ["1 of 3 test images are not asked for: t1.jpg"],
+        "id,label\nt0,0\nt2,0\n",
+        {},
+        ["1 of 3 test images are not asked for: t1.jpg"],
     ),
     "an image twice": (
-        "id,label\nt0.jpg,0\nx/t0.jpg,0\nt1.jpg,0\nt2.jpg,0\n", {}, ["asked for twice: t0.jpg"],
+        "id,label\nt0.jpg,0\nx/t0.jpg,0\nt1.jpg,0\nt2.jpg,0\n",
+        {},
+        ["asked for twice: t0.jpg"],
     ),
     "a pair left out": (
-        "trial,score\nb.jpg a.jpg,0\n", {},
+        "trial,score\nb.jpg a.jpg,0\n",
+        {},
         ["1 of 2 test pairs are not asked for: c.jpg a.jpg"],
     ),
     "images left out beside all pairs": (
-        "ID,Label\nt0.jpg,0\na.jpg b.jpg,0\na.jpg c.jpg,0\n", {}, ["2 of 3 test images"],
+        "ID,Label\nt0.jpg,0\na.jpg b.jpg,0\na.jpg c.jpg,0\n",
+        {},
+        ["2 of 3 test images"],
     ),
     "an unknown image": (
-        "id,label\nt0.jpg,0\nt1.jpg,0\nt2.jpg,0\nt9.jpg,0\n", {},
+        "id,label\nt0.jpg,0\nt1.jpg,0\nt2.jpg,0\nt9.jpg,0\n",
+        {},
         ["1 of 4 ids match none of the 3 test images or 2 test pairs", "'t9.jpg' (line 5)"],
     ),
     "an unknown pair": (
-        "trial,score\na.jpg b.jpg,0\nb.jpg c.jpg,0\n", {}, ["'b.jpg c.jpg' (line 3)"],
+        "trial,score\na.jpg b.jpg,0\nb.jpg c.jpg,0\n",
+        {},
+        ["'b.jpg c.jpg' (line 3)"],
     ),
     "another data set": (
-        "id,label\n" + "".join(f"q{i},0\n" for i in range(7)), {},
+        "id,label\n" + "".join(f"q{i},0\n" for i in range(7)),
+        {},
         ["7 of 7 ids", "'q4' (line 6) and 2 more", "data.root"],
     ),
     "too many row numbers": (
-        "ID,Label\n0,0\n1,0\n2,0\n3,0\n", {}, ["fit none of the 3 test images or 2 test pairs"],
+        "ID,Label\n0,0\n1,0\n2,0\n3,0\n",
+        {},
+        ["fit none of the 3 test images or 2 test pairs"],
     ),
     "row numbers from 1": ("ID,Label\n1,0\n2,0\n", {}, ["row numbers run from 0"]),
     "a row number twice": ("ID,Label\n0,0\n0,0\n", {}, ["fit none of"]),
@@ -206,11 +249,12 @@ REFUSED = {
     "three columns": ("ID,Label,x\n0,0,0\n", {}, ["3 columns (ID, Label, x)"]),
     "no rows": ("ID,Label\n", {}, ["no rows"]),
     "not a number": (
-        "ID,Label\n0,0\n1,0\n", {"scores": np.array([0.5, np.nan], np.float32)},
+        "ID,Label\n0,0\n1,0\n",
+        {"scores": np.array([0.5, np.nan], np.float32)},
         ["1 scores", "not finite: c.jpg a.jpg"],
     ),
     "infinite": (None, {"scores": np.array([-np.inf, 0], np.float32)}, ["not finite: a.jpg b.jpg"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -229,11 +273,14 @@ def test_scores_that_are_not_asked_for_may_be_anything(answer):
 
 def test_scores_read_back_as_the_same_float32(answer, tmp_path):
     rng = np.random.default_rng(0)
-    score_P = np.concatenate([
-        rng.uniform(-1, 1, 20_000), 10.0 ** rng.uniform(-30, 0, 1000),
-        [0, 1, -1, 1 / 3, np.finfo(np.float32).tiny, np.finfo(np.float32).eps],
-        np.nextafter(np.float32(1), np.float32(0), dtype=np.float32)[None],
-    ]).astype(np.float32)  # fmt: skip
+    score_P = np.concatenate(
+        [
+            rng.uniform(-1, 1, 20_000),
+            10.0 ** rng.uniform(-30, 0, 1000),
+            [0, 1, -1, 1 / 3, np.finfo(np.float32).tiny, np.finfo(np.float32).eps],
+            np.nextafter(np.float32(1), np.float32(0), dtype=np.float32)[None],
+        ]
+    ).astype(np.float32)
     pairs = [(f"a{p}", f"b{p}") for p in range(len(score_P))]
     write(answer(None, pairs=pairs, scores=score_P), tmp_path / "out.csv")
     read_P = np.genfromtxt(tmp_path / "out.csv", delimiter=",", skip_header=1)[:, 1]
@@ -242,8 +289,13 @@ def test_scores_read_back_as_the_same_float32(answer, tmp_path):
 
 def test_a_class_folder_is_written_as_its_place_where_the_sample_has_numbers(tmp_path):
     sample = tmp_path / "sample.csv"
-    options = {"test_names": ["0.jpg", "1.jpg"], "class_of_test": ["n000009", "n000001"],
-               "pair_names": [], "score_P": None, "classes": ("n000001", "n000005", "n000009")}
+    options = {
+        "test_names": ["0.jpg", "1.jpg"],
+        "class_of_test": ["n000009", "n000001"],
+        "pair_names": [],
+        "score_P": None,
+        "classes": ("n000001", "n000005", "n000009"),
+    }
     sample.write_text("id,label\n0.jpg,0\n1.jpg,0\n")
     table = fill(sample, "classification", **options)
     assert [row[1] for row in table.rows] == ["2", "0"] and "place in order" in table.note
@@ -267,8 +319,9 @@ BY_HAND = {
         "id,label\n0.jpg,1\n1.jpg,0\n2.jpg,1\n",
     ),
     **dict.fromkeys(["s19_verification", "s20_verification"], f"trial,score\n{PAIR_SCORES}"),
-    **dict.fromkeys(["f20_verification", "s21_verification", "f21_verification"],
-                    f"Id,Category\n{PAIR_SCORES}"),
+    **dict.fromkeys(
+        ["f20_verification", "s21_verification", "f21_verification"], f"Id,Category\n{PAIR_SCORES}"
+    ),
     "s22_verification": f"id,match\n{ROW_SCORES}",
     **dict.fromkeys(
         ["identification", *(f"{y}_identification" for y in ("f22", "s23", "f23", "s24"))], MATCHED
@@ -277,17 +330,23 @@ BY_HAND = {
         [f"{y}_verification" for y in ("f24", "s25", "f25", "s26")], f"ID,Label\n{ROW_SCORES}"
     ),
     "f26_combined": "ID,Label\n0.jpg,n000010\n1.jpg,n000002\n2.jpg,n000010\n" + PAIR_SCORES,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("format", BY_HAND)
 def test_a_years_file_equals_one_written_by_hand(format, tmp_path):
     faces = ["n000100", "n000000", "n000200"] if "identification" in format else []
     table = fill(
-        None, format, test_names=NINE, class_of_test=["n000010", "n000002", "n000010"],
-        pair_names=PAIRS, score_P=SCORES, classes=["n000002", "n000010"], match_of_face=faces,
+        None,
+        format,
+        test_names=NINE,
+        class_of_test=["n000010", "n000002", "n000010"],
+        pair_names=PAIRS,
+        score_P=SCORES,
+        classes=["n000002", "n000010"],
+        match_of_face=faces,
         pair_ids=["v/a.jpg v/b.jpg", "v/c.jpg v/a.jpg"],
-    )  # fmt: skip
+    )
     write(table, tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_text() == BY_HAND[format]
     early = "verification_early_submission.csv"
@@ -306,8 +365,16 @@ def test_every_format_a_recipe_may_name_is_known_and_written_by_hand_here():
 
 
 def faces_of(sample, format="verification", faces=("n1", "n0", "n2"), names=()):
-    return fill(sample, format, test_names=list(names), class_of_test=["7"] * len(names),
-                pair_names=[], score_P=None, classes=["7"], match_of_face=faces)  # fmt: skip
+    return fill(
+        sample,
+        format,
+        test_names=list(names),
+        class_of_test=["7"] * len(names),
+        pair_names=[],
+        score_P=None,
+        classes=["7"],
+        match_of_face=faces,
+    )
 
 
 def test_a_sample_of_row_numbers_asks_for_unknown_faces(tmp_path):

@@ -14,8 +14,15 @@ from tests.conftest import ROOT
 
 
 def line(**values) -> dict:
-    return {"competition": "c", "ref": None, "sha256": "0", "file": "a.csv", "status": "sending",
-            "public": None, "private": None} | values  # fmt: skip
+    return {
+        "competition": "c",
+        "ref": None,
+        "sha256": "0",
+        "file": "a.csv",
+        "status": "sending",
+        "public": None,
+        "private": None,
+    } | values
 
 
 def test_lines_are_added_changed_and_taken_out(tmp_path):
@@ -72,8 +79,9 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path):
         "    book.change(one, ref=i + 1)\n"
     )
     path = tmp_path / "l.jsonl"
-    running = [subprocess.Popen([sys.executable, "-c", code, str(path), name], cwd=ROOT)
-               for name in "ab"]  # fmt: skip
+    running = [
+        subprocess.Popen([sys.executable, "-c", code, str(path), name], cwd=ROOT) for name in "ab"
+    ]
     assert [process.wait(60) for process in running] == [0, 0]
     found = [(e["competition"], e["ref"]) for e in map(json.loads, path.read_text().splitlines())]
     assert sorted(found) == [(name, i + 1) for name in "ab" for i in range(20)]
@@ -112,8 +120,10 @@ def test_few_or_equal_points_have_no_correlation():
 
 
 def test_the_metric_is_the_one_that_most_have():
-    entries = [line(ref=1, public=0.9, local={"accuracy": 0.8, "combined": None}),
-               line(ref=2, public=0.9, local={"accuracy": 0.8, "combined": 0.9})]  # fmt: skip
+    entries = [
+        line(ref=1, public=0.9, local={"accuracy": 0.8, "combined": None}),
+        line(ref=2, public=0.9, local={"accuracy": 0.8, "combined": 0.9}),
+    ]
     assert trust(entries)["metric"] == "accuracy"
     assert trust(entries, "combined")["points"] == [(0.9, 0.9)]
     assert trust(entries, "eer") is None and trust(entries, score="private") is None

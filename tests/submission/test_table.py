@@ -68,9 +68,11 @@ class Rows(list):
 
 @pytest.mark.parametrize(
     "error, raised, words",
-    [(OSError(28, "No space left on device"), UserError, "out.csv: cannot be written: No space"),
-     (Breaks("a fault of ours"), Breaks, "a fault of ours")],
-)  # fmt: skip
+    [
+        (OSError(28, "No space left on device"), UserError, "out.csv: cannot be written: No space"),
+        (Breaks("a fault of ours"), Breaks, "a fault of ours"),
+    ],
+)
 def test_what_was_there_stays_when_writing_breaks(tmp_path, error, raised, words):
     (tmp_path / "out.csv").write_text("precious")
     with pytest.raises(raised, match=words):
@@ -87,10 +89,14 @@ def test_nothing_appears_when_writing_breaks(tmp_path):
 
 @pytest.mark.parametrize(
     "target, reason",
-    [("nowhere/out.csv", "No such file or directory"), ("file/out.csv", "Not a directory"),
-     ("folder", "directory"), ("x" * 250, "name too long")],
+    [
+        ("nowhere/out.csv", "No such file or directory"),
+        ("file/out.csv", "Not a directory"),
+        ("folder", "directory"),
+        ("x" * 250, "name too long"),
+    ],
     ids=["no folder", "a file as folder", "a folder", "a long name"],
-)  # fmt: skip
+)
 def test_a_place_that_cannot_be_written_is_named(tmp_path, target, reason):
     (tmp_path / "file").write_text("precious")
     (tmp_path / "folder").mkdir()

@@ -43,8 +43,9 @@ def test_a_head_that_differs_is_the_first_ones_and_a_network_that_differs_is_tol
 
 def test_renewed_statistics_are_those_of_the_images(learner):
     rng = np.random.default_rng(0)
-    batches = [torch.from_numpy(rng.integers(0, 256, (8, 16, 16, 3)).astype(np.uint8))
-               for _ in range(3)]  # fmt: skip
+    batches = [
+        torch.from_numpy(rng.integers(0, 256, (8, 16, 16, 3)).astype(np.uint8)) for _ in range(3)
+    ]
     embedder = learner.embedder
     norm = batch_norms(embedder)[0]
     seen = []

@@ -88,8 +88,7 @@ def test_augmentation_is_tried_out_on_the_channels_of_the_data(channels, tmp_pat
 
 def test_where_images_are_augmented_is_settled_once_per_stage(tmp_path):
     def build(where):
-        values = recipe({"image_size": 16}, augment=[{"kind": "VerticalFlip"}],
-                        augment_on=where)  # fmt: skip
+        values = recipe({"image_size": 16}, augment=[{"kind": "VerticalFlip"}], augment_on=where)
         there = catalog()
         folder = tmp_path / where
         folder.mkdir(exist_ok=True)
@@ -120,9 +119,11 @@ def test_evaluation_equals_the_plain_arithmetic(loss):
     found = evaluate(learner, there, image_NHWC, options)
     with torch.no_grad():
         emb_ND = np.concatenate(
-            [learner.embedder(learner.embedder.prepare(torch.from_numpy(image[None].copy())))
-             for image in image_NHWC]
-        ).astype(np.float64)  # fmt: skip
+            [
+                learner.embedder(learner.embedder.prepare(torch.from_numpy(image[None].copy())))
+                for image in image_NHWC
+            ]
+        ).astype(np.float64)
     unit_ND = emb_ND / np.linalg.norm(emb_ND, axis=1, keepdims=True)
     score_P = (unit_ND[pairs.a_P] * unit_ND[pairs.b_P]).sum(1)
     np.testing.assert_allclose(found.score_P, score_P, atol=1e-5)

@@ -16,8 +16,12 @@ def evaluation(correct_M, score_P, same_P):
 
     found = evaluate(score_P, same_P)
     accuracy = float(correct_M.mean())
-    metrics = {"accuracy": accuracy, "eer": found["eer"], "auc": found["auc"],
-               "combined": 0.5 * accuracy + 0.5 * (1 - found["eer"])}  # fmt: skip
+    metrics = {
+        "accuracy": accuracy,
+        "eer": found["eer"],
+        "auc": found["auc"],
+        "combined": 0.5 * accuracy + 0.5 * (1 - found["eer"]),
+    }
     return Evaluation(metrics, correct_M, None, score_P, {})
 
 
@@ -104,8 +108,6 @@ def test_few_per_class_takes_the_first_of_each():
     assert few_per_class(index_M, label_M, 2).tolist() == [100, 101, 102, 103, 105]
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(45, "45 s"), (720, "12 min"), (11100, "3 h 05")]
-)
+@pytest.mark.parametrize(("seconds", "text"), [(45, "45 s"), (720, "12 min"), (11100, "3 h 05")])
 def test_duration(seconds, text):
     assert duration(seconds) == text

@@ -40,9 +40,12 @@ def begin(parent_loss, loss, train=True):
         for name, term in parent.objective.terms.items()
     }
     meta = {
-        "classes": list(CLASSES), "terms": terms, "stage": "one", "recipe": recipe.model_dump(),
+        "classes": list(CLASSES),
+        "terms": terms,
+        "stage": "one",
+        "recipe": recipe.model_dump(),
         "preprocessing": parent.embedder.preprocessing.to_dict(),
-    }  # fmt: skip
+    }
     saved = {name: value.clone() for name, value in parent.state_dict().items()}
     checkpoint = SimpleNamespace(weights=lambda: saved, meta=meta, step=3, folder="parent")
     child, _ = learner(loss, 1)
@@ -71,9 +74,9 @@ def test_several_centres_stay_several():
 
 def test_margins_of_classes_are_the_childs_own():
     parent, child, new = begin(
-        [{"kind": "arcface", "class_margins": {"most": 0.9}}], [{"kind": "arcface",
-                                                                "class_margins": {"most": 0.3}}],
-    )  # fmt: skip
+        [{"kind": "arcface", "class_margins": {"most": 0.9}}],
+        [{"kind": "arcface", "class_margins": {"most": 0.3}}],
+    )
     assert new == []
     assert torch.equal(parent["arcface"].weight, child["arcface"].weight)
     assert child["arcface"].margin_K.max() == pytest.approx(0.3)

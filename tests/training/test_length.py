@@ -34,8 +34,10 @@ def test_the_most_epochs_that_end_in_time(every, seconds):
 
 
 def everything(setup):
-    states = [part.state_dict() for part in (setup.learner, setup.average.module, setup.optimizer,
-                                             setup.scaler)]  # fmt: skip
+    states = [
+        part.state_dict()
+        for part in (setup.learner, setup.average.module, setup.optimizer, setup.scaler)
+    ]
     return [*states, torch.get_rng_state()]
 
 
@@ -47,8 +49,10 @@ def test_a_trial_leaves_no_trace():
         train_step(one, *batch(), step=0)
     with pytest.raises(KeyError), no_trace(setup):
         train_step(setup, *batch(), step=1)
-        assert not torch.equal(setup.learner.embedder.backbone.conv1.weight,
-                               straight.learner.embedder.backbone.conv1.weight)  # fmt: skip
+        assert not torch.equal(
+            setup.learner.embedder.backbone.conv1.weight,
+            straight.learner.embedder.backbone.conv1.weight,
+        )
         torch.rand(3)
         raise KeyError  # also when the trial fails
     assert_equal(everything(setup), everything(straight))
@@ -67,7 +71,8 @@ def test_a_stage_of_minutes_ends_in_them_by_the_clock(tmp_path, tiny_recipe, mon
             clock[0] += seconds
             if kept is not None:
                 kept.append(seconds)
-        return call  # fmt: skip
+
+        return call
 
     monkeypatch.setattr(length, "_now", lambda device: clock[0])
     monkeypatch.setattr(length, "trial_step", taking(0.5, trained))
@@ -123,12 +128,15 @@ def test_a_run_of_minutes_is_the_run_of_its_epochs_and_resumes_as_one(
     assert summary["stages"]["classify"]["epochs"] == 2
     runs = tmp_path / "runs"
     assert json.loads((runs / "timed/classify/choices.json").read_text())["epochs"] == 2
-    last = [(runs / name / "classify/checkpoints/last.json").read_text() for name in
-            ("plain", "timed")]  # fmt: skip
+    last = [
+        (runs / name / "classify/checkpoints/last.json").read_text() for name in ("plain", "timed")
+    ]
     assert last[0] == last[1]
     step = str(json.loads(last[0])["step"])
-    weights = [(runs / name / "classify/checkpoints" / step / "weights.safetensors").read_bytes()
-               for name in ("plain", "timed")]  # fmt: skip
+    weights = [
+        (runs / name / "classify/checkpoints" / step / "weights.safetensors").read_bytes()
+        for name in ("plain", "timed")
+    ]
     assert weights[0] == weights[1]
 
 
@@ -145,4 +153,3 @@ def stop_after_an_epoch(monkeypatch, recipe):
         patch.setattr(Stopper, "reason", reason)
         with pytest.raises(Interrupted):
             train(recipe, stage="classify")
-

@@ -14,9 +14,17 @@ SOFTMAX = [{"kind": "softmax"}]
 
 @pytest.mark.parametrize(
     "batch, room, expected",
-    [(512, 10**4, 128), (512, 100 + 4 * 64, 64), (512, 100 + 4 * 64 - 1, 32), (512, 108, 2),
-     (512, 107, None), (96, 100 + 4 * 40, 32), (7, 128, 7), (7, 127, None)],
-)  # fmt: skip
+    [
+        (512, 10**4, 128),
+        (512, 100 + 4 * 64, 64),
+        (512, 100 + 4 * 64 - 1, 32),
+        (512, 108, 2),
+        (512, 107, None),
+        (96, 100 + 4 * 40, 32),
+        (7, 128, 7),
+        (7, 127, None),
+    ],
+)
 def test_the_largest_divisor_that_fits(batch, room, expected):
     """A device on which the network takes 100 bytes and an image 4, and which ends at 1,000."""
     tried = []
@@ -50,8 +58,11 @@ def test_on_a_cpu_auto_is_the_whole_batch_and_saved(tmp_path, caplog):
 
 
 def test_auto_is_the_whole_batch_for_a_loss_that_mines_in_it(tmp_path):
-    section = {"loss": [{"kind": "triplet"}], "sampler": {"kind": "pk", "images": 4},
-               "micro_batch": "auto"}  # fmt: skip
+    section = {
+        "loss": [{"kind": "triplet"}],
+        "sampler": {"kind": "pk", "images": 4},
+        "micro_batch": "auto",
+    }
     setup = make_setup(StageSection.model_validate({**section, "batch_size": 8}))
     found = memory.with_micro_batch(job(tmp_path, "cuda", **section), setup, None)
     assert found.section.micro_batch == 8
@@ -59,10 +70,12 @@ def test_auto_is_the_whole_batch_for_a_loss_that_mines_in_it(tmp_path):
 
 SHORTAGES = [
     torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
-    RuntimeError("[enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: can't "
-                 "allocate memory: you tried to allocate 4000000000000 bytes."),
+    RuntimeError(
+        "[enforce fail at alloc_cpu.cpp:118] err == 0. DefaultCPUAllocator: can't "
+        "allocate memory: you tried to allocate 4000000000000 bytes."
+    ),
     MemoryError("Unable to allocate 3.4 TiB for an array"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("error", SHORTAGES, ids=lambda e: type(e).__name__)

@@ -55,8 +55,10 @@ def test_find_lr_leaves_the_stage_as_it_was(command, tiny_recipe, tmp_path):
     found = json.loads(done.stdout)
     assert found["stage"] == "classify"
     assert sorted(path.name for path in run.iterdir()) == [
-        "find-lr-classify.csv", "find-lr-classify.png", "find-lr-classify.svg"
-    ]  # fmt: skip
+        "find-lr-classify.csv",
+        "find-lr-classify.png",
+        "find-lr-classify.svg",
+    ]
     with open(found["csv"]) as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == found["updates"] and set(rows[0]) == {"lr", "loss", "smoothed"}

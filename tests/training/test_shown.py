@@ -58,9 +58,16 @@ def test_angles_and_predictions_are_those_of_the_best_checkpoint(trained):
     emb_MD = opened.embed(dev_M).astype(np.float64)
     weight_KD = opened.learner.objective.classifier.weight.detach().numpy().astype(np.float64)
     kept = shown(folder, "finetune", "angles")
-    own = [np.degrees(np.arccos(np.clip(
-        emb @ weight_KD[k] / np.linalg.norm(emb) / np.linalg.norm(weight_KD[k]), -1, 1)))
-        for emb, k in zip(emb_MD, catalog.label_N[dev_M], strict=True)]  # fmt: skip
+    own = [
+        np.degrees(
+            np.arccos(
+                np.clip(
+                    emb @ weight_KD[k] / np.linalg.norm(emb) / np.linalg.norm(weight_KD[k]), -1, 1
+                )
+            )
+        )
+        for emb, k in zip(emb_MD, catalog.label_N[dev_M], strict=True)
+    ]
     wanted = np.histogram(own, bins=180, range=(0, 180))[0]
     assert kept["dev_own"].sum() == len(dev_M)
     assert np.abs(np.cumsum(kept["dev_own"]) - np.cumsum(wanted)).max() <= 1  # at a bin's edge

@@ -28,11 +28,18 @@ def make_setup(section=None, precision="fp32", neck="linear"):
     optimizer = optim.build_optimizer(learner, section.optimizer, torch.device("cpu"))
     chosen = Precision(precision, "cpu")
     return Setup(
-        learner=learner, forward=learner.embedder, optimizer=optimizer,
+        learner=learner,
+        forward=learner.embedder,
+        optimizer=optimizer,
         factor=lambda step: 1 / (1 + step),
-        scaler=chosen.scaler(), average=None, precision=chosen, device=torch.device("cpu"),
-        section=section, seed=7, steps=10,
-    )  # fmt: skip
+        scaler=chosen.scaler(),
+        average=None,
+        precision=chosen,
+        device=torch.device("cpu"),
+        section=section,
+        seed=7,
+        steps=10,
+    )
 
 
 def batch(count=8):
@@ -61,9 +68,10 @@ def test_micro_batches_add_up_to_the_whole_batch():
 
 def test_one_sgd_step_equals_the_formula():
     section = StageSection(
-        loss=[Softmax(kind="softmax")], batch_size=8,
+        loss=[Softmax(kind="softmax")],
+        batch_size=8,
         optimizer=SGD(kind="sgd", lr=0.1, momentum=0.0, nesterov=False, weight_decay=0.0),
-    )  # fmt: skip
+    )
     setup = make_setup(section)
     setup.learner.eval()
     twin = copy.deepcopy(setup.learner)
@@ -97,9 +105,11 @@ def test_low_precision_keeps_weights_and_heads_in_float32(precision):
 
 def test_clipping_bounds_backbone_and_heads_together():
     section = StageSection(
-        loss=ARCFACE, batch_size=8, clip_grad=1e-3,
+        loss=ARCFACE,
+        batch_size=8,
+        clip_grad=1e-3,
         optimizer=SGD(kind="sgd", lr=1.0, momentum=0.0, nesterov=False, weight_decay=0.0),
-    )  # fmt: skip
+    )
     setup = make_setup(section)
     before = [p.detach().clone() for p in setup.learner.parameters()]
     train_step(setup, *batch(), step=0)
@@ -111,9 +121,11 @@ def test_clipping_bounds_backbone_and_heads_together():
 def test_adaptive_clipping_bounds_the_embedder_and_not_the_heads():
     """Plain descent at rate 1 moves each unit by its gradient: at most 1e-3 of its own norm."""
     section = StageSection(
-        loss=ARCFACE, batch_size=8, agc=1e-3,
+        loss=ARCFACE,
+        batch_size=8,
+        agc=1e-3,
         optimizer=SGD(kind="sgd", lr=1.0, momentum=0.0, nesterov=False, weight_decay=0.0),
-    )  # fmt: skip
+    )
     setup = make_setup(section)
     before = weights(setup)
     train_step(setup, *batch(), step=0)
@@ -139,8 +151,9 @@ def test_an_update_that_fp16_skips_changes_no_weight_and_delays_no_rate():
     assert [g["lr"] for g in setup.optimizer.param_groups] == pytest.approx(
         [0.05] * len(setup.optimizer.param_groups)
     )
-    assert not torch.equal(setup.learner.objective.terms["arcface"].weight,
-                           before["objective.terms.arcface.weight"])  # fmt: skip
+    assert not torch.equal(
+        setup.learner.objective.terms["arcface"].weight, before["objective.terms.arcface.weight"]
+    )
 
 
 def test_the_first_update_has_the_first_rate_and_parts_their_multiple():

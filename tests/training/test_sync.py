@@ -10,8 +10,15 @@ from starter.training.optim import AveragedWeights
 from starter.training.step import train_step
 from tests.training.test_step import batch, make_setup
 
-WAITS = {"aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::_unique2",
-         "aten::unique_consecutive", "aten::is_nonzero", "aten::equal"}  # fmt: skip
+WAITS = {
+    "aten::_local_scalar_dense",
+    "aten::nonzero",
+    "aten::masked_select",
+    "aten::_unique2",
+    "aten::unique_consecutive",
+    "aten::is_nonzero",
+    "aten::equal",
+}
 
 
 class Waits(TorchDispatchMode):
@@ -43,10 +50,18 @@ def test_an_update_waits_for_nothing(kind):
     mixed = kind in ("softmax", "normface")
     sampler = {"kind": "pk", "images": 2}
     terms = [{"kind": kind}] + ([{"kind": "softmax"}] if kind == "center" else [])
-    setup = make_setup(StageSection.model_validate(
-        {"loss": terms, "batch_size": 8, "sampler": sampler, "clip_grad": 1.0, "agc": 0.01,
-         "mix": {"mixup": 0.2, "cutmix": 1.0} if mixed else {}}
-    ))  # fmt: skip
+    setup = make_setup(
+        StageSection.model_validate(
+            {
+                "loss": terms,
+                "batch_size": 8,
+                "sampler": sampler,
+                "clip_grad": 1.0,
+                "agc": 0.01,
+                "mix": {"mixup": 0.2, "cutmix": 1.0} if mixed else {},
+            }
+        )
+    )
     setup.average = AveragedWeights(setup.learner, 0.9)
     train_step(setup, *batch(), step=0)
     with Waits() as waits:

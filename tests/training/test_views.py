@@ -56,10 +56,12 @@ def test_hflip_mirrors_every_view_whatever_the_order():
 
 
 def test_an_embedding_is_the_mean_of_its_views():
-    contract = models.Preprocessing(image_size=16, channels=3, mean=(0.5,) * 3, std=(0.5,) * 3,
-                                    colour="RGB")  # fmt: skip
-    embedder = models.build("resnet10_small", in_channels=3, image_size=16, embedding=8,
-                            preprocessing=contract).eval()  # fmt: skip
+    contract = models.Preprocessing(
+        image_size=16, channels=3, mean=(0.5,) * 3, std=(0.5,) * 3, colour="RGB"
+    )
+    embedder = models.build(
+        "resnet10_small", in_channels=3, image_size=16, embedding=8, preprocessing=contract
+    ).eval()
     image_NHWC = (images().permute(0, 2, 3, 1).numpy() * 255).astype(np.uint8)
     options = EmbedOptions(2, torch.device("cpu"), Precision("fp32", "cpu"), ("zoom", "hflip"))
     found = embed(embedder, image_NHWC, np.arange(2), options)

@@ -37,14 +37,20 @@ def test_retrieval_equals_their_calculator(seed, alone):
     emb_ND = (centre[identity_N] + 2 * rng.normal(size=(len(identity_N), 16))).astype(np.float32)
     metrics = ("precision_at_1", "recall_at_2", "recall_at_5", "mean_average_precision_at_r")
     search = inference.CustomKNN(distances.CosineSimilarity())
-    calculator = Calculator(include=metrics, k=int(size_K.max()), device=torch.device("cpu"),
-                            knn_func=search, kmeans_func=lambda *_: None)  # fmt: skip
+    calculator = Calculator(
+        include=metrics,
+        k=int(size_K.max()),
+        device=torch.device("cpu"),
+        knn_func=search,
+        kmeans_func=lambda *_: None,
+    )
     wanted = calculator.get_accuracy(torch.from_numpy(emb_ND), torch.from_numpy(identity_N))
     found = retrieve(emb_ND, identity_N, (1, 2, 5), block=50)
     assert found["queries"] == size_K.sum()
     assert found["map_at_r"] == pytest.approx(wanted["mean_average_precision_at_r"], abs=1e-9)
     assert found["recall_at"] == {
-        1: pytest.approx(wanted["precision_at_1"]), 2: pytest.approx(wanted["recall_at_2"]),
+        1: pytest.approx(wanted["precision_at_1"]),
+        2: pytest.approx(wanted["recall_at_2"]),
         5: pytest.approx(wanted["recall_at_5"]),
-    }  # fmt: skip
+    }
     assert 0.1 < found["map_at_r"] < 0.9  # neither trivial nor lost

@@ -40,9 +40,12 @@ def test_platt_minimises_the_loss_of_the_smoothed_targets():
         logit_P = theta[0] * score_P.astype(float) + theta[1]
         return np.mean(np.logaddexp(0, logit_P) - target_P * logit_P)
 
-    slope, intercept = minimize(loss, [1.0, 0.0], method="Nelder-Mead",
-                                options={"xatol": 1e-9, "fatol": 1e-14, "maxiter": 4000},
-                                ).x  # fmt: skip
+    slope, intercept = minimize(
+        loss,
+        [1.0, 0.0],
+        method="Nelder-Mead",
+        options={"xatol": 1e-9, "fatol": 1e-14, "maxiter": 4000},
+    ).x
     found = fit_calibration(score_P, same_P)
     assert found["slope"] == pytest.approx(slope, rel=1e-4)
     assert found["intercept"] == pytest.approx(intercept, rel=1e-4)

@@ -57,8 +57,10 @@ def test_the_mean_of_z_scores_up_to_one_line_for_all_pairs():
     assert line[0] > 0
     np.testing.assert_allclose(np.polyval(line, found_P.astype(float)), expected, atol=1e-4)
     # and not that of the plain mean, whose shares differ
-    assert np.ptp(np.polyval(np.polyfit(score_PS.mean(1), expected, 1), score_PS.mean(1))
-                  - expected) > 0.1  # fmt: skip
+    assert (
+        np.ptp(np.polyval(np.polyfit(score_PS.mean(1), expected, 1), score_PS.mean(1)) - expected)
+        > 0.1
+    )
 
 
 def test_shares_sum_to_one_and_a_run_that_says_nothing_has_none():

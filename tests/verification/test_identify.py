@@ -44,8 +44,10 @@ def test_matches_and_cmc_equal_brute_force(seed, block):
         best = {identity_G[g] for g, s in enumerate(scores) if s == max(scores)}
         assert match.identity_Q[q] in best
         if answer_Q[q] >= 0:
-            person = {k: max(s for s, i in zip(scores, identity_G, strict=True) if i == k)
-                      for k in set(identity_G)}  # fmt: skip
+            person = {
+                k: max(s for s, i in zip(scores, identity_G, strict=True) if i == k)
+                for k in set(identity_G)
+            }
             ranks.append(sum(s >= person[answer_Q[q]] for s in person.values()))
     # float32 parts what is equal on paper, so the grid is compared where nothing is a hair apart
     clean = case(seed)[0] + np.random.default_rng(seed).normal(0, 0.1, emb_GD.shape)
@@ -116,8 +118,9 @@ def test_retrieval_equals_its_definition(seed, block):
         total = sum(relevant)
         for k in recall:
             recall[k].append(any(relevant[:k]))
-        average.append(sum(relevant[i] * sum(relevant[: i + 1]) / (i + 1)
-                           for i in range(total)) / total)  # fmt: skip
+        average.append(
+            sum(relevant[i] * sum(relevant[: i + 1]) / (i + 1) for i in range(total)) / total
+        )
     assert found["queries"] == len(average)
     assert found["recall_at"] == {k: pytest.approx(np.mean(recall[k])) for k in recall}
     assert found["map_at_r"] == pytest.approx(np.mean(average))
@@ -141,8 +144,10 @@ def test_folds_equal_the_protocol(own):
         rest = [p for p in range(600) if fold_P[p] != fold]
         inside = [p for p in range(600) if fold_P[p] == fold]
         levels = np.unique(score_P[rest])
-        tried = [(np.mean((score_P[rest] >= t) == same_P[rest]), -t)
-                 for t in [-9, *((levels[:-1] + levels[1:]) / 2), 9]]  # fmt: skip
+        tried = [
+            (np.mean((score_P[rest] >= t) == same_P[rest]), -t)
+            for t in [-9, *((levels[:-1] + levels[1:]) / 2), 9]
+        ]
         threshold = -max(tried)[1]
         accuracies.append(np.mean([(score_P[p] >= threshold) == same_P[p] for p in inside]))
     mean = sum(accuracies) / 10

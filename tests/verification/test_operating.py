@@ -23,9 +23,7 @@ def test_the_default_is_where_the_errors_are_nearest():
     _, same_P, score_P = pairs_of_people(np.random.default_rng(1))
     found = fit_decision(score_P, same_P)
     assert found["threshold"] == evaluate(score_P, same_P)["thresholds"]["eer"]
-    gaps = [
-        abs(np.mean(score_P[~same_P] >= s) - np.mean(score_P[same_P] < s)) for s in score_P
-    ]
+    gaps = [abs(np.mean(score_P[~same_P] >= s) - np.mean(score_P[same_P] < s)) for s in score_P]
     assert abs(found["far"] - found["frr"]) == pytest.approx(min(gaps))
 
 
@@ -48,10 +46,12 @@ def test_intervals_hold_what_a_plain_bootstrap_finds():
         rates.append(np.mean(scores[~kept] >= found["threshold"]))
         thresholds.append(fit_decision(scores, kept, 0.05)["threshold"])
     assert found["resampled_by"] == "pair"
-    np.testing.assert_allclose(found["intervals"]["far"], np.percentile(rates, [2.5, 97.5]),
-                               atol=0.01)  # fmt: skip
-    np.testing.assert_allclose(found["intervals"]["threshold"],
-                               np.percentile(thresholds, [2.5, 97.5]), atol=0.02)  # fmt: skip
+    np.testing.assert_allclose(
+        found["intervals"]["far"], np.percentile(rates, [2.5, 97.5]), atol=0.01
+    )
+    np.testing.assert_allclose(
+        found["intervals"]["threshold"], np.percentile(thresholds, [2.5, 97.5]), atol=0.02
+    )
 
 
 def test_held_out_rates_are_of_other_people():
@@ -59,8 +59,9 @@ def test_held_out_rates_are_of_other_people():
     rng = np.random.default_rng(4)
     unit_P2, same_P, score_P = pairs_of_people(rng, count=4000, people=40)
     score_P = score_P + 0.6 * (unit_P2 < 3).any(axis=1) * ~same_P
-    found = fit_decision(score_P, same_P, 0.05, fold_P2=fold_pairs(unit_P2),
-                         resamples=200, identity_P2=unit_P2)  # fmt: skip
+    found = fit_decision(
+        score_P, same_P, 0.05, fold_P2=fold_pairs(unit_P2), resamples=200, identity_P2=unit_P2
+    )
     assert found["held_out"]["far"] > found["far"]
     by_pair = fit_decision(score_P, same_P, 0.05, resamples=200)["intervals"]["far"]
     low, high = found["intervals"]["far"]

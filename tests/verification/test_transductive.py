@@ -41,8 +41,10 @@ def test_expansion_by_a_loop(alpha):
     unit_ND, score_NN = cosines(emb_ND)
     found = expand(emb_ND, 4, alpha)
     for n in range(len(emb_ND)):
-        total = sum(max(score_NN[n][m], 0) ** alpha * unit_ND[m] if m != n else unit_ND[n]
-                    for m in ranking(score_NN[n], n)[:5])  # fmt: skip
+        total = sum(
+            max(score_NN[n][m], 0) ** alpha * unit_ND[m] if m != n else unit_ND[n]
+            for m in ranking(score_NN[n], n)[:5]
+        )
         np.testing.assert_allclose(found[n], total / np.linalg.norm(total), atol=1e-5)
 
 
@@ -70,8 +72,9 @@ def brute_force(emb_ND, k1, k2, original):
     result = np.zeros((count, count))
     for a in range(count):
         for b in range(count):
-            jaccard = np.minimum(vectors[a], vectors[b]).sum() / np.maximum(
-                vectors[a], vectors[b]).sum()  # fmt: skip
+            jaccard = (
+                np.minimum(vectors[a], vectors[b]).sum() / np.maximum(vectors[a], vectors[b]).sum()
+            )
             result[a, b] = original * score_NN[a, b] + (1 - original) * jaccard
     return result
 
@@ -82,9 +85,7 @@ def test_reranking_by_brute_force(k1, k2, original):
     a_P, b_P = (part.ravel() for part in np.meshgrid(np.arange(72), np.arange(72)))
     found_P = rerank(emb_ND, a_P, b_P, k1=k1, k2=k2, original=original)
     k1 = min(k1, len(emb_ND) - 1)
-    np.testing.assert_allclose(
-        found_P, brute_force(emb_ND, k1, k2, original)[a_P, b_P], atol=1e-5
-    )
+    np.testing.assert_allclose(found_P, brute_force(emb_ND, k1, k2, original)[a_P, b_P], atol=1e-5)
 
 
 def test_both_help_where_people_have_many_images():

@@ -1,6 +1,6 @@
 """What each of two processes does in test_processes.py; run with RANK and WORLD_SIZE set.
 
-    one_of_two.py PHASE FOLDER
+one_of_two.py PHASE FOLDER
 """
 
 import hashlib

@@ -95,8 +95,9 @@ def test_bad_recipe(setting, tiny_recipe, command, tmp_path):
 
 
 def test_a_transform_that_grey_images_do_not_survive_is_refused_at_once(tiny_recipe, command):
-    done = command("train.py", str(tiny_recipe), "data.channels=1",
-                   "augment=[{kind: ToRGB, p: 1.0}]")  # fmt: skip
+    done = command(
+        "train.py", str(tiny_recipe), "data.channels=1", "augment=[{kind: ToRGB, p: 1.0}]"
+    )
     assert done.returncode == 2, done.stderr
     assert "augment.0 (ToRGB): makes 16x16x3 of 16x16x1" in done.stderr.splitlines()[-1]
     assert "packing" not in done.stderr
@@ -112,9 +113,14 @@ def test_a_parent_that_is_not_there_is_told_before_the_first_stage_trains(
 
 
 def test_a_diverging_loss_names_the_update_the_term_and_the_rate(tiny_recipe, command):
-    done = command("train.py", str(tiny_recipe), "stages.classify.optimizer.lr=1e12",
-                   "stages.classify.schedule={kind: constant}",
-                   "train.checkpoint_steps=2", "train.ema=null")  # fmt: skip
+    done = command(
+        "train.py",
+        str(tiny_recipe),
+        "stages.classify.optimizer.lr=1e12",
+        "stages.classify.schedule={kind: constant}",
+        "train.checkpoint_steps=2",
+        "train.ema=null",
+    )
     assert done.returncode == 2, done.stderr
     line = done.stderr.splitlines()[-1]
     assert re.search(r"at update \d, term softmax, learning rate 1e\+12", line)
@@ -128,8 +134,14 @@ def test_two_do_not_train_in_one_folder(tiny_recipe, command, tmp_path):
         last = done.stderr.splitlines()[-1]
         assert "runs/tiny: another process is training there" in last and "name=" in last
         assert [path.name for path in run.iterdir()] == [".lock"]
-        beside = command("train.py", str(tiny_recipe), "name=beside", "stages.classify.epochs=1",
-                         "--stage", "classify")  # fmt: skip
+        beside = command(
+            "train.py",
+            str(tiny_recipe),
+            "name=beside",
+            "stages.classify.epochs=1",
+            "--stage",
+            "classify",
+        )
         assert beside.returncode == 0, beside.stderr
     assert command("train.py", str(tiny_recipe), "--stage", "classify").returncode == 0
 

@@ -26,8 +26,17 @@ def test_a_bare_csv_has_no_facts_and_dashes_in_its_message():
 
 def told(points, r, interval) -> str:
     gap = float(np.mean([y - x for x, y in points]))
-    return trust_words({"points": points, "metric": "combined", "score": "public", "gap": gap,
-                        "gap_deviation": 0.01, "correlation": r, "interval": interval})  # fmt: skip
+    return trust_words(
+        {
+            "points": points,
+            "metric": "combined",
+            "score": "public",
+            "gap": gap,
+            "gap_deviation": 0.01,
+            "correlation": r,
+            "interval": interval,
+        }
+    )
 
 
 def test_trust_is_only_claimed_where_the_interval_says_so():

@@ -43,9 +43,7 @@ def no_network(monkeypatch):
 
 
 @pytest.mark.parametrize("kind", ["mean", "weighted", "concat"])
-def test_scores_are_the_sum_that_the_kind_says_and_need_no_network(
-    two, kind, tmp_path, no_network
-):
+def test_scores_are_the_sum_that_the_kind_says_and_need_no_network(two, kind, tmp_path, no_network):
     from starter.workflow import fuse
 
     result = fuse(two, tmp_path / "ab", kind)

@@ -48,9 +48,12 @@ def test_what_is_in_the_zip_trains_the_same_weights(run, tmp_path):
 
     done = subprocess.run(
         [sys.executable, "train.py", "../recipe.yaml", f"runs={tmp_path}/again"],
-        cwd=root / "code", capture_output=True, text=True, timeout=120,
+        cwd=root / "code",
+        capture_output=True,
+        text=True,
+        timeout=120,
         env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())},
-    )  # fmt: skip
+    )
     assert done.returncode == 0, done.stderr
     again = tmp_path / "again" / "tiny" / "classify" / "checkpoints"
     step = json.loads((again / "best.json").read_text())["step"]
@@ -80,8 +83,11 @@ def test_a_secret_is_refused_by_its_place(run, tmp_path, monkeypatch, place):
     monkeypatch.setenv("KAGGLE_KEY", "plain-words-as-a-key")
     path = run / place
     before = path.read_bytes()
-    comment = "+KAGGLE = 1 # plain-words-as-a-key\n" if place != "recipe.yaml" else (
-        "# plain-words-as-a-key\n")  # fmt: skip
+    comment = (
+        "+KAGGLE = 1 # plain-words-as-a-key\n"
+        if place != "recipe.yaml"
+        else ("# plain-words-as-a-key\n")
+    )
     path.write_bytes(before + comment.encode())
     try:
         with pytest.raises(UserError, match=r"(recipe.yaml|code.diff|classify.jsonl):\d+") as error:
@@ -93,15 +99,22 @@ def test_a_secret_is_refused_by_its_place(run, tmp_path, monkeypatch, place):
 
 
 SECRET = [
-    "KGAT_0123456789abcdef", '{"username":"a","key":"0123456789abcdef0123456789abcdef"}',
-    "os.environ['KAGGLE_KEY'] = '0123456789abcdef0123'", "-----BEGIN RSA PRIVATE KEY-----",
+    "KGAT_0123456789abcdef",
+    '{"username":"a","key":"0123456789abcdef0123456789abcdef"}',
+    "os.environ['KAGGLE_KEY'] = '0123456789abcdef0123'",
+    "-----BEGIN RSA PRIVATE KEY-----",
     "export WANDB_API_KEY=0123456789abcdef0123456789abcdef01234567",
-    "token = 'hf_" + "a1" * 17 + "'", "AKIAABCDEFGHIJKLMNOP", "ghp_" + "a1" * 18,
-]  # fmt: skip
+    "token = 'hf_" + "a1" * 17 + "'",
+    "AKIAABCDEFGHIJKLMNOP",
+    "ghp_" + "a1" * 18,
+]
 PLAIN = [
-    "token = access_token_from_env()", 'key: str = "combined"', "sha256: " + "0" * 64,
-    "the key of the first", '"weights": "0123456789abcdef0123456789abcdef"',
-]  # fmt: skip
+    "token = access_token_from_env()",
+    'key: str = "combined"',
+    "sha256: " + "0" * 64,
+    "the key of the first",
+    '"weights": "0123456789abcdef0123456789abcdef"',
+]
 
 
 @pytest.mark.parametrize("text", SECRET)

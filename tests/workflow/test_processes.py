@@ -62,8 +62,15 @@ stages:
 
 def environment(rank: int, port: int) -> dict[str, str]:
     """What torchrun gives a process."""
-    given = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2,
-             "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": 1}  # fmt: skip
+    given = {
+        "RANK": rank,
+        "LOCAL_RANK": rank,
+        "WORLD_SIZE": 2,
+        "LOCAL_WORLD_SIZE": 2,
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port,
+        "OMP_NUM_THREADS": 1,
+    }
     return os.environ | {name: str(value) for name, value in given.items()}
 
 
@@ -72,10 +79,16 @@ def start_two(*command: str) -> list[subprocess.Popen]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     return [
-        subprocess.Popen([sys.executable, *command], cwd=ROOT, env=environment(rank, port),
-                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        subprocess.Popen(
+            [sys.executable, *command],
+            cwd=ROOT,
+            env=environment(rank, port),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
         for rank in (0, 1)
-    ]  # fmt: skip
+    ]
 
 
 def run_two(phase: str, folder: Path) -> list[dict]:
@@ -134,8 +147,10 @@ def test_losses_and_weights_are_those_of_one_process_also_when_continued_by_two_
     runs, folder, stage
 ):
     together, alone = (folder / "runs" / name / stage for name in ("plain", "whole"))
-    rows = [[json.loads(line) for line in (place / "metrics.jsonl").read_text().splitlines()]
-            for place in (together, alone)]  # fmt: skip
+    rows = [
+        [json.loads(line) for line in (place / "metrics.jsonl").read_text().splitlines()]
+        for place in (together, alone)
+    ]
     assert len(rows[0]) == len(rows[1]) >= 2
     for ours, theirs in zip(*rows, strict=True):
         for key in set(theirs) - {"kind", *TIMES}:
@@ -143,11 +158,11 @@ def test_losses_and_weights_are_those_of_one_process_also_when_continued_by_two_
     weights = [load_file(last(place) / "weights.safetensors") for place in (together, alone)]
     for name, value in weights[1].items():
         torch.testing.assert_close(weights[0][name], value, rtol=1e-4, atol=1e-5, msg=name)
-    resumed = [torch.load(last(place) / "resume.pt", weights_only=True)
-               for place in (together, alone)]  # fmt: skip
+    resumed = [
+        torch.load(last(place) / "resume.pt", weights_only=True) for place in (together, alone)
+    ]
     assert resumed[0]["images"] == resumed[1]["images"]
-    scores = [np.load(place / "predictions" / "best.npz")["score_P"]
-              for place in (together, alone)]  # fmt: skip
+    scores = [np.load(place / "predictions" / "best.npz")["score_P"] for place in (together, alone)]
     np.testing.assert_allclose(*scores, atol=1e-5)
 
 
@@ -173,11 +188,21 @@ def test_torchrun_ends_with_one_line_where_one_process_fails(tiny_recipe, tmp_pa
     note = tmp_path / "code"
     (tmp_path / "cache").write_text("not a folder")
     done = subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2",
-         "train.py", str(tiny_recipe)],
-        cwd=ROOT, env=os.environ | {"STARTER_EXIT_CODE_FILE": str(note)}, capture_output=True,
-        text=True, timeout=120,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "torch.distributed.run",
+            "--standalone",
+            "--nproc-per-node=2",
+            "train.py",
+            str(tiny_recipe),
+        ],
+        cwd=ROOT,
+        env=os.environ | {"STARTER_EXIT_CODE_FILE": str(note)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert done.returncode == 1 and note.read_text() == "2", done.stderr
     [line] = [line for line in done.stderr.splitlines() if line.startswith("error:")]
     assert "data.cache" in line

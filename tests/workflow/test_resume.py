@@ -23,9 +23,13 @@ TIMES = {"images_per_second", "data_wait", "peak_memory_gb"}
 def start(recipe: Path, *changes: str, **options) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "train.py", str(recipe), "train.checkpoint_steps=2", *changes],
-        cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options,
-    )  # fmt: skip
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **options,
+    )
 
 
 def finish(recipe: Path, *changes: str) -> str:

@@ -126,6 +126,7 @@ def test_a_changed_later_stage_is_refused_before_an_earlier_one_is_trained(again
 
 def test_an_interrupted_fresh_says_to_leave_it_out(again, monkeypatch):
     from starter.training.stage import Interrupted
+
     recipe, _ = again
     monkeypatch.setattr(Stopper, "reason", lambda self, max_hours: "SIGTERM")
     with pytest.raises(Interrupted, match="leave out --fresh finetune"):
@@ -188,9 +189,14 @@ def test_a_submission_of_other_weights_is_refused(again):
 
 
 @pytest.mark.parametrize(
-    "path", ["classify/stage.json", "summary.json", "classify/checkpoints/best.json",
-             "classify/predictions/best.npz"],
-)  # fmt: skip
+    "path",
+    [
+        "classify/stage.json",
+        "summary.json",
+        "classify/checkpoints/best.json",
+        "classify/predictions/best.npz",
+    ],
+)
 @pytest.mark.parametrize("content", [b"", b"{}", b'{"step"'])
 def test_a_damaged_file_of_a_run_is_named(again, path, content):
     recipe, folder = again
@@ -214,10 +220,16 @@ def test_a_stage_of_every_loss_runs_to_its_end(kind, tmp_path, first):
     """Everything around a loss too: what is kept for the report, predictions, the checkpoint."""
     loss = f"{{kind: {kind}}}" + (", {kind: softmax}" if kind == "center" else "")
     sampler = "{kind: pk, images: 4}" if kind in PAIR_KINDS | BATCH_KINDS else "{kind: shuffle}"
-    recipe = load(first[0], [
-        f"runs={tmp_path.as_posix()}", "stages.classify.epochs=1", f"stages.classify.loss=[{loss}]",
-        f"stages.classify.sampler={sampler}", "stages.classify.mix={}",
-    ])  # fmt: skip
+    recipe = load(
+        first[0],
+        [
+            f"runs={tmp_path.as_posix()}",
+            "stages.classify.epochs=1",
+            f"stages.classify.loss=[{loss}]",
+            f"stages.classify.sampler={sampler}",
+            "stages.classify.mix={}",
+        ],
+    )
     stage = train(recipe, stage="classify")["stages"]["classify"]
     assert 0 <= stage["eer"] <= 1 and 0 <= stage["accuracy"] <= 1
     kept = {path.name for path in (tmp_path / "tiny" / "classify" / "shown").iterdir()}

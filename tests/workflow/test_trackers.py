@@ -15,7 +15,7 @@ from starter.workflow.trackers import Trackers, check_trackers
 from tests.conftest import ROOT
 
 # Records every call in calls.jsonl beside itself; refuses where WANDB_REFUSE is set.
-STAND_IN = '''
+STAND_IN = """
 import json, os
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def init(**options):
 
 def Image(path):
     return path
-'''
+"""
 
 
 @pytest.fixture
@@ -68,8 +68,10 @@ def scalars(place: Path) -> dict[str, list[tuple[int, float]]]:
 
     found = EventAccumulator(place.as_posix(), size_guidance={"scalars": 0})
     found.Reload()
-    return {tag: [(event.step, event.value) for event in found.Scalars(tag)]
-            for tag in found.Tags()["scalars"]}  # fmt: skip
+    return {
+        tag: [(event.step, event.value) for event in found.Scalars(tag)]
+        for tag in found.Tags()["scalars"]
+    }
 
 
 def rows_until(last: int, first: int = 1) -> list[dict]:
@@ -78,8 +80,16 @@ def rows_until(last: int, first: int = 1) -> list[dict]:
     for step in range(10, 10 * last + 1, 10):
         rows.append({"kind": "interval", "step": step, "lr": 0.1, "loss": 100.0 - step})
         if step % 20 == 0:
-            rows.append({"kind": "epoch", "step": step, "epoch": step // 20, "loss": 1.0 * step,
-                         "accuracy": step / 1000, "eer": None})  # fmt: skip
+            rows.append(
+                {
+                    "kind": "epoch",
+                    "step": step,
+                    "epoch": step // 20,
+                    "loss": 1.0 * step,
+                    "accuracy": step / 1000,
+                    "eer": None,
+                }
+            )
     return [row for row in rows if row["step"] >= 10 * first]
 
 

@@ -23,15 +23,21 @@ def trained(tmp_path_factory, demo_root):
     recipe.write_text(TINY.format(folder=folder.as_posix(), demo=demo_root.as_posix()))
     done = subprocess.run(
         [sys.executable, "train.py", str(recipe)],
-        cwd=ROOT, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
     (folder / "told.txt").write_text(done.stderr)
     (folder / "table.txt").write_text(done.stdout)
     done = subprocess.run(
         [sys.executable, "verify.py", str(folder / "runs" / "tiny"), "--json"],
-        cwd=ROOT, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stderr
     return recipe, folder / "runs" / "tiny", json.loads(done.stdout)
 
@@ -40,8 +46,16 @@ def test_summary_holds_the_contract(trained):
     summary = json.loads((trained[1] / "summary.json").read_text())
     assert list(summary["stages"]) == ["classify", "finetune"]
     for stage in summary["stages"].values():
-        assert set(stage) == {"epochs", "seconds", "images_per_second", "parameters", "accuracy",
-                              "eer", "auc", "monitor"}  # fmt: skip
+        assert set(stage) == {
+            "epochs",
+            "seconds",
+            "images_per_second",
+            "parameters",
+            "accuracy",
+            "eer",
+            "auc",
+            "monitor",
+        }
         assert 0 <= stage["eer"] <= 1 and 0 <= stage["accuracy"] <= 1
         assert stage["monitor"] == pytest.approx(0.5 * stage["accuracy"] + 0.5 * (1 - stage["eer"]))
     assert summary["best"] in summary["stages"]
@@ -137,8 +151,9 @@ def test_a_changed_stage_is_refused_with_the_difference(trained, command):
 
 
 def test_where_data_is_read_and_verify_do_not_count(trained, command):
-    done = command("train.py", str(trained[0]), "data.workers=1", "verify.resamples=0",
-                   "train.max_hours=5")  # fmt: skip
+    done = command(
+        "train.py", str(trained[0]), "data.workers=1", "verify.resamples=0", "train.max_hours=5"
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("finished before") == 2
 
@@ -148,8 +163,15 @@ def test_fresh_discards_descendants_too(trained, command, tmp_path):
 
     copy = tmp_path / "runs" / "tiny"
     shutil.copytree(trained[1], copy)
-    done = command("train.py", str(trained[0]), f"runs={tmp_path}/runs", "--fresh", "classify",
-                   "--stage", "classify")  # fmt: skip
+    done = command(
+        "train.py",
+        str(trained[0]),
+        f"runs={tmp_path}/runs",
+        "--fresh",
+        "classify",
+        "--stage",
+        "classify",
+    )
     assert done.returncode == 0, done.stderr
     assert (copy / "classify").exists() and not (copy / "finetune").exists()
 
@@ -171,8 +193,15 @@ def test_dry_run_checks_and_stops(trained, command):
 
 
 def test_another_run_can_start_from_this_one(trained, command, tmp_path):
-    done = command("train.py", str(trained[0]), f"runs={tmp_path}", "name=other", "--stage",
-                   "finetune", f"stages.finetune.init={trained[1]}/classify")  # fmt: skip
+    done = command(
+        "train.py",
+        str(trained[0]),
+        f"runs={tmp_path}",
+        "name=other",
+        "--stage",
+        "finetune",
+        f"stages.finetune.init={trained[1]}/classify",
+    )
     assert done.returncode == 0, done.stderr
     assert "init from classify" in done.stderr and "arcface: class weights set" in done.stderr
 
@@ -186,9 +215,16 @@ def break_run(trained, tmp_path) -> Path:
 
 def test_a_first_layer_of_another_stride_is_another_network(trained, command, tmp_path):
     """Its weights have the same shape."""
-    done = command("train.py", str(trained[0]), f"runs={tmp_path}", "name=strided", "--stage",
-                   "finetune", "model.stem=3x3/2",
-                   f"stages.finetune.init={trained[1]}/classify")  # fmt: skip
+    done = command(
+        "train.py",
+        str(trained[0]),
+        f"runs={tmp_path}",
+        "name=strided",
+        "--stage",
+        "finetune",
+        "model.stem=3x3/2",
+        f"stages.finetune.init={trained[1]}/classify",
+    )
     assert done.returncode == 2
     assert "stem 3x3/1" in done.stderr and "first difference: model.stem" in done.stderr
 
@@ -243,8 +279,15 @@ def test_a_sample_with_other_ids_is_refused_and_nothing_is_lost(trained, command
 
 
 def test_the_network_of_another_recipe_is_refused(trained, command, tmp_path):
-    done = command("train.py", str(trained[0]), f"runs={tmp_path}", "name=wider", "--stage",
-                   "finetune", "model.embedding=16",
-                   f"stages.finetune.init={trained[1]}/classify")  # fmt: skip
+    done = command(
+        "train.py",
+        str(trained[0]),
+        f"runs={tmp_path}",
+        "name=wider",
+        "--stage",
+        "finetune",
+        "model.embedding=16",
+        f"stages.finetune.init={trained[1]}/classify",
+    )
     assert done.returncode == 2
     assert "another network" in done.stderr and "Traceback" not in done.stderr

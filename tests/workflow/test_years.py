@@ -27,9 +27,18 @@ train: {{batch_size: 4, precision: fp32}}
 stages: {{classify: {{epochs: 1, loss: [{{kind: softmax}}]}}}}
 verify: {{resamples: 0}}
 """
-TINY = ["name=year", "data.image_size=16", "data.workers=0", "model.backbone=resnet10_small",
-        "model.embedding=8", "train.precision=fp32", "train.batch_size=4", "verify.resamples=0",
-        "stages.classify.epochs=1", "stages.classify.schedule.warmup_epochs=0"]  # fmt: skip
+TINY = [
+    "name=year",
+    "data.image_size=16",
+    "data.workers=0",
+    "model.backbone=resnet10_small",
+    "model.embedding=8",
+    "train.precision=fp32",
+    "train.batch_size=4",
+    "verify.resamples=0",
+    "stages.classify.epochs=1",
+    "stages.classify.schedule.warmup_epochs=0",
+]
 
 BY_ROW = "ID,Label\n0,SCORE\n1,SCORE\n"
 BY_INDEX = "id,label\n000000.jpg,INDEX\n000001.jpg,INDEX\n000002.jpg,INDEX\n"
@@ -41,17 +50,25 @@ verification_data/e.jpg verification_data/a.jpg,SCORE
 verification_data/e.jpg verification_data/d.jpg,SCORE
 """
 FILES = {
-    "S19": {"s19_verification": TRIALS,
-            "s19_classification": "id,label\n2,CLASS\n0,CLASS\n1,CLASS\n"},
-    "S20": {"s20_verification": TRIALS,
-            "s20_classification": "Id,Category\n2.jpg,CLASS\n0.jpg,CLASS\n1.jpg,CLASS\n"},
+    "S19": {
+        "s19_verification": TRIALS,
+        "s19_classification": "id,label\n2,CLASS\n0,CLASS\n1,CLASS\n",
+    },
+    "S20": {
+        "s20_verification": TRIALS,
+        "s20_classification": "Id,Category\n2.jpg,CLASS\n0.jpg,CLASS\n1.jpg,CLASS\n",
+    },
     "F20": {"f20_verification": FROM_ROOT},
-    "S21": {"s21_verification": FROM_ROOT,
-            "s21_classification": "id,label\n1.jpg,CLASS\n2.jpg,CLASS\n0.jpg,CLASS\n"},
-    "F21": {"f21_verification": "Id,Category\ne.jpg a.jpg,SCORE\ne.jpg d.jpg,SCORE\n",
-            "f21_classification": "id,label\n0.jpg,CLASS\n1.jpg,CLASS\n2.jpg,CLASS\n3.jpg,CLASS\n"
-            "4.jpg,CLASS\n5.jpg,CLASS\n6.jpg,CLASS\n7.jpg,CLASS\n8.jpg,CLASS\n9.jpg,CLASS\n"
-            "10.jpg,CLASS\n11.jpg,CLASS\n"},
+    "S21": {
+        "s21_verification": FROM_ROOT,
+        "s21_classification": "id,label\n1.jpg,CLASS\n2.jpg,CLASS\n0.jpg,CLASS\n",
+    },
+    "F21": {
+        "f21_verification": "Id,Category\ne.jpg a.jpg,SCORE\ne.jpg d.jpg,SCORE\n",
+        "f21_classification": "id,label\n0.jpg,CLASS\n1.jpg,CLASS\n2.jpg,CLASS\n3.jpg,CLASS\n"
+        "4.jpg,CLASS\n5.jpg,CLASS\n6.jpg,CLASS\n7.jpg,CLASS\n8.jpg,CLASS\n9.jpg,CLASS\n"
+        "10.jpg,CLASS\n11.jpg,CLASS\n",
+    },
     "S22": {"s22_verification": "id,match\n0,SCORE\n1,SCORE\n", "s22_classification": BY_INDEX},
     "F22": {"f22_identification": UNKNOWN, "f22_classification": BY_INDEX},
     "S23": {"s23_identification": UNKNOWN, "s23_classification": BY_INDEX},
@@ -62,9 +79,11 @@ FILES = {
     "S25": {"s25_verification": BY_ROW},
     "F25": {"f25_verification": BY_ROW},
     "S26": {"s26_verification": BY_ROW},
-    "F26": {"combined": "ID,Label\ntest_000002.jpg,CLASS\ntest_000004.jpg,CLASS\n"  # unverified
-            "e.jpg a.jpg,SCORE\ne.jpg d.jpg,SCORE\n"},
-}  # fmt: skip
+    "F26": {
+        "combined": "ID,Label\ntest_000002.jpg,CLASS\ntest_000004.jpg,CLASS\n"  # unverified
+        "e.jpg a.jpg,SCORE\ne.jpg d.jpg,SCORE\n"
+    },
+}
 
 
 def test_every_year_and_every_file_of_a_year_is_here():
@@ -88,11 +107,16 @@ class Answers:
         saved = np.load(run / "verify" / "embeddings.npz")
         catalog = load_catalog(load(run / "recipe.yaml", []).data)
         self.base, self.expected, self.catalog = expected.base, expected, catalog
-        self.emb = {catalog.path(i).as_posix(): row.astype(float)
-                    for i, row in zip(saved["index_U"], saved["emb_UD"], strict=True)}  # fmt: skip
+        self.emb = {
+            catalog.path(i).as_posix(): row.astype(float)
+            for i, row in zip(saved["index_U"], saved["emb_UD"], strict=True)
+        }
         [weights] = run.glob("classify/checkpoints/*/weights.safetensors")
-        self.head = {key.rsplit(".", 1)[-1]: value for key, value in load_file(weights).items()
-                     if key.startswith("objective")}  # fmt: skip
+        self.head = {
+            key.rsplit(".", 1)[-1]: value
+            for key, value in load_file(weights).items()
+            if key.startswith("objective")
+        }
 
     def of(self, name) -> np.ndarray:
         return self.emb[(self.base / name).as_posix()]
@@ -103,8 +127,10 @@ class Answers:
 
     def classes(self) -> list[int]:
         """Of the test images, in the order of the expectation."""
-        return [int(np.argmax(self.head["weight"] @ self.of(name) + self.head["bias"]))
-                for name in self.expected.test]  # fmt: skip
+        return [
+            int(np.argmax(self.head["weight"] @ self.of(name) + self.head["bias"]))
+            for name in self.expected.test
+        ]
 
     def best(self, probe) -> tuple[float, str]:
         return max((self.cosine(probe, name), who) for name, who in self.expected.known)
@@ -117,8 +143,10 @@ class Answers:
         nobody = any(answer is None for *_, answer in dev)
         between = [(a + b) / 2 for a, b in itertools.pairwise(level)]
         tried = [-2.0, *between, 2.0] if nobody else [-2.0]
-        right = [(sum((who if score >= t else None) == answer for score, who, answer in dev), -t)
-                 for t in tried]  # fmt: skip
+        right = [
+            (sum((who if score >= t else None) == answer for score, who, answer in dev), -t)
+            for t in tried
+        ]
         return max(right)[0] / len(dev), -max(right)[1]
 
     def fill(self, text: str) -> list[list[str]]:
@@ -132,8 +160,10 @@ class Answers:
             answers += [self.cosine(a, b) for a, b in self.expected.pairs]
         if "WHO" in kind:
             threshold = self.fitted()[1]
-            answers += [who if score >= threshold else "n000000"
-                        for score, who in map(self.best, self.expected.unknown_test)]  # fmt: skip
+            answers += [
+                who if score >= threshold else "n000000"
+                for score, who in map(self.best, self.expected.unknown_test)
+            ]
         rows = [line.rsplit(",", 1) for line in text.splitlines()]
         return [rows[0], *([id, answer] for (id, _), answer in zip(rows[1:], answers, strict=True))]
 

@@ -1,7 +1,7 @@
 """Draw the built-in competition.
 
-    python -m starter.data.demo --root data/demo
-    python -m starter.data.demo --root data/big --identities 1000 --image_size 112
+python -m starter.data.demo --root data/demo
+python -m starter.data.demo --root data/big --identities 1000 --image_size 112
 """
 
 import argparse
@@ -23,9 +23,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--root", required=True, help="the folder to make")
     for name, field in DemoSection.model_fields.items():
         parser.add_argument(
-            f"--{name}", f"--{name.replace('_', '-')}", type=int, default=field.default,
-            metavar="N", help=f"{field.description} (default {field.default})",
-        )  # fmt: skip
+            f"--{name}",
+            f"--{name.replace('_', '-')}",
+            type=int,
+            default=field.default,
+            metavar="N",
+            help=f"{field.description} (default {field.default})",
+        )
     return parser.parse_args(arguments)
 
 

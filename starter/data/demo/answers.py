@@ -102,8 +102,9 @@ def _take(submission, given: dict[str, str], keys: Sequence[str], what: str, kin
     if len(absent) == len(keys):
         return None
     if absent:
-        raise UserError(f"{submission}: {len(absent)} of {len(keys)} {what} are missing: "
-                        f"{absent[0]!r} first")  # fmt: skip
+        raise UserError(
+            f"{submission}: {len(absent)} of {len(keys)} {what} are missing: {absent[0]!r} first"
+        )
     values = []
     for key in keys:
         text = given.pop(key)

@@ -24,13 +24,27 @@ log = logging.getLogger(__name__)
 MANIFEST = "demo.json"
 DRAWING = 1  # raised whenever the same section would draw other pictures
 # Colour is not halved as JPEG usually does: at 32 pixels that would lose the eyes' colour.
-JPEG = [cv2.IMWRITE_JPEG_QUALITY, 92, cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]  # fmt: skip
+JPEG = [
+    cv2.IMWRITE_JPEG_QUALITY,
+    92,
+    cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+    cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+]
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 # Who: streams of random numbers; train, dev and test show the same people, val and test pairs not.
 CLASSIFY, VAL, TEST = "classify", "val", "test"
-STREAMS = {"train": 1, "dev": 2, "test": 3, VAL: 4, TEST: 5, "face": 6, "order": 7, "pairs": 8,
-           "names": 9, CLASSIFY: 10}  # fmt: skip
+STREAMS = {
+    "train": 1,
+    "dev": 2,
+    "test": 3,
+    VAL: 4,
+    TEST: 5,
+    "face": 6,
+    "order": 7,
+    "pairs": 8,
+    "names": 9,
+    CLASSIFY: 10,
+}
 
 
 def answers_of(root: Path) -> Path:
@@ -68,8 +82,12 @@ def ensure_demo(section: DemoSection, root: str | Path) -> Path:
         # The answers first: a root means that all is there.
         _move(section, answers_of(drawn), answers_of(root))
         _move(section, drawn, root)
-    log.info("drawn: a competition of %d people at %s, its answers at %s", section.identities,
-             root, answers_of(root))  # fmt: skip
+    log.info(
+        "drawn: a competition of %d people at %s, its answers at %s",
+        section.identities,
+        root,
+        answers_of(root),
+    )
     return root
 
 
@@ -89,8 +107,11 @@ def _is_there(section: DemoSection, root: Path) -> bool:
                 f"{folder} is there and is not a built-in competition (no {MANIFEST}); "
                 "choose another data.root, or leave data.demo out to use what is there"
             )
-        other = [f"{key} {found.get(key)} there, {value} asked for"
-                 for key, value in wanted.items() if found.get(key) != value]  # fmt: skip
+        other = [
+            f"{key} {found.get(key)} there, {value} asked for"
+            for key, value in wanted.items()
+            if found.get(key) != value
+        ]
         if other:
             raise UserError(
                 f"{folder} was drawn with other parameters ({'; '.join(other)}); "
@@ -175,8 +196,10 @@ def _draw_verification(section: DemoSection, root: Path) -> list[tuple[str, str,
             int(_random(section, "pairs", STREAMS[split]).integers(2**31)),
         )
         assert made.same_P is not None
-        rows = [(name_M[a], name_M[b], int(same))
-                for a, b, same in zip(made.a_P, made.b_P, made.same_P, strict=True)]  # fmt: skip
+        rows = [
+            (name_M[a], name_M[b], int(same))
+            for a, b, same in zip(made.a_P, made.b_P, made.same_P, strict=True)
+        ]
         _write_rows(root / f"{split}_pairs.txt", rows if split == VAL else [r[:2] for r in rows])
     return rows
 

@@ -111,12 +111,18 @@ def _nose(canvas: Canvas, face: Face, view: View, skin) -> None:
     top, tip = face.eye_y + 0.02, face.eye_y + face.nose_length
     away = -1.0 if view.light[0] > 0 else 1.0
     depth = np.array([0.80, 0.86, 0.97, 0.84])
-    side = np.array([[away * 0.05, top], [away * 0.055, (top + tip) / 2],
-                     [away * (face.nose_width * 0.55), tip - 0.02],
-                     [away * face.nose_width, tip + 0.01]])  # fmt: skip
+    side = np.array(
+        [
+            [away * 0.05, top],
+            [away * 0.055, (top + tip) / 2],
+            [away * (face.nose_width * 0.55), tip - 0.02],
+            [away * face.nose_width, tip + 0.01],
+        ]
+    )
     ridge = np.array([[0.0, tip + 0.03], [0.0, (top + tip) / 2]])
-    pixels = np.concatenate([canvas.project(side, depth),
-                             canvas.project(ridge, np.array([1.0, 0.88]))])  # fmt: skip
+    pixels = np.concatenate(
+        [canvas.project(side, depth), canvas.project(ridge, np.array([1.0, 0.88]))]
+    )
     canvas.fill(pixels, blend(skin, shade, 0.6))
     t = np.linspace(-1, 1, 16)
     under = xy(t * face.nose_width, tip + face.nose_bulb * (1 - t**2) - 0.03 * t**4)
@@ -186,8 +192,12 @@ def _eye(canvas: Canvas, face: Face, view: View, which: int, skin) -> None:
     almond = np.concatenate([lid, xy(x, lower)[::-1]])
     canvas.fill(placed(np.concatenate([socket, lid[::-1]])), skin * 0.87)
     canvas.fill(placed(almond), (246, 243, 238))
-    middle = np.array([which * view.gaze[0] * 0.3 * face.eye_width,
-                       view.gaze[1] * 0.3 * face.eye_height - 0.1 * open_])  # fmt: skip
+    middle = np.array(
+        [
+            which * view.gaze[0] * 0.3 * face.eye_width,
+            view.gaze[1] * 0.3 * face.eye_height - 0.1 * open_,
+        ]
+    )
     iris = traits.along(traits.IRISES, face.eye_colour * (1 - 0.5 * face.skin))
     radius = min(0.9 * face.eye_height, 0.56 * face.eye_width)
     for share, colour in ((1.0, iris * 0.62), (0.86, iris), (0.45, (16, 12, 12))):
@@ -221,8 +231,12 @@ def _glasses(canvas: Canvas, face: Face) -> None:
     for which in (-1, 1):
         rim = _lens(face, which)
         canvas.stroke(canvas.project(rim, 0.88), colour, 0.03 + 0.04 * face.glasses, closed=True)
-        arm = np.array([[which * (face.eye_spacing + face.glasses_size), face.eye_y - 0.05],
-                        [which * face.head_width, face.eye_y - 0.06]])  # fmt: skip
+        arm = np.array(
+            [
+                [which * (face.eye_spacing + face.glasses_size), face.eye_y - 0.05],
+                [which * face.head_width, face.eye_y - 0.06],
+            ]
+        )
         canvas.stroke(canvas.project(arm, np.array([0.8, 0.0])), colour, 0.035)
     gap = face.eye_spacing - face.glasses_size
     t = np.linspace(-1, 1, 8)

@@ -130,13 +130,15 @@ def draw_view(rng: np.random.Generator) -> View:
         backdrop=tuple(_any_colour(rng) for _ in range(3)),
         occluder=str(rng.choice(OCCLUDERS, p=OCCLUDER_SHARES)),
         occluder_place=(
-            float(rng.uniform(-0.9, 0.9)), float(rng.uniform(-0.7, 0.9)), normal(0.6, 1.5)
+            float(rng.uniform(-0.9, 0.9)),
+            float(rng.uniform(-0.7, 0.9)),
+            normal(0.6, 1.5),
         ),
         occluder_colour=_any_colour(rng),
         blur=max(0.0, normal(0.011, 0.03)),
         noise=float(rng.uniform(1, 9)),
         noise_seed=int(rng.integers(2**31)),
-    )  # fmt: skip
+    )
 
 
 def _any_colour(rng: np.random.Generator) -> tuple[float, float, float]:
@@ -148,12 +150,31 @@ def _any_colour(rng: np.random.Generator) -> tuple[float, float, float]:
 
 Colour = np.ndarray  # RGB float (3,)
 
-SKINS = ((250, 221, 200), (240, 200, 172), (222, 174, 138), (190, 138, 100), (146, 98, 68),
-         (98, 64, 46))  # fmt: skip
-HAIRS = ((28, 24, 26), (62, 42, 32), (104, 66, 40), (158, 82, 38), (196, 146, 78), (226, 202, 150),
-         (178, 176, 178))  # fmt: skip
-IRISES = ((62, 38, 24), (110, 70, 36), (124, 116, 58), (78, 128, 88), (74, 122, 168),
-          (138, 152, 166))  # fmt: skip
+SKINS = (
+    (250, 221, 200),
+    (240, 200, 172),
+    (222, 174, 138),
+    (190, 138, 100),
+    (146, 98, 68),
+    (98, 64, 46),
+)
+HAIRS = (
+    (28, 24, 26),
+    (62, 42, 32),
+    (104, 66, 40),
+    (158, 82, 38),
+    (196, 146, 78),
+    (226, 202, 150),
+    (178, 176, 178),
+)
+IRISES = (
+    (62, 38, 24),
+    (110, 70, 36),
+    (124, 116, 58),
+    (78, 128, 88),
+    (74, 122, 168),
+    (138, 152, 166),
+)
 LIPS = ((206, 120, 112), (190, 84, 88), (164, 66, 74), (150, 90, 78))
 RIMS = ((34, 32, 36), (120, 70, 40), (170, 40, 48), (60, 76, 130), (184, 160, 100))
 

@@ -38,8 +38,13 @@ def draw_augmented(recipe: Recipe, stage: str, catalog: Catalog, path: Path) -> 
     except UserError as error:
         reason = str(error)
     _write(blocks, path)
-    return {"picture": path.as_posix(), "stage": stage, "images": len(chosen),
-            "variants": VARIANTS, "device": reason}  # fmt: skip
+    return {
+        "picture": path.as_posix(),
+        "stage": stage,
+        "images": len(chosen),
+        "variants": VARIANTS,
+        "device": reason,
+    }
 
 
 def _by_cpu(steps, image_NHWC: np.ndarray) -> np.ndarray:
@@ -47,8 +52,12 @@ def _by_cpu(steps, image_NHWC: np.ndarray) -> np.ndarray:
     size, channels = image_NHWC.shape[2:]
     augment = build_augment(steps, size, channels)
     assert augment is not None
-    return np.stack([[augment(image_HWC.copy(), (0, variant, i)) for variant in range(VARIANTS)]
-                     for i, image_HWC in enumerate(image_NHWC)])  # fmt: skip
+    return np.stack(
+        [
+            [augment(image_HWC.copy(), (0, variant, i)) for variant in range(VARIANTS)]
+            for i, image_HWC in enumerate(image_NHWC)
+        ]
+    )
 
 
 def _by_device(steps, image_NHWC: np.ndarray) -> np.ndarray:
@@ -58,8 +67,10 @@ def _by_device(steps, image_NHWC: np.ndarray) -> np.ndarray:
     augment = choose("device", steps, size, channels, "cpu")
     assert augment is not None
     images, position_N = torch.from_numpy(image_NHWC), np.arange(len(image_NHWC))
-    made = [augment.apply(images, augment.prepare(0, variant, position_N)).numpy()
-            for variant in range(VARIANTS)]  # fmt: skip
+    made = [
+        augment.apply(images, augment.prepare(0, variant, position_N)).numpy()
+        for variant in range(VARIANTS)
+    ]
     return np.stack(made, 1)
 
 
@@ -69,8 +80,9 @@ def _write(blocks: list[np.ndarray], path: Path) -> None:
 
     parts = []
     for block_NVHWC in blocks:
-        padded = np.pad(block_NVHWC, ((0, 0), (0, 0), (GAP, 0), (GAP, 0), (0, 0)),
-                        constant_values=255)  # fmt: skip
+        padded = np.pad(
+            block_NVHWC, ((0, 0), (0, 0), (GAP, 0), (GAP, 0), (0, 0)), constant_values=255
+        )
         rows = np.concatenate(list(padded.transpose(1, 0, 2, 3, 4)), axis=2)
         sheet = np.concatenate(list(rows), axis=0)
         parts.append(np.pad(sheet, ((0, GAP), (0, 3 * GAP), (0, 0)), constant_values=255))

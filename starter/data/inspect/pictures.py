@@ -26,8 +26,13 @@ CHUNK = 512
 THREADS = 8  # more than cores: a file that is not in memory yet is waited for
 BAD = -1
 JPEG_MODES = {1: "L", 3: "RGB", 4: "CMYK"}  # by the number of components
-PNG_MODES = {b"\x08\x00": "L", b"\x08\x02": "RGB", b"\x08\x03": "P", b"\x08\x04": "LA",
-             b"\x08\x06": "RGBA"}  # by depth and colour type
+PNG_MODES = {
+    b"\x08\x00": "L",
+    b"\x08\x02": "RGB",
+    b"\x08\x03": "P",
+    b"\x08\x04": "LA",
+    b"\x08\x06": "RGBA",
+}  # by depth and colour type
 
 
 class Pictures(NamedTuple):
@@ -49,9 +54,13 @@ def look(catalog: Catalog, threads: int = THREADS) -> Pictures:
     """Reads every image once; memory is 90 bytes an image."""
     count = len(catalog)
     found = Pictures(
-        np.full((count, 2), BAD, np.int32), np.zeros(count, np.uint8), [],
-        np.zeros(count, np.uint64), np.zeros((count, SMALL * SMALL), np.uint8), [],
-    )  # fmt: skip
+        np.full((count, 2), BAD, np.int32),
+        np.zeros(count, np.uint8),
+        [],
+        np.zeros(count, np.uint64),
+        np.zeros((count, SMALL * SMALL), np.uint8),
+        [],
+    )
     number: dict[str, int] = {}
     with opencv_in_threads(), ThreadPoolExecutor(threads) as pool:
         for i, seen in enumerate(_in_order(pool, catalog, threads)):

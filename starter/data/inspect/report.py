@@ -13,8 +13,13 @@ from starter.data.layouts.disk import expand_root
 from starter.recipe.schema.data import DataSection
 
 SHOWN = 5  # examples of each kind of fault
-MODES = {"1": "black-and-white", "L": "grey", "P": "palette", "LA": "grey with alpha",
-         "RGBA": "RGB with alpha"}  # in words; the JSON has PIL's names
+MODES = {
+    "1": "black-and-white",
+    "L": "grey",
+    "P": "palette",
+    "LA": "grey with alpha",
+    "RGBA": "RGB with alpha",
+}  # in words; the JSON has PIL's names
 BARS = " .:-=+*#%@"
 
 
@@ -41,20 +46,24 @@ def inspect(data: DataSection, threads: int = THREADS) -> tuple[dict, Catalog, P
         "per_class": _per_class(catalog),
         "sizes": _sizes(pictures, valid_N),
         "modes": _counted(pictures.modes, pictures.mode_N[valid_N]),
-        "undecodable": {"count": len(pictures.faults),
-                        "examples": [text for _, text in pictures.faults[:SHOWN]]},
+        "undecodable": {
+            "count": len(pictures.faults),
+            "examples": [text for _, text in pictures.faults[:SHOWN]],
+        },
         "byte_duplicates": _twins(catalog, same_T2),
         "near_duplicates": _twins(catalog, near_T2[~equal]),
         "leakage": _leakage(catalog, np.concatenate([same_T2, near_T2[~equal]])),
         "pairs": {name: _pairs(pairs) for name, pairs in catalog.pairs.items()},
-    }  # fmt: skip
+    }
     if catalog.gallery is not None:
         gallery = catalog.gallery
         report["gallery"] = {
-            "people": len(gallery.people), "known": len(gallery.known_G),
-            "labelled": len(gallery.dev_Q), "nobody": int((gallery.answer_Q < 0).sum()),
+            "people": len(gallery.people),
+            "known": len(gallery.known_G),
+            "labelled": len(gallery.dev_Q),
+            "nobody": int((gallery.answer_Q < 0).sum()),
             "unlabelled": len(gallery.test_T),
-        }  # fmt: skip
+        }
     return report, catalog, pictures
 
 
@@ -63,10 +72,16 @@ def _per_class(catalog: Catalog) -> dict:
     label_M = catalog.label_N[catalog.index("train")]
     count_K = np.bincount(label_M, minlength=len(catalog.classes))
     number, edges = np.histogram(count_K, bins=min(10, int(np.ptp(count_K)) + 1))
-    bars = [[float(low), float(high), int(n)]
-            for low, high, n in zip(edges[:-1], edges[1:], number, strict=True)]  # fmt: skip
-    return {"least": int(count_K.min()), "median": float(np.median(count_K)),
-            "most": int(count_K.max()), "histogram": bars}  # fmt: skip
+    bars = [
+        [float(low), float(high), int(n)]
+        for low, high, n in zip(edges[:-1], edges[1:], number, strict=True)
+    ]
+    return {
+        "least": int(count_K.min()),
+        "median": float(np.median(count_K)),
+        "most": int(count_K.max()),
+        "histogram": bars,
+    }
 
 
 def _sizes(pictures: Pictures, valid_N: np.ndarray) -> dict:
@@ -95,10 +110,13 @@ def _twins(catalog: Catalog, twin_T2: np.ndarray) -> dict:
         return [[catalog.names[a], catalog.names[b]] for a, b in twin_T2[mask][:SHOWN]]
 
     return {
-        "pairs": len(twin_T2), "across_splits": int(across.sum()),
-        "across_labels": int(labels.sum()), "examples": examples(~across & ~labels),
-        "across_splits_examples": examples(across), "across_labels_examples": examples(labels),
-    }  # fmt: skip
+        "pairs": len(twin_T2),
+        "across_splits": int(across.sum()),
+        "across_labels": int(labels.sum()),
+        "examples": examples(~across & ~labels),
+        "across_splits_examples": examples(across),
+        "across_labels_examples": examples(labels),
+    }
 
 
 def _leakage(catalog: Catalog, twin_T2: np.ndarray) -> dict:
@@ -113,8 +131,11 @@ def _leakage(catalog: Catalog, twin_T2: np.ndarray) -> dict:
     if catalog.identity_N is not None:
         paired = catalog.identity_N[paired_N]
         shared = len(np.intersect1d(catalog.identity_N[trained_N], paired[paired >= 0]))
-    return {"identities": shared, "images": int((trained_N & paired_N).sum()),
-            "twins": int(crossing.any(axis=1).sum())}  # fmt: skip
+    return {
+        "identities": shared,
+        "images": int((trained_N & paired_N).sum()),
+        "twins": int(crossing.any(axis=1).sum()),
+    }
 
 
 def _pairs(pairs: Pairs) -> dict:
@@ -123,27 +144,44 @@ def _pairs(pairs: Pairs) -> dict:
         return {"pairs": len(pairs.a_P), "genuine": None, "impostor": None, "lowest_far": None}
     genuine = int(pairs.same_P.sum())
     impostor = len(pairs.same_P) - genuine
-    return {"pairs": len(pairs.a_P), "genuine": genuine, "impostor": impostor,
-            "lowest_far": 1 / impostor if impostor else None}  # fmt: skip
+    return {
+        "pairs": len(pairs.a_P),
+        "genuine": genuine,
+        "impostor": impostor,
+        "lowest_far": 1 / impostor if impostor else None,
+    }
 
 
 def table(report: dict) -> str:
     """The report as a person reads it."""
-    lines = [("layout", report["why"]), ("root", report["root"]),
-             ("images", f"{report['images']}: " + _list(report["splits"])),
-             ("classes", _classes(report)), ("sizes", _list(report["sizes"])),
-             ("modes", _list({MODES.get(k, k): n for k, n in report["modes"].items()})),
-             ]  # fmt: skip
+    lines = [
+        ("layout", report["why"]),
+        ("root", report["root"]),
+        ("images", f"{report['images']}: " + _list(report["splits"])),
+        ("classes", _classes(report)),
+        ("sizes", _list(report["sizes"])),
+        ("modes", _list({MODES.get(k, k): n for k, n in report["modes"].items()})),
+    ]
     bad = report["undecodable"]
     lines.append(("undecodable", str(bad["count"])))
     lines += [("", text) for text in bad["examples"]]
-    for key, name, sign in (("byte_duplicates", "equal bytes", "="),
-                            ("near_duplicates", "near twins", "~")):  # fmt: skip
+    for key, name, sign in (
+        ("byte_duplicates", "equal bytes", "="),
+        ("near_duplicates", "near twins", "~"),
+    ):
         found = report[key]
-        lines.append((name, f"{found['pairs']} pairs, {found['across_splits']} across splits, "
-                            f"{found['across_labels']} across labels"))  # fmt: skip
-        lines += [("", f"across {which}: {a} {sign} {b}") for which in ("splits", "labels")
-                  for a, b in found[f"across_{which}_examples"]]  # fmt: skip
+        lines.append(
+            (
+                name,
+                f"{found['pairs']} pairs, {found['across_splits']} across splits, "
+                f"{found['across_labels']} across labels",
+            )
+        )
+        lines += [
+            ("", f"across {which}: {a} {sign} {b}")
+            for which in ("splits", "labels")
+            for a, b in found[f"across_{which}_examples"]
+        ]
     lines.append(("leakage", _leak(report)))
     for name, found in report["pairs"].items():
         text = f"{found['pairs']}, unlabelled"
@@ -177,5 +215,7 @@ def _classes(report: dict) -> str:
     highest = max(n for *_, n in found["histogram"])
     bars = "".join(BARS[-(-(len(BARS) - 1) * n // highest)] for *_, n in found["histogram"])
     least, most = found["least"], found["most"]
-    return (f"{report['classes']}, of {least} to {most} train images, median "
-            f"{found['median']:g}; so many have: {least} [{bars}] {most}")  # fmt: skip
+    return (
+        f"{report['classes']}, of {least} to {most} train images, median "
+        f"{found['median']:g}; so many have: {least} [{bars}] {most}"
+    )

@@ -67,8 +67,9 @@ def _row(
 
     side = SIDE + 2 * GAP
     row = np.full((side, MARGIN + side * ACROSS + APART * (ACROSS // 2), 3), 255, np.uint8)
-    cv2.putText(row, name, (4, side // 2 + 4), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1,
-                cv2.LINE_AA)  # fmt: skip
+    cv2.putText(
+        row, name, (4, side // 2 + 4), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA
+    )
     for k, i in enumerate(items):
         left = MARGIN + k * side + (APART * (k // group) if group > 1 else 0)
         cell = row[:, left : left + side]

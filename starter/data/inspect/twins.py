@@ -43,8 +43,10 @@ def near_twins(small_NS: np.ndarray, valid_N: np.ndarray) -> np.ndarray:
             if not len(same):
                 break
             a, b = items[order[same]], items[order[same + ahead]]
-            close = [_close(small_NS, spread_N, a[i : i + 65536], b[i : i + 65536])
-                     for i in range(0, len(a), 65536)]  # fmt: skip
+            close = [
+                _close(small_NS, spread_N, a[i : i + 65536], b[i : i + 65536])
+                for i in range(0, len(a), 65536)
+            ]
             kept = np.concatenate(close)
             pair = np.stack([np.minimum(a, b)[kept], np.maximum(a, b)[kept]], axis=1)
             found.append(pair)

@@ -50,17 +50,22 @@ def _harden(catalog: Catalog, count: int, seed: int) -> Pairs:
         index_M = index_M[~np.isin(catalog.identity_N[index_M], held)]
     most_genuine, most_impostor = pairs_there_are(catalog.identity_N[index_M])
     pool = draw_pairs(
-        catalog.identity_N, index_M, min(POOL * (count // 2), most_genuine),
-        min(POOL * (count - count // 2), most_impostor), seed,
-    )  # fmt: skip
+        catalog.identity_N,
+        index_M,
+        min(POOL * (count // 2), most_genuine),
+        min(POOL * (count - count // 2), most_impostor),
+        seed,
+    )
     assert pool.same_P is not None
     small_NS = look(catalog).small_NS.astype(np.int16)
     apart_P = np.abs(small_NS[pool.a_P] - small_NS[pool.b_P]).mean(axis=1)
     genuine, impostor = np.flatnonzero(pool.same_P), np.flatnonzero(~pool.same_P)
-    kept = np.concatenate([
-        genuine[np.argsort(-apart_P[genuine], kind="stable")[: count // 2]],
-        impostor[np.argsort(apart_P[impostor], kind="stable")[: count - count // 2]],
-    ])  # fmt: skip
+    kept = np.concatenate(
+        [
+            genuine[np.argsort(-apart_P[genuine], kind="stable")[: count // 2]],
+            impostor[np.argsort(apart_P[impostor], kind="stable")[: count - count // 2]],
+        ]
+    )
     kept = np.random.default_rng(seed).permutation(kept)
     return Pairs(pool.a_P[kept], pool.b_P[kept], pool.same_P[kept])
 
@@ -77,8 +82,10 @@ def write_pairs(catalog: Catalog, pairs: Pairs, path: Path) -> None:
         raise UserError(f"{path} is there already; remove it or give another --out")
     used = {catalog.names[i] for side in (pairs.a_P, pairs.b_P) for i in side}
     mark = "," if any(" " in name for name in used) else " "
-    lines = [mark.join([catalog.names[a], catalog.names[b], str(int(same))])
-             for a, b, same in zip(pairs.a_P, pairs.b_P, pairs.same_P, strict=True)]  # fmt: skip
+    lines = [
+        mark.join([catalog.names[a], catalog.names[b], str(int(same))])
+        for a, b, same in zip(pairs.a_P, pairs.b_P, pairs.same_P, strict=True)
+    ]
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         beside.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")

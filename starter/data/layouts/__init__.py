@@ -44,8 +44,9 @@ def settle(data: DataSection) -> tuple[DataSection, str]:
         return data, f"{data.layout} ({name_of(data.layout)}), as the recipe says"
     fit = recognise(expand_root(data.root), data)
     known = data.model_copy(update={"layout": fit.layout, "root": str(fit.root)})
-    return known, (f"recognised {fit.layout} ({name_of(fit.layout)}) at {fit.root} by "
-                   f"{', '.join(fit.there)}")  # fmt: skip
+    return known, (
+        f"recognised {fit.layout} ({name_of(fit.layout)}) at {fit.root} by {', '.join(fit.there)}"
+    )
 
 
 def resolve_root(data: DataSection) -> Path:

@@ -17,8 +17,12 @@ EXPECTED = {
     "cifar10": "cifar-10-batches-py/data_batch_1 and its fellows",
     "cifar100": "cifar-100-python/train, test and meta",
 }
-KINDS = {"mnist": "MNIST", "fashion_mnist": "FashionMNIST", "cifar10": "CIFAR10",
-         "cifar100": "CIFAR100"}  # fmt: skip
+KINDS = {
+    "mnist": "MNIST",
+    "fashion_mnist": "FashionMNIST",
+    "cifar10": "CIFAR10",
+    "cifar100": "CIFAR100",
+}
 
 
 def read(data: DataSection) -> Catalog:

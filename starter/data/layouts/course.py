@@ -51,8 +51,11 @@ class Family:
 FAMILIES = {
     "hw2p2_s19": Family(
         "S19, S20",
-        train=("train_data",), dev=("validation_classification",), test=("test_classification",),
-        order=("test_order_classification.txt",), sizes=("large", "medium"),
+        train=("train_data",),
+        dev=("validation_classification",),
+        test=("test_classification",),
+        order=("test_order_classification.txt",),
+        sizes=("large", "medium"),
         val_pairs=("validation_trials_verification.txt",),
         test_pairs=("test_trials_verification_student.txt", "trials_test_new.txt"),
         val_faces=("validation_verification",),
@@ -60,22 +63,34 @@ FAMILIES = {
     ),
     "hw2p2_f20": Family(
         "F20, S21, F21",
-        train=("train_data",), dev=("val_data",), test=("test_data",),
+        train=("train_data",),
+        dev=("val_data",),
+        test=("test_data",),
         order=("classification_test.txt",),
-        val_pairs=("verification_pairs_val.txt",), test_pairs=("verification_pairs_test.txt",),
-        val_faces=("verification_data",), test_faces=("verification_data",), any_positive=True,
+        val_pairs=("verification_pairs_val.txt",),
+        test_pairs=("verification_pairs_test.txt",),
+        val_faces=("verification_data",),
+        test_faces=("verification_data",),
+        any_positive=True,
     ),
     "hw2p2_s22": Family(
         "S22",
-        train=("train", "train_subset"), dev=("dev",), test=("test",),
-        val_pairs=("verification_dev.csv",), test_pairs=("verification_test.csv",),
-        val_faces=("dev",), test_faces=("test",),
+        train=("train", "train_subset"),
+        dev=("dev",),
+        test=("test",),
+        val_pairs=("verification_dev.csv",),
+        test_pairs=("verification_test.csv",),
+        val_faces=("dev",),
+        test_faces=("test",),
     ),
     "hw2p2_f22": Family(
         "F22, S23, F23, S24",
-        train=("train", "train_subset"), dev=("dev",), test=("test",), known=True,
+        train=("train", "train_subset"),
+        dev=("dev",),
+        test=("test",),
+        known=True,
     ),
-}  # fmt: skip
+}
 
 
 def read(data: DataSection) -> Catalog:
@@ -144,8 +159,11 @@ def _find_splits(survey: Survey, family: Family, data: DataSection) -> dict[str,
                 f"{some(survey.contents(survey.root).folders)}"
             )
     if "dev" not in parts:
-        log.warning("%s: no split dev (%s); a share of each class is used", survey.root,
-                    ", ".join(family.dev))  # fmt: skip
+        log.warning(
+            "%s: no split dev (%s); a share of each class is used",
+            survey.root,
+            ", ".join(family.dev),
+        )
     return parts
 
 
@@ -216,8 +234,9 @@ def _listed(order: Path, place: dict[str, int], folder: Path) -> list[int]:
     if len(set(chosen)) < len(chosen):
         raise UserError(f"{order}: {len(chosen) - len(set(chosen))} images are listed twice")
     if len(chosen) < len(place):
-        log.warning("%s: %d test images are not listed and are left out", order,
-                    len(place) - len(chosen))  # fmt: skip
+        log.warning(
+            "%s: %d test images are not listed and are left out", order, len(place) - len(chosen)
+        )
     return chosen
 
 

@@ -59,7 +59,7 @@ def find_base(survey: Survey) -> Path:
 
 
 def _table(path: Path) -> dict[str, list[str]]:
-    """"<id> <value>" a line, by id, in the order of the ids."""
+    """ "<id> <value>" a line, by id, in the order of the ids."""
     found: dict[str, list[str]] = {}
     for line, text in read_lines(path):
         key, *cells = text.split(maxsplit=1)

@@ -12,8 +12,16 @@ from starter.recipe import UserError
 log = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = (
-    ".jpg", ".jpeg", ".png", ".bmp", ".pgm", ".ppm", ".webp", ".tif", ".tiff",
-)  # fmt: skip
+    ".jpg",
+    ".jpeg",
+    ".png",
+    ".bmp",
+    ".pgm",
+    ".ppm",
+    ".webp",
+    ".tif",
+    ".tiff",
+)
 
 
 class Listing(NamedTuple):

@@ -86,12 +86,17 @@ class Draft:
             pool_N = np.where(np.isin(pool_N, held_K), -1, pool_N)
         test_K = np.empty(0, np.int64)
         if wanted.hold_out_test is not None:
-            test_K = hold_out_classes(pool_N, wanted.hold_out_test, (wanted.seed, 1),
-                                      "hold_out_test")  # fmt: skip
+            test_K = hold_out_classes(
+                pool_N, wanted.hold_out_test, (wanted.seed, 1), "hold_out_test"
+            )
         if len(held_K):
             more = f", {len(test_K)} more for pairs to report" if len(test_K) else ""
-            log.info("data.pairs: %d of %d classes held out of training for validation pairs%s",
-                     len(held_K), classes, more)  # fmt: skip
+            log.info(
+                "data.pairs: %d of %d classes held out of training for validation pairs%s",
+                len(held_K),
+                classes,
+                more,
+            )
         held_K = np.union1d(held_K, test_K)
         return np.where(np.isin(identity_N, held_K), np.uint8(VERIFY), split_N), test_K
 

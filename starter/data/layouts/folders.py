@@ -87,8 +87,9 @@ def read_classes(folder: Path, root: Path) -> dict[str, list[str]]:
         state = f"{len(listing.images)} images but no" if listing.images else "no images and no"
         raise UserError(f"{folder}: has {state} class folders; one folder per class is expected")
     if listing.images:
-        log.warning("%s: %d images beside the class folders are ignored", folder,
-                    len(listing.images))  # fmt: skip
+        log.warning(
+            "%s: %d images beside the class folders are ignored", folder, len(listing.images)
+        )
     found: dict[str, list[str]] = {}
     for name in listing.folders:
         inner = scan(folder / name)
@@ -157,8 +158,10 @@ def _add_verify(draft: Draft, found: dict[str, list[str]]) -> None:
     if shared:
         log.warning(
             "data.splits.verify: %d names (%s) are also trained classes; pairs measure open-set "
-            "verification only if they are other identities", len(shared), some(sorted(shared)),
-        )  # fmt: skip
+            "verification only if they are other identities",
+            len(shared),
+            some(sorted(shared)),
+        )
     first = len(draft.identities)
     draft.identities += found
     _add(draft, VERIFY, found, {name: first + k for k, name in enumerate(found)})

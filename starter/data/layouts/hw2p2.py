@@ -175,8 +175,9 @@ def read_labels(folder: Path, base: Path) -> Labelled | None:
     if not seen:
         raise UserError(f"{path}: an empty split; it has no lines")
     if len(present) > len(seen):
-        log.warning("%s: %d images are not in labels.txt and are left out", images,
-                    len(present) - len(seen))  # fmt: skip
+        log.warning(
+            "%s: %d images are not in labels.txt and are left out", images, len(present) - len(seen)
+        )
     return found
 
 
@@ -218,8 +219,12 @@ def _add_pairs(draft: Draft, base: Path, folder_name: str) -> None:
     files = {split: path for split, path in paths.items() if path is not None}
     if not files:
         if folder.is_dir():
-            log.warning("%s: no val_pairs or test_pairs file (.txt, .csv) in it, %s or %s",
-                        folder, base, base / CLASSIFY)  # fmt: skip
+            log.warning(
+                "%s: no val_pairs or test_pairs file (.txt, .csv) in it, %s or %s",
+                folder,
+                base,
+                base / CLASSIFY,
+            )
         return
     if not folder.is_dir():
         raise UserError(f"{next(iter(files.values()))}: its images' folder {folder} is missing")

@@ -38,8 +38,10 @@ class Tree:
 
 def find(survey: Survey) -> Tree:
     """The parts under a root, by name."""
-    known, dev, test = (only(survey.named(names), f"the folder {names[0]}", survey.root)
-                        for names in (KNOWN, UNKNOWN_DEV, UNKNOWN_TEST))  # fmt: skip
+    known, dev, test = (
+        only(survey.named(names), f"the folder {names[0]}", survey.root)
+        for names in (KNOWN, UNKNOWN_DEV, UNKNOWN_TEST)
+    )
     answers = only(survey.texts(ANSWERS), "the identities of unknown_dev", survey.root)
     tree = Tree(known, dev, test, answers)
     if tree.known is None and (tree.dev or tree.test):
@@ -72,9 +74,14 @@ def add(draft: Draft, tree: Tree) -> None:
         for item, answer in zip(dev_Q, answer_Q, strict=True):
             draft.identity[item] = first + int(answer) if answer >= 0 else -1
     draft.gallery = Gallery(
-        people=tuple(people), known_G=known_G, identity_G=identity_G, dev_Q=dev_Q,
-        answer_Q=answer_Q, test_T=test_T, no_match=NO_MATCH if nobody else None,
-    )  # fmt: skip
+        people=tuple(people),
+        known_G=known_G,
+        identity_G=identity_G,
+        dev_Q=dev_Q,
+        answer_Q=answer_Q,
+        test_T=test_T,
+        no_match=NO_MATCH if nobody else None,
+    )
 
 
 def _add_known(draft: Draft, folder: Path) -> tuple[list[str], np.ndarray, np.ndarray]:

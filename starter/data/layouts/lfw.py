@@ -126,8 +126,9 @@ def _trained(
         if data.lfw.view == 1 or fold - 1 != data.lfw.fold:
             listed.add(cells[0])
     if listed & paired:
-        log.warning("%s: %d people of the validation pairs are not trained on", path,
-                    len(listed & paired))  # fmt: skip
+        log.warning(
+            "%s: %d people of the validation pairs are not trained on", path, len(listed & paired)
+        )
     return sorted(listed - paired)
 
 

@@ -61,12 +61,15 @@ def read_pairs(
 def refuse_unmeasurable(path: Path, rows: Sequence[Row]) -> None:
     """UserError where validation pairs have no labels, or are all genuine or all impostor."""
     if rows[0].same is None:
-        raise UserError(f"{path}:{rows[0].line}: validation pairs need a label, "
-                        "0 or 1, after the two names")  # fmt: skip
+        raise UserError(
+            f"{path}:{rows[0].line}: validation pairs need a label, 0 or 1, after the two names"
+        )
     kinds = {row.same for row in rows}
     if len(kinds) == 1:
-        raise UserError(f"{path}: every pair is {'1' if kinds.pop() else '0'}; genuine (1) "
-                        "and impostor (0) pairs are both needed to measure an EER")  # fmt: skip
+        raise UserError(
+            f"{path}: every pair is {'1' if kinds.pop() else '0'}; genuine (1) "
+            "and impostor (0) pairs are both needed to measure an EER"
+        )
 
 
 def _cells(text: str, comma: bool) -> list[str]:

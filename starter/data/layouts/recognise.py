@@ -30,8 +30,11 @@ class Fit(NamedTuple):
 # What a layout cannot do without: folders (ending in /) or files, any one of a tuple.
 NEEDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "hw2p2": (("cls_data/",),),
-    "hw2p2_f22": (("train/", "train_subset/"), tuple(f"{name}/" for name in KNOWN),
-                  tuple(f"{name}/" for name in UNKNOWN_DEV + UNKNOWN_TEST)),
+    "hw2p2_f22": (
+        ("train/", "train_subset/"),
+        tuple(f"{name}/" for name in KNOWN),
+        tuple(f"{name}/" for name in UNKNOWN_DEV + UNKNOWN_TEST),
+    ),
     "hw2p2_s22": (("train/", "train_subset/"), ("verification_dev.csv", "verification_test.csv")),
     "hw2p2_f20": (("train_data/",), ("val_data/",)),
     "hw2p2_s19": (("train_data/",), ("validation_classification/",)),
@@ -42,13 +45,20 @@ NEEDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "fashion_mnist": (("FashionMNIST/raw/",),),
     "cifar10": (("cifar-10-batches-py/",),),
     "cifar100": (("cifar-100-python/",),),
-}  # fmt: skip
+}
 WORDS = {
-    "hw2p2": "HW2P2, F24 to F26", "folders": "a folder per class", "csv": "a table of images",
-    "lfw": "LFW", "cub": "CUB-200-2011", "omniglot": "Omniglot, both parts", "mnist": "torchvision",
-    "fashion_mnist": "torchvision", "cifar10": "torchvision", "cifar100": "torchvision",
+    "hw2p2": "HW2P2, F24 to F26",
+    "folders": "a folder per class",
+    "csv": "a table of images",
+    "lfw": "LFW",
+    "cub": "CUB-200-2011",
+    "omniglot": "Omniglot, both parts",
+    "mnist": "torchvision",
+    "fashion_mnist": "torchvision",
+    "cifar10": "torchvision",
+    "cifar100": "torchvision",
     **{name: f"HW2P2, {family.years}" for name, family in FAMILIES.items()},
-}  # fmt: skip
+}
 ARRAYS = ("mnist", "fashion_mnist", "cifar10", "cifar100")
 
 
@@ -71,8 +81,9 @@ def recognise(root: Path, data: DataSection) -> Fit:
     if len(whole) == 1:
         return whole[0]
     if whole:
-        each = "; ".join(f"{fit.layout} ({name_of(fit.layout)}: {', '.join(fit.there)})"
-                         for fit in whole)  # fmt: skip
+        each = "; ".join(
+            f"{fit.layout} ({name_of(fit.layout)}: {', '.join(fit.there)})" for fit in whole
+        )
         raise UserError(
             f"data.layout: {root} fits {len(whole)} layouts equally: {each}. Choose one with "
             f"data.layout={whole[0].layout}, or set data.root to a folder that holds one"
@@ -108,8 +119,11 @@ def _places(survey: Survey, name: str) -> list[Path]:
     if not name.endswith("/"):
         return survey.texts([name])
     *_, last = parts = name.rstrip("/").split("/")
-    return [path for path in survey.folders if path.name.lower() == last.lower()
-            and list(path.parts[-len(parts):])[:-1] == parts[:-1]]  # fmt: skip
+    return [
+        path
+        for path in survey.folders
+        if path.name.lower() == last.lower() and list(path.parts[-len(parts) :])[:-1] == parts[:-1]
+    ]
 
 
 def _above(path: Path, name: str) -> Path:
@@ -130,8 +144,12 @@ def _folders(survey: Survey, data: DataSection) -> Fit:
 
 def _table(survey: Survey, data: DataSection) -> Fit:
     """One table whose columns fit."""
-    return _try("csv", "a table with columns of paths and classes", survey,
-                lambda: bool(table.find_table(survey.root, data)))  # fmt: skip
+    return _try(
+        "csv",
+        "a table with columns of paths and classes",
+        survey,
+        lambda: bool(table.find_table(survey.root, data)),
+    )
 
 
 def _try(layout: str, what: str, survey: Survey, work: Callable[[], bool]) -> Fit:

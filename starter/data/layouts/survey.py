@@ -42,8 +42,9 @@ class Survey:
             below = []
             for path in level:
                 if len(self.folders) == MOST:
-                    log.warning("%s holds more than %d folders; no more were looked into",
-                                root, MOST)  # fmt: skip
+                    log.warning(
+                        "%s holds more than %d folders; no more were looked into", root, MOST
+                    )
                     return
                 found = self.folders[path] = _list(path)
                 if len(found.folders) <= CLASSES:

@@ -15,14 +15,33 @@ from starter.recipe.errors import did_you_mean
 from starter.recipe.schema.data import DataSection
 
 COLUMNS = {
-    "path": ("path", "file", "filename", "file_name", "filepath", "image", "image_path",
-             "image_name", "img", "img_path"),
+    "path": (
+        "path",
+        "file",
+        "filename",
+        "file_name",
+        "filepath",
+        "image",
+        "image_path",
+        "image_name",
+        "img",
+        "img_path",
+    ),
     "label": ("label", "class", "identity", "person", "category", "target", "class_name", "name"),
     "split": ("split", "set", "subset", "partition", "part", "usage"),
-}  # fmt: skip
-SPLITS = {"train": TRAIN, "training": TRAIN, "dev": DEV, "val": DEV, "valid": DEV,
-          "validation": DEV, "test": TEST, "testing": TEST, "verify": VERIFY,
-          "verification": VERIFY}  # fmt: skip
+}
+SPLITS = {
+    "train": TRAIN,
+    "training": TRAIN,
+    "dev": DEV,
+    "val": DEV,
+    "valid": DEV,
+    "validation": DEV,
+    "test": TEST,
+    "testing": TEST,
+    "verify": VERIFY,
+    "verification": VERIFY,
+}
 DELIMITERS = ",;\t|"
 
 
@@ -98,8 +117,10 @@ def find_table(root: Path, data: DataSection) -> Path:
     if len(fits) == 1:
         return fits[0]
     if fits:
-        raise UserError(f"data.csv.file: {root} has {len(fits)} tables; name one: "
-                        f"{some(path.name for path in fits)}")  # fmt: skip
+        raise UserError(
+            f"data.csv.file: {root} has {len(fits)} tables; name one: "
+            f"{some(path.name for path in fits)}"
+        )
     raise UserError(
         f"data.csv: {root} has no table with columns of paths ({some(COLUMNS['path'])}) and "
         f"classes ({some(COLUMNS['label'])}); it holds {some(tables)}. Name them: data.csv.path=..."
@@ -108,8 +129,11 @@ def find_table(root: Path, data: DataSection) -> Path:
 
 def _tables(root: Path) -> list[str]:
     survey = Survey(root)
-    return [(path / name).relative_to(root).as_posix()
-            for path, folder in survey.folders.items() for name in folder.texts]  # fmt: skip
+    return [
+        (path / name).relative_to(root).as_posix()
+        for path, folder in survey.folders.items()
+        for name in folder.texts
+    ]
 
 
 def fit(path: Path, data: DataSection) -> bool:
@@ -139,15 +163,19 @@ def _columns(path: Path, data: DataSection) -> Columns:
     for key, usual in COLUMNS.items():
         given = getattr(data.csv, key)
         if given is not None and given not in header:
-            raise UserError(f"data.csv.{key}: {path} has no column {given}; its header is "
-                            f"{some(header)}{did_you_mean(given, header)}")  # fmt: skip
+            raise UserError(
+                f"data.csv.{key}: {path} has no column {given}; its header is "
+                f"{some(header)}{did_you_mean(given, header)}"
+            )
         if given is not None:
             found[key] = header.index(given)
         else:
             found[key] = next((lower.index(name) for name in usual if name in lower), None)
         if found[key] is None and key != "split":
-            raise UserError(f"{path}:1: no column for the {key} ({some(usual)}); the header is "
-                            f"{some(header)}. Name it: data.csv.{key}=...")  # fmt: skip
+            raise UserError(
+                f"{path}:1: no column for the {key} ({some(usual)}); the header is "
+                f"{some(header)}. Name it: data.csv.{key}=..."
+            )
     assert found["path"] is not None and found["label"] is not None
     return Columns(delimiter, found["path"], found["label"], found["split"])
 

@@ -137,12 +137,14 @@ class Parcel:
         """The arrays, in the order they were given."""
         there = self._all.to(device, non_blocking=True)
         return [
-            None if places is None else {
+            None
+            if places is None
+            else {
                 name: there[at : at + int(np.prod(shape))].view(shape)
                 for name, (at, shape) in places.items()
             }
             for places in self._places
-        ]  # fmt: skip
+        ]
 
 
 class DeviceAugment:

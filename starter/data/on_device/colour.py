@@ -79,9 +79,11 @@ class ColorJitter(Step):
             "turn": np.floor(180 * drawn["hue"]),
             # Which images have their hue turned in a round. One that is turned by less than a
             # step still goes through HSV, as albumentations' does.
-            **{f"hue_{r}": np.flatnonzero((order_BR[:, r] == HUE) & (drawn["hue"] != 0))
-               for r in range(4)},
-        }  # fmt: skip
+            **{
+                f"hue_{r}": np.flatnonzero((order_BR[:, r] == HUE) & (drawn["hue"] != 0))
+                for r in range(4)
+            },
+        }
         return found
 
     def apply(self, image_BCHW: torch.Tensor, sent: Sent) -> torch.Tensor:
@@ -110,9 +112,10 @@ def turn_hue(image_BCHW: torch.Tensor, turn_B: torch.Tensor) -> torch.Tensor:
     red, green, blue = image_BCHW.unbind(1)
     value_BHW, span_BHW = image_BCHW.amax(1), image_BCHW.amax(1) - image_BCHW.amin(1)
     above_BHW = torch.where(
-        value_BHW == red, green - blue,
+        value_BHW == red,
+        green - blue,
         torch.where(value_BHW == green, blue - red + 2 * span_BHW, red - green + 4 * span_BHW),
-    )  # fmt: skip
+    )
     hue_BHW = (above_BHW.mul_(30) / span_BHW.clamp(min=1)).add_(0.5).floor_()
     saturation_BHW = (span_BHW * 255 / value_BHW.clamp(min=1)).add_(0.5).floor_().div_(255)
     sector_BHW = hue_BHW.add_(turn_B[:, None, None]).remainder_(180).div_(30)
@@ -134,8 +137,10 @@ class BrightnessContrast(Step):
     draws = 2
 
     def draw(self, u_BD: np.ndarray) -> Drawn:
-        return {"alpha": 1 + between(u_BD[:, 0], self.contrast),
-                "beta": between(u_BD[:, 1], self.brightness)}  # fmt: skip
+        return {
+            "alpha": 1 + between(u_BD[:, 0], self.contrast),
+            "beta": between(u_BD[:, 1], self.brightness),
+        }
 
     def apply(self, image_BCHW: torch.Tensor, sent: Sent) -> torch.Tensor:
         alpha, beta = (sent[name][:, None, None, None] for name in ("alpha", "beta"))

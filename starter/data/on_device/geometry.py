@@ -15,8 +15,7 @@ import torch
 
 Drawn = dict[str, np.ndarray]
 CONSTANT, REPLICATE, REFLECT, REFLECT_101 = 0, 1, 2, 4  # opencv's border modes
-PADDING = {CONSTANT: "zeros", REPLICATE: "border", REFLECT: "reflection",
-           REFLECT_101: "reflection"}  # fmt: skip
+PADDING = {CONSTANT: "zeros", REPLICATE: "border", REFLECT: "reflection", REFLECT_101: "reflection"}
 
 
 class Border(NamedTuple):
@@ -77,8 +76,11 @@ class Affine:
             drawn[f"scale_{axis}"] = between(u_BD[:, 1 + i], self.scale[axis])
             drawn[f"shear_{axis}"] = between(u_BD[:, 3 + i], self.shear[axis])
             limits, u_B = self.translate[axis], u_BD[:, 5 + i]
-            shift_B = (np.trunc(between(u_B, limits) * self.size) if self.in_percent
-                       else whole(u_B, int(limits[0]), int(limits[1])))  # fmt: skip
+            shift_B = (
+                np.trunc(between(u_B, limits) * self.size)
+                if self.in_percent
+                else whole(u_B, int(limits[0]), int(limits[1]))
+            )
             drawn[f"shift_{axis}"] = shift_B
         if self.keep_ratio:
             drawn["scale_y"] = drawn["scale_x"]
@@ -164,8 +166,10 @@ class PadAndCrop:
 
     def draw(self, u_BD: np.ndarray) -> Drawn:
         left, top, right, bottom = self.padding
-        return {"shift_x": left - whole(u_BD[:, 0], 0, left + right),
-                "shift_y": top - whole(u_BD[:, 1], 0, top + bottom)}  # fmt: skip
+        return {
+            "shift_x": left - whole(u_BD[:, 0], 0, left + right),
+            "shift_y": top - whole(u_BD[:, 1], 0, top + bottom),
+        }
 
     def inverse(self, drawn: Drawn, count: int) -> np.ndarray:
         inverse_B33 = np.tile(np.eye(3), (count, 1, 1))
@@ -176,8 +180,9 @@ class PadAndCrop:
 def to_grid(inverse_B33: np.ndarray, size: int, mode: int) -> np.ndarray:
     """inverse_B33 with its result in the coordinates of `grid_sample`, -1 to 1."""
     span = size - 1 if mode == REFLECT_101 else size  # corners at pixel centres, or at edges
-    change_33 = np.array([[2 / span, 0, (1 - size) / span], [0, 2 / span, (1 - size) / span],
-                          [0, 0, 1]])  # fmt: skip
+    change_33 = np.array(
+        [[2 / span, 0, (1 - size) / span], [0, 2 / span, (1 - size) / span], [0, 0, 1]]
+    )
     return change_33 @ inverse_B33
 
 
@@ -208,9 +213,12 @@ def warp(
         fill_C11 = constant(border.fill_C, image_BCHW.device)
         image_BCHW = image_BCHW - fill_C11
     image_BCHW = torch.nn.functional.grid_sample(
-        image_BCHW, grid_BHW2, mode="bilinear", padding_mode=PADDING[border.mode],
+        image_BCHW,
+        grid_BHW2,
+        mode="bilinear",
+        padding_mode=PADDING[border.mode],
         align_corners=border.mode == REFLECT_101,
-    )  # fmt: skip
+    )
     if filled:
         image_BCHW = image_BCHW.add_(fill_C11)
     return image_BCHW.round_()

@@ -93,8 +93,11 @@ class Holes(Step):
         return np.trunc(self.size * between(u_BN, limits))
 
     def _colour(self, u_BNC: np.ndarray) -> np.ndarray:
-        return np.floor(256 * u_BNC) if self.fill_C is None else np.broadcast_to(
-            self.fill_C, u_BNC.shape)  # fmt: skip
+        return (
+            np.floor(256 * u_BNC)
+            if self.fill_C is None
+            else np.broadcast_to(self.fill_C, u_BNC.shape)
+        )
 
     def host(self, drawn: Drawn) -> Drawn:
         return {key: drawn[key] for key in ("top", "height", "left", "width", "colour")}
@@ -122,8 +125,11 @@ class Erasing(Step):
         most = area * min(self.scale[1], self.ratio[0], 1 / self.ratio[1])
         least = area * self.scale[0]
         drawn = {key: np.zeros((len(u_BD), 1)) for key in ("top", "height", "left", "width")}
-        colour_BC = np.floor(256 * u_BD[:, 4:]) if self.fill_C is None else np.broadcast_to(
-            self.fill_C, (len(u_BD), self.channels))  # fmt: skip
+        colour_BC = (
+            np.floor(256 * u_BD[:, 4:])
+            if self.fill_C is None
+            else np.broadcast_to(self.fill_C, (len(u_BD), self.channels))
+        )
         if most >= least:
             area_B = between(u_BD[:, 0], (least, most))
             with np.errstate(divide="ignore"):

@@ -22,9 +22,12 @@ class _Refused(Exception):
 
 
 def choose(
-    augment_on: str, steps: Sequence[AugmentStep], image_size: int,
-    channels: int, device_type: str,
-) -> DeviceAugment | None:  # fmt: skip
+    augment_on: str,
+    steps: Sequence[AugmentStep],
+    image_size: int,
+    channels: int,
+    device_type: str,
+) -> DeviceAugment | None:
     """The pipeline for the device, None where the CPU's is to be used; the log says why.
 
     augment_on: auto, device or cpu, as in a recipe. auto: on a GPU, when every entry can go there;
@@ -91,8 +94,9 @@ class _Planner:
             step = KINDS[kind](transform, self.size, self.channels)
         except _Refused as error:
             text = str(error)
-            raise _Refused(text if text.startswith("augment.") else
-                           f"{place} ({kind}): {text}") from None  # fmt: skip
+            raise _Refused(
+                text if text.startswith("augment.") else f"{place} ({kind}): {text}"
+            ) from None
         self._entry(place, step, gates)
 
     def _entry(self, place: str, step: Any, gates: tuple) -> None:
@@ -124,8 +128,10 @@ def _only(transform: Any, **wanted: Any) -> None:
 
 def _border(transform: Any, channels: int) -> Border:
     if transform.border_mode not in geometry.PADDING:
-        raise _Refused(f"border_mode={transform.border_mode} is not done on the device, "
-                       f"{', '.join(map(str, geometry.PADDING))} are")  # fmt: skip
+        raise _Refused(
+            f"border_mode={transform.border_mode} is not done on the device, "
+            f"{', '.join(map(str, geometry.PADDING))} are"
+        )
     constant = transform.border_mode == geometry.CONSTANT
     fill = _per_channel(transform.fill, channels) if constant else (0.0,) * channels
     return Border(transform.border_mode, fill)
@@ -141,8 +147,9 @@ def _per_channel(fill: Any, channels: int) -> tuple[float, ...]:
 def _hole_fill(fill: Any, channels: int) -> tuple[float, ...] | None:
     if isinstance(fill, str):
         if fill != "random_uniform":
-            raise _Refused(f"fill={fill!r} is not done on the device, a number or "
-                           "'random_uniform' is")  # fmt: skip
+            raise _Refused(
+                f"fill={fill!r} is not done on the device, a number or 'random_uniform' is"
+            )
         return None
     return tuple(float(int(value)) for value in _per_channel(fill, channels))
 
@@ -151,9 +158,15 @@ def _affine(t: Any, size: int, channels: int) -> geometry.Affine:
     _only(t, interpolation=LINEAR, fit_output=False, balanced_scale=False)
     in_percent = t.translate_percent is not None
     return geometry.Affine(
-        size, _border(t, channels), tuple(t.rotate), t.scale, t.shear,
-        t.translate_percent if in_percent else t.translate_px, in_percent, t.keep_ratio,
-    )  # fmt: skip
+        size,
+        _border(t, channels),
+        tuple(t.rotate),
+        t.scale,
+        t.shear,
+        t.translate_percent if in_percent else t.translate_px,
+        in_percent,
+        t.keep_ratio,
+    )
 
 
 def _perspective(t: Any, size: int, channels: int) -> geometry.Perspective:
@@ -203,9 +216,14 @@ def _holes(t: Any, size: int, channels: int) -> local.Holes:
     if t.num_holes_range[1] > MOST_HOLES:
         raise _Refused(f"num_holes_range={t.num_holes_range} is more than {MOST_HOLES} holes")
     return local.Holes(
-        size, channels, tuple(t.num_holes_range), tuple(t.hole_height_range),
-        tuple(t.hole_width_range), t.hole_height_range[1] >= 1, _hole_fill(t.fill, channels),
-    )  # fmt: skip
+        size,
+        channels,
+        tuple(t.num_holes_range),
+        tuple(t.hole_height_range),
+        tuple(t.hole_width_range),
+        t.hole_height_range[1] >= 1,
+        _hole_fill(t.fill, channels),
+    )
 
 
 def _erasing(t: Any, size: int, channels: int) -> local.Erasing:

@@ -63,8 +63,13 @@ class DeviceSource:
             log.info("images are augmented on the device (%s), in batches", device.type)
         if free is not None:
             verb = "stay there" if self.resident else "are copied batch by batch"
-            log.info("%d training images need %.2f GB, the device has %.1f GB free: they %s",
-                     len(self._item_M), needed / 1e9, free / 1e9, verb)  # fmt: skip
+            log.info(
+                "%d training images need %.2f GB, the device has %.1f GB free: they %s",
+                len(self._item_M),
+                needed / 1e9,
+                free / 1e9,
+                verb,
+            )
 
     @property
     def resident(self) -> bool:

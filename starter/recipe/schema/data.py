@@ -99,8 +99,21 @@ class DataSection(Section):
 
     layout: Annotated[
         Literal[
-            "auto", "hw2p2", "hw2p2_f22", "hw2p2_s22", "hw2p2_f20", "hw2p2_s19", "folders", "csv",
-            "lfw", "cub", "omniglot", "mnist", "fashion_mnist", "cifar10", "cifar100",
+            "auto",
+            "hw2p2",
+            "hw2p2_f22",
+            "hw2p2_s22",
+            "hw2p2_f20",
+            "hw2p2_s19",
+            "folders",
+            "csv",
+            "lfw",
+            "cub",
+            "omniglot",
+            "mnist",
+            "fashion_mnist",
+            "cifar10",
+            "cifar100",
         ],
         Field(description="how the set lies on disk; auto recognises it"),
     ] = "hw2p2"
@@ -154,8 +167,13 @@ class DataSection(Section):
         if self.lfw.fold is not None and self.lfw.view == 1:
             mistakes.append((("lfw", "fold"), "is of view 2; set lfw.view: 2 or leave it out"))
         if self.download and self.layout not in DOWNLOADABLE:
-            mistakes.append((("download",), f"torchvision fetches {', '.join(DOWNLOADABLE)}; for "
-                             f"layout {self.layout} unpack the files yourself"))  # fmt: skip
+            mistakes.append(
+                (
+                    ("download",),
+                    f"torchvision fetches {', '.join(DOWNLOADABLE)}; for "
+                    f"layout {self.layout} unpack the files yourself",
+                )
+            )
         if self.std and min(self.std) <= 0:
             mistakes.append((("std",), f"should be greater than 0 (got {list(self.std)})"))
         if mistakes:

@@ -87,9 +87,9 @@ class TrainSection(Section):
             "a rate measured first"
         ),
     ] = None
-    batch_size: Annotated[
-        int, Field(ge=2, description="images an update, over all processes")
-    ] = 128
+    batch_size: Annotated[int, Field(ge=2, description="images an update, over all processes")] = (
+        128
+    )
     micro_batch: Annotated[
         Annotated[int, Field(ge=2)] | Literal["auto"] | None,
         Field(
@@ -192,9 +192,13 @@ class StageSection(TrainSection):
     @model_validator(mode="after")
     def _fits_together(self) -> "StageSection":
         mistakes = [
-            *_without_loss(self), *_alone(self), *_mixed_margins(self), *_batches(self),
-            *_lengths(self), *_recomputed(self),
-        ]  # fmt: skip
+            *_without_loss(self),
+            *_alone(self),
+            *_mixed_margins(self),
+            *_batches(self),
+            *_lengths(self),
+            *_recomputed(self),
+        ]
         if mistakes:
             raise Misfit(mistakes)
         return self

@@ -32,11 +32,19 @@ def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         ({"contrast": [0.5, 1.5]}, 1, 0.05),
         ({"saturation": [0.5, 1.5]}, 1, 0.05),
         ({"hue": [-0.5, 0.5]}, 12, 0.4),  # 0.05 with opencv 4.14; 4.9 rounds otherwise
-        ({"brightness": [0.6, 1.4], "contrast": [0.6, 1.4], "saturation": [0.6, 1.4],
-          "hue": [-0.1, 0.1]}, 20, 0.4),
+        (
+            {
+                "brightness": [0.6, 1.4],
+                "contrast": [0.6, 1.4],
+                "saturation": [0.6, 1.4],
+                "hue": [-0.1, 0.1],
+            },
+            20,
+            0.4,
+        ),
     ],
     ids=["brightness", "contrast", "saturation", "hue", "all"],
-)  # fmt: skip
+)
 def test_colour_jitter(how, changes, most, mean, channels):
     described = {"kind": "ColorJitter", "p": 1} | JITTER | changes
     wanted, drawn = by_albumentations(described, 40, channels, COUNT)
@@ -90,8 +98,14 @@ def test_gaussian_blur(how, limit, size):
 def hole(params: dict) -> dict:
     left, top, right, bottom = params["holes"].T
     colour = np.array([[9.0, 200.0, 30.0]] * len(left))
-    return {"top": top, "left": left, "height": bottom - top, "width": right - left,
-            "colour": colour, "count": len(left)}  # fmt: skip
+    return {
+        "top": top,
+        "left": left,
+        "height": bottom - top,
+        "width": right - left,
+        "colour": colour,
+        "count": len(left),
+    }
 
 
 @BOTH
@@ -99,12 +113,17 @@ def hole(params: dict) -> dict:
     "described",
     [
         {"kind": "CoarseDropout", "num_holes_range": [3, 3], "fill": [9, 200, 30]},
-        {"kind": "CoarseDropout", "num_holes_range": [1, 1], "hole_height_range": [4, 9],
-         "hole_width_range": [2, 30], "fill": [9, 200, 30]},
+        {
+            "kind": "CoarseDropout",
+            "num_holes_range": [1, 1],
+            "hole_height_range": [4, 9],
+            "hole_width_range": [2, 30],
+            "fill": [9, 200, 30],
+        },
         {"kind": "Erasing", "fill": [9, 200, 30]},
     ],
     ids=["holes", "in pixels", "erasing"],
-)  # fmt: skip
+)
 def test_holes_are_exact(how, described):
     described |= {"p": 1}
     wanted, drawn = by_albumentations(described, 40, 3, COUNT)
@@ -121,8 +140,12 @@ def test_maps_sample_the_same_pixels(how, kind, mode, fill, monkeypatch):
     size = 48
     own = {"scale": [0.05, 0.15]}
     if kind == "Affine":
-        own = {"rotate": [-30, 30], "scale": [0.7, 1.3], "shear": [-12, 12],
-               "translate_percent": [-0.2, 0.2]}  # fmt: skip
+        own = {
+            "rotate": [-30, 30],
+            "scale": [0.7, 1.3],
+            "shear": [-12, 12],
+            "translate_percent": [-0.2, 0.2],
+        }
     described = {"kind": kind, "border_mode": mode, "fill": fill, "p": 1} | own
     wanted, drawn = by_albumentations(described, size, 3, COUNT)
     inverses = []
@@ -143,9 +166,14 @@ def test_maps_sample_the_same_pixels(how, kind, mode, fill, monkeypatch):
 
 def test_the_affine_map_is_albumentations_own():
     size = 40
-    described = {"kind": "Affine", "rotate": [-170, 170], "scale": {"x": [0.5, 2], "y": [0.8, 1]},
-                 "shear": {"x": [-20, 20], "y": [-5, 9]}, "translate_px": {"x": [-5, 9],
-                 "y": [3, 4]}, "p": 1}  # fmt: skip
+    described = {
+        "kind": "Affine",
+        "rotate": [-170, 170],
+        "scale": {"x": [0.5, 2], "y": [0.8, 1]},
+        "shear": {"x": [-20, 20], "y": [-5, 9]},
+        "translate_px": {"x": [-5, 9], "y": [3, 4]},
+        "p": 1,
+    }
     augment = plan(steps(described), size, 3)
     ((drawn,),) = augment.draw(3, 1, np.arange(50))
     inverse_B33 = augment.layers[0].entries[0].step.inverse(drawn, 50)
@@ -154,8 +182,9 @@ def test_the_affine_map_is_albumentations_own():
             {axis: drawn[f"shift_{axis}"][i] for axis in "xy"},
             {axis: -drawn[f"shear_{axis}"][i] for axis in "xy"},
             {axis: drawn[f"scale_{axis}"][i] for axis in "xy"},
-            drawn["rotate"][i], geometric.center((size, size)),
-        )  # fmt: skip
+            drawn["rotate"][i],
+            geometric.center((size, size)),
+        )
         np.testing.assert_allclose(inverse_B33[i] @ forward, np.eye(3), atol=1e-12)
 
 
@@ -177,8 +206,10 @@ def test_the_perspective_map_is_albumentations_own():
 @pytest.mark.parametrize("mode", [0, 1, 2, 4])
 def test_pad_and_crop_is_a_slice_of_the_padded_image(how, mode):
     size, padding = 24, [3, 5, 2, 0]  # left, top, right, bottom
-    inside = [{"kind": "Pad", "padding": padding, "border_mode": mode, "fill": 77},
-              {"kind": "RandomCrop", "height": size, "width": size}]  # fmt: skip
+    inside = [
+        {"kind": "Pad", "padding": padding, "border_mode": mode, "fill": 77},
+        {"kind": "RandomCrop", "height": size, "width": size},
+    ]
     augment = plan(steps({"kind": "Sequential", "p": 1, "transforms": inside}), size, 3)
     drawn = augment.draw(0, 0, np.arange(COUNT))
     made = APPLY[how](augment, drawn, COUNT, size, 3)

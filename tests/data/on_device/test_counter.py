@@ -13,10 +13,13 @@ ONES = 0xFFFFFFFF
     [
         ((0, 0), (0, 0, 0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
         ((ONES, ONES), (ONES,) * 4, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
-        ((0xA4093822, 0x299F31D0), (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
-         (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1)),
+        (
+            (0xA4093822, 0x299F31D0),
+            (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
+            (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
+        ),
     ],
-)  # fmt: skip
+)
 def test_known_answers(key, counter, answer):
     assert tuple(int(part) for part in philox(key, counter)) == answer
 
@@ -26,8 +29,11 @@ def test_an_image_s_numbers_do_not_depend_on_its_batch():
     parts = [uniforms(2**40 + 3, 5, np.arange(i, i + 20), 11) for i in range(0, 100, 20)]
     np.testing.assert_array_equal(whole_BD, np.concatenate(parts))
     np.testing.assert_array_equal(whole_BD[:, :7], uniforms(2**40 + 3, 5, np.arange(100), 7))
-    others = [uniforms(3, 5, np.arange(100), 11), uniforms(2**40 + 3, 6, np.arange(100), 11),
-              uniforms(2**40 + 3, 5, np.arange(100) + 1, 11)]  # fmt: skip
+    others = [
+        uniforms(3, 5, np.arange(100), 11),
+        uniforms(2**40 + 3, 6, np.arange(100), 11),
+        uniforms(2**40 + 3, 5, np.arange(100) + 1, 11),
+    ]
     assert not any(np.array_equal(whole_BD, other) for other in others)
 
 

@@ -48,14 +48,22 @@ def same_counts(a, b) -> None:
 @pytest.mark.parametrize(
     "described",
     [
-        {"rotate": [-15, 15], "scale": [0.85, 1.15], "translate_percent": [-0.08, 0.08],
-         "shear": [-5, 5]},
-        {"rotate": 10, "scale": {"x": [0.5, 1], "y": [1, 2]}, "translate_px": {"x": [-3, 9]},
-         "shear": {"y": [0, 20]}},
+        {
+            "rotate": [-15, 15],
+            "scale": [0.85, 1.15],
+            "translate_percent": [-0.08, 0.08],
+            "shear": [-5, 5],
+        },
+        {
+            "rotate": 10,
+            "scale": {"x": [0.5, 1], "y": [1, 2]},
+            "translate_px": {"x": [-3, 9]},
+            "shear": {"y": [0, 20]},
+        },
         {"scale": [0.5, 1.5], "keep_ratio": True, "translate_percent": 0.2},
     ],
     ids=["faces64", "axes apart", "keep_ratio"],
-)  # fmt: skip
+)
 def test_affine(described):
     theirs, ours = both({"kind": "Affine"} | described)
     same([p["rotate"] for p in theirs], ours["rotate"])
@@ -67,16 +75,27 @@ def test_affine(described):
         same_counts(shift_N, ours[f"shift_{axis}"])
     if described.get("keep_ratio"):
         np.testing.assert_array_equal(ours["scale_x"], ours["scale_y"])
-    inverse_B33 = plan(steps({"kind": "Affine", "p": 1} | described), SIZE, 3).layers[0].entries[
-        0].step.inverse(ours, COUNT)  # fmt: skip
+    inverse_B33 = (
+        plan(steps({"kind": "Affine", "p": 1} | described), SIZE, 3)
+        .layers[0]
+        .entries[0]
+        .step.inverse(ours, COUNT)
+    )
     theirs_B33 = np.stack([np.linalg.inv(p["matrix"]) for p in theirs])
     for row, column in ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)):  # shear and shift too
         same(theirs_B33[:, row, column], inverse_B33[:, row, column])
 
 
 def test_affine_numbers_are_independent():
-    _, ours = both({"kind": "Affine", "rotate": [-9, 9], "scale": [0.5, 2], "shear": [-9, 9],
-                    "translate_px": [-9, 9]})  # fmt: skip
+    _, ours = both(
+        {
+            "kind": "Affine",
+            "rotate": [-9, 9],
+            "scale": [0.5, 2],
+            "shear": [-9, 9],
+            "translate_px": [-9, 9],
+        }
+    )
     numbers = np.stack([v for k, v in ours.items() if k != "fired"])
     correlation = np.corrcoef(numbers) - np.eye(len(numbers))
     assert np.abs(correlation).max() < 5 / math.sqrt(COUNT)
@@ -86,10 +105,12 @@ def test_perspective():
     theirs, ours = both({"kind": "Perspective", "scale": [0.05, 0.1]})
     step = plan(steps({"kind": "Perspective", "p": 1}), SIZE, 3).layers[0].entries[0].step
     inverse_B33 = step.inverse(ours, COUNT)
-    theirs_B33 = np.stack([
-        np.linalg.inv(np.diag([SIZE / p["max_width"], SIZE / p["max_height"], 1]) @ p["matrix"])
-        for p in theirs
-    ])  # fmt: skip
+    theirs_B33 = np.stack(
+        [
+            np.linalg.inv(np.diag([SIZE / p["max_width"], SIZE / p["max_height"], 1]) @ p["matrix"])
+            for p in theirs
+        ]
+    )
     theirs_B33 /= theirs_B33[:, 2:, 2:]
     for row, column in ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (2, 0), (2, 1)):
         same(theirs_B33[:, row, column], inverse_B33[:, row, column])
@@ -114,9 +135,14 @@ def test_brightness_contrast():
 def test_gaussian_blur(limit):
     theirs, ours = both({"kind": "GaussianBlur", "blur_limit": limit, "sigma_limit": [0.5, 3]})
     same_counts([len(p["kernel"]) // 2 for p in theirs], ours["radius"])
-    ((step,),) = (layer.entries for layer in plan(
-        steps({"kind": "GaussianBlur", "blur_limit": limit, "sigma_limit": [0.5, 3], "p": 1}),
-        SIZE, 3).layers)  # fmt: skip
+    ((step,),) = (
+        layer.entries
+        for layer in plan(
+            steps({"kind": "GaussianBlur", "blur_limit": limit, "sigma_limit": [0.5, 3], "p": 1}),
+            SIZE,
+            3,
+        ).layers
+    )
     kernel_BK = step.step.host({k: v for k, v in ours.items() if k != "fired"})["kernel"]
     same([p["kernel"].max() for p in theirs], kernel_BK.max(1))
 
@@ -124,12 +150,15 @@ def test_gaussian_blur(limit):
 @pytest.mark.parametrize(
     "described",
     [
-        {"num_holes_range": [1, 1], "hole_height_range": [0.15, 0.45],
-         "hole_width_range": [0.15, 0.45]},
+        {
+            "num_holes_range": [1, 1],
+            "hole_height_range": [0.15, 0.45],
+            "hole_width_range": [0.15, 0.45],
+        },
         {"num_holes_range": [1, 4], "hole_height_range": [3, 9], "hole_width_range": [1, 60]},
     ],
     ids=["faces64", "pixels"],
-)  # fmt: skip
+)
 def test_coarse_dropout(described):
     theirs, ours = both({"kind": "CoarseDropout", "fill": "random_uniform"} | described)
     same_counts([len(p["holes"]) for p in theirs], ours["count"])
@@ -153,8 +182,10 @@ def compare_holes(hole_N4, left, top, width, height) -> None:
 @pytest.mark.parametrize("changes", [{}, {"scale": [0.1, 0.2], "ratio": [0.5, 1]}])
 def test_erasing(changes):
     theirs, ours = both({"kind": "Erasing"} | changes)
-    compare_holes(np.concatenate([p["holes"] for p in theirs]),
-                  *(ours[key][:, 0] for key in ("left", "top", "width", "height")))  # fmt: skip
+    compare_holes(
+        np.concatenate([p["holes"] for p in theirs]),
+        *(ours[key][:, 0] for key in ("left", "top", "width", "height")),
+    )
 
 
 def test_erasing_nothing_where_no_rectangle_fits():
@@ -163,8 +194,10 @@ def test_erasing_nothing_where_no_rectangle_fits():
 
 
 def test_pad_and_crop():
-    inside = [{"kind": "PadIfNeeded", "min_height": SIZE + 7, "min_width": SIZE + 4},
-              {"kind": "RandomCrop", "height": SIZE, "width": SIZE}]  # fmt: skip
+    inside = [
+        {"kind": "PadIfNeeded", "min_height": SIZE + 7, "min_width": SIZE + 4},
+        {"kind": "RandomCrop", "height": SIZE, "width": SIZE},
+    ]
     described = steps({"kind": "Sequential", "p": 1, "transforms": inside})
     augment = Augment(described, SIZE, 3, own=False)
     pad, crop = augment.transforms[0].transforms
@@ -180,17 +213,31 @@ def test_pad_and_crop():
 
 def test_every_entry_fires_with_its_own_p_independently():
     inside = [{"kind": "ToGray", "p": 0.5}, {"kind": "ToGray", "p": 1}]
-    entries = [{"kind": "HorizontalFlip", "p": 0.5}, {"kind": "VerticalFlip", "p": 0.2},
-               {"kind": "ToGray", "p": 0.15}, {"kind": "Affine", "p": 1},
-               {"kind": "Erasing", "p": 0},
-               {"kind": "Sequential", "p": 0.5, "transforms": inside}]  # fmt: skip
+    entries = [
+        {"kind": "HorizontalFlip", "p": 0.5},
+        {"kind": "VerticalFlip", "p": 0.2},
+        {"kind": "ToGray", "p": 0.15},
+        {"kind": "Affine", "p": 1},
+        {"kind": "Erasing", "p": 0},
+        {"kind": "Sequential", "p": 0.5, "transforms": inside},
+    ]
     augment = plan(steps(*entries), SIZE, 3)
     drawn = augment.draw(5, 0, np.arange(COUNT))
-    fired = {e.place: d["fired"] for layer, own in zip(augment.layers, drawn, strict=True)
-             for e, d in zip(layer.entries, own, strict=True)}  # fmt: skip
+    fired = {
+        e.place: d["fired"]
+        for layer, own in zip(augment.layers, drawn, strict=True)
+        for e, d in zip(layer.entries, own, strict=True)
+    }
     inner = "augment.5.transforms"
-    wanted = {"augment.0": 0.5, "augment.1": 0.2, "augment.2": 0.15, "augment.3": 1,
-              "augment.4": 0, f"{inner}.0": 0.25, f"{inner}.1": 0.5}  # fmt: skip
+    wanted = {
+        "augment.0": 0.5,
+        "augment.1": 0.2,
+        "augment.2": 0.15,
+        "augment.3": 1,
+        "augment.4": 0,
+        f"{inner}.0": 0.25,
+        f"{inner}.1": 0.5,
+    }
     assert fired.keys() == wanted.keys()
     for place, p in wanted.items():
         assert abs(fired[place].mean() - p) <= 4 * math.sqrt(p * (1 - p) / COUNT), place

@@ -29,14 +29,23 @@ FLIP = {"kind": "HorizontalFlip", "p": 0.5}
         ({"kind": "CoarseDropout", "fill": "random"}, ["fill='random'"]),
         ({"kind": "CoarseDropout", "num_holes_range": [1, 99]}, ["num_holes_range"]),
         ({"kind": "GaussianBlur", "blur_limit": [3, 99]}, ["wider than the image"]),
-        ({"kind": "Sequential", "p": 1, "transforms": [{"kind": "Pad", "padding": 2}, FLIP]},
-         ["augment.1.transforms.0 (Pad)"]),
-        ({"kind": "Sequential", "transforms": [{"kind": "Pad", "padding": 2},
-                                               {"kind": "RandomCrop", "height": 30, "width": 40}]},
-         ["augment.1 (Sequential)", "height=30"]),
+        (
+            {"kind": "Sequential", "p": 1, "transforms": [{"kind": "Pad", "padding": 2}, FLIP]},
+            ["augment.1.transforms.0 (Pad)"],
+        ),
+        (
+            {
+                "kind": "Sequential",
+                "transforms": [
+                    {"kind": "Pad", "padding": 2},
+                    {"kind": "RandomCrop", "height": 30, "width": 40},
+                ],
+            },
+            ["augment.1 (Sequential)", "height=30"],
+        ),
     ],
     ids=lambda value: str(value)[:50],
-)  # fmt: skip
+)
 def test_what_is_not_honoured_is_refused_by_name(described, words, caplog):
     with pytest.raises(UserError) as raised:
         choose("device", steps(FLIP, described), 40, 3, "cpu")
@@ -75,8 +84,10 @@ def test_an_image_does_not_depend_on_its_batch():
     images = torch.from_numpy(np.stack([picture(64, 3, i) for i in range(12)]))
     before = images.clone()
     whole = augment.apply(images, augment.prepare(1, 4, np.arange(12)))
-    parts = [augment.apply(images[i : i + 4], augment.prepare(1, 4, np.arange(i, i + 4)))
-             for i in (0, 4, 8)]  # fmt: skip
+    parts = [
+        augment.apply(images[i : i + 4], augment.prepare(1, 4, np.arange(i, i + 4)))
+        for i in (0, 4, 8)
+    ]
     assert torch.equal(whole, torch.cat(parts)) and torch.equal(images, before)
     assert not torch.equal(whole, augment.apply(images, augment.prepare(1, 5, np.arange(12))))
 

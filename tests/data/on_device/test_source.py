@@ -22,14 +22,24 @@ def make(free: int | None, augmented: bool, sampler=None, batch_size: int = 8) -
     augment = plan(ENTRIES, SIZE, 3) if augmented else None
     source = DeviceSource(PACK, INDEX_M, augment, CPU, free)
     return TrainBatches(
-        PACK, LABEL_N, INDEX_M, batch_size=batch_size, sampler=sampler or ShuffleSampler(),
-        augment=None, seed=3, workers=2, pin_memory=False, on_device=source,
-    )  # fmt: skip
+        PACK,
+        LABEL_N,
+        INDEX_M,
+        batch_size=batch_size,
+        sampler=sampler or ShuffleSampler(),
+        augment=None,
+        seed=3,
+        workers=2,
+        pin_memory=False,
+        on_device=source,
+    )
 
 
 def collect(batches: TrainBatches, epoch: int, start: int = 0) -> list:
-    return [(b.image_BHWC.numpy().tobytes(), b.label_B.tolist(), b.index_B.tolist())
-            for b in batches.epoch(epoch, start)]  # fmt: skip
+    return [
+        (b.image_BHWC.numpy().tobytes(), b.label_B.tolist(), b.index_B.tolist())
+        for b in batches.epoch(epoch, start)
+    ]
 
 
 def test_what_may_stay_is_decided_by_the_memory_that_is_free():
@@ -49,8 +59,9 @@ def test_the_log_says_where_the_images_are(caplog):
     assert "copied batch by batch" in caplog.text
 
 
-@pytest.mark.parametrize("sampler", [ShuffleSampler(), PKSampler(kind="pk", images=2)],
-                         ids=["shuffle", "pk"])  # fmt: skip
+@pytest.mark.parametrize(
+    "sampler", [ShuffleSampler(), PKSampler(kind="pk", images=2)], ids=["shuffle", "pk"]
+)
 @pytest.mark.parametrize("augmented", [False, True])
 def test_images_that_stay_are_those_that_are_copied(augmented, sampler):
     staying, copied = make(10**9, augmented, sampler), make(0, augmented, sampler)
