@@ -14,7 +14,7 @@ import argparse
 import json
 import sys
 
-from starter import door
+from starter.cli import door
 
 COMMANDS = ("status", "limits", "best", "ledger", "package")
 
@@ -73,21 +73,25 @@ def main(arguments: list[str] | None = None) -> int:
 
     def work() -> None:
         door.set_up_logging()
-        from starter.workflow import words
+        from starter.cli import submit_text
 
         result = ask(options)
-        print(json.dumps(result, indent=1) if options.json else words.OF[options.command](result))
+        print(
+            json.dumps(result, indent=1)
+            if options.json
+            else submit_text.OF[options.command](result)
+        )
 
     return door.run(work)
 
 
 def ask(options: argparse.Namespace) -> dict:
     """Calls what the command means."""
-    from starter.workflow import leaderboard
+    from starter.kaggle import leaderboard
 
     given = {k: v for k, v in vars(options).items() if k not in ("command", "json", "target")}
     if options.command == "package":
-        from starter.workflow.package import package
+        from starter.package import package
 
         return package(options.target, **given)
     if options.command == "ledger":

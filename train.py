@@ -12,7 +12,8 @@ import json
 import sys
 from pathlib import Path
 
-from starter import door
+from starter.cli import door
+from starter.distributed import joined
 from starter.recipe import load, to_yaml
 
 
@@ -47,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
 
     def work() -> None:
-        with door.joined() as prints:
+        with joined() as prints:
             recipe = load(options.recipe, options.changes)
             if options.print_recipe:
                 print(to_yaml(recipe) if prints else "", end="")
@@ -57,12 +58,12 @@ def main(arguments: list[str] | None = None) -> int:
                 found = _find_lr(recipe, options.find_lr or None)
                 print(json.dumps(found, indent=1) if options.json else found["text"])
                 return
-            from starter import workflow
+            from starter import api
 
-            summary = workflow.train(recipe, stage=options.stage, fresh=options.fresh)
+            summary = api.train(recipe, stage=options.stage, fresh=options.fresh)
             if not prints:
                 return
-            report = workflow.draw_report(f"{recipe.runs}/{recipe.name}")
+            report = api.draw_report(f"{recipe.runs}/{recipe.name}")
             if options.json:
                 print(json.dumps(summary, indent=1))
             else:
@@ -72,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _find_lr(recipe, stage: str | None) -> dict:
-    from starter.workflow import find_lr
+    from starter.api import find_lr
 
     return find_lr(recipe, stage)
 

@@ -12,9 +12,9 @@ import json
 import sys
 from pathlib import Path
 
-from starter import door
+from starter.cli import door
 
-FUSIONS = ("mean", "weighted", "concat", "soup")
+FUSIONS = ("mean", "weighted", "concat")
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -31,7 +31,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         choices=FUSIONS,
         help="of several runs: mean of z-scored "
         "cosines (default), weighted by the validation pairs, concat of embeddings "
-        "of length 1, soup of weights",
+        "of length 1",
     )
     parser.add_argument("--stage", metavar="NAME", help="embed with this stage, not the best")
     parser.add_argument("--pair", nargs=2, metavar=("A", "B"), help="compare two pictures")
@@ -59,19 +59,19 @@ def main(arguments: list[str] | None = None) -> int:
 
     def work() -> None:
         door.set_up_logging(quiet=bool(options.pair))
-        from starter import workflow
+        from starter import api
 
         if options.pair:
-            result = workflow.verify_pair(options.runs[0], *options.pair, overrides=options.changes)
+            result = api.verify_pair(options.runs[0], *options.pair, overrides=options.changes)
             text = answer(result)
         else:
             more = {"overrides": options.changes, "stage": options.stage}
             if options.out:
                 kind = options.fusion or FUSIONS[0]
-                result = workflow.fuse(options.runs, options.out, kind, **more)
+                result = api.fuse(options.runs, options.out, kind, **more)
             else:
-                result = workflow.verify(options.runs[0], **more)
-            text = block(result, workflow.draw_report(result["run"]))
+                result = api.verify(options.runs[0], **more)
+            text = block(result, api.draw_report(result["run"]))
         print(json.dumps(result, indent=1) if options.json else text)
 
     return door.run(work)
@@ -86,7 +86,7 @@ def answer(result: dict) -> str:
 
 def block(result: dict, report: Path | None) -> str:
     """What was reached and where it lies."""
-    from starter.workflow.measured import fused, measured, metrics
+    from starter.cli.verify_text import fused, measured, metrics
 
     lines = ["", *fused(result)]
     for name, stage in result["stages"].items():

@@ -26,8 +26,8 @@ import torch
 from torch import Tensor, nn
 
 from starter import models
+from starter.errors import UserError
 from starter.models.cost import listed
-from starter.recipe import UserError
 
 # Of every family, and of every kind of block inside one.
 SMALLEST = (

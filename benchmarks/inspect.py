@@ -20,7 +20,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from starter.recipe.machine import cores
+from starter.distributed import cores
 
 CLASSES = 8631
 SHARES = {"train": 0.80, "dev": 0.09, "test": 0.09}  # the rest is ver_data

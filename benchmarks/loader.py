@@ -126,7 +126,7 @@ class Loaders:
         self._pack(scratch)
 
     def _pack(self, scratch: Path) -> None:
-        from starter.data.pack import read_resized
+        from starter.data.store import read_resized
 
         files = sorted(path for path in self.root.rglob("*") if path.is_file())
         size = self.options.size
@@ -155,10 +155,10 @@ class Loaders:
         return found
 
     def _kit(self, how: str | None) -> Callable[[], Iterator[int]]:
-        from starter.data.augment import build_augment
+        from starter.data.augment import DeviceSource, choose
+        from starter.data.augment.pipeline import build_augment
+        from starter.data.augment.source import free_memory
         from starter.data.batches import TrainBatches
-        from starter.data.on_device import DeviceSource, choose
-        from starter.data.on_device.source import free_memory
         from starter.recipe.schema.data import AugmentStep, ShuffleSampler
 
         steps = [AugmentStep.model_validate(step) for step in FACE]

@@ -67,7 +67,7 @@ def images(count: int) -> dict[str, float]:
 
 def pairs(count: int) -> dict[str, float]:
     """`count` pairs of 60,000 embeddings scored, then measured."""
-    from starter.verification import cosine, evaluate
+    from starter.metrics import cosine, evaluate
 
     rng = np.random.default_rng(0)
     emb_ND = rng.standard_normal((IMAGES, DIMENSIONS), dtype=np.float32)

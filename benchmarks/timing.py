@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from starter.recipe.machine import cores
+from starter.distributed import cores
 
 
 @dataclass(frozen=True)

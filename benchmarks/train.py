@@ -25,11 +25,11 @@ from benchmarks.loader import course_transform
 from benchmarks.timing import add_arguments, interleaved, machine, show
 from starter.data import Catalog, load_catalog, load_pack
 from starter.data.demo import ensure_demo
+from starter.hooks.progress import LOG_EVERY, LossMeter
 from starter.recipe import Recipe, load
 from starter.recipe.schema.data import DemoSection
 from starter.training.build import StageJob, build_batches, build_setup
 from starter.training.precision import pick_device
-from starter.training.progress import LOG_EVERY, LossMeter
 from starter.training.step import Setup, train_step
 
 BARE = "bare step on resident tensors"

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from benchmarks.timing import add_arguments, interleaved, machine, show
-from starter.verification import cosine, evaluate
+from starter.metrics import cosine, evaluate
 
 EPS = 1e-8
 LOOP, SCIKIT = "a loop over pairs (course)", "scikit-learn and scipy (course)"

@@ -1,4 +1,4 @@
-"""Which way the rooms may look, and what the doors may import before they must."""
+"""Which way the rooms may look, and what the commands may import before they must."""
 
 import ast
 import subprocess
@@ -8,62 +8,89 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = (
-    "recipe",
-    "data",
-    "models",
-    "losses",
-    "training",
-    "verification",
-    "submission",
-    "kaggle",
-    "report",
-    "workflow",
-    "door",
-    "study",
-)
-LEAVES = ("data", "models", "losses", "verification", "submission", "kaggle")
-ALLOWED = {
-    "recipe": set(),
-    **{room: {"recipe"} for room in LEAVES},
-    "report": {"recipe", "verification"},
-    "training": {"recipe", "data", "models", "losses", "verification"},
-    "door": {"recipe"},
-    "workflow": set(ROOMS),
-    "study": set(ROOMS),
+GROUND = {"errors", "files", "distributed", "recipe"}
+TRAINING = GROUND | {"data", "models", "losses", "metrics", "runs", "training"}
+PAGE = TRAINING | {"inference", "submission", "report", "hooks", "train_stage"}
+TOP = PAGE | {"kaggle", "stages", "propose", "package", "api", "study"}
+MAY_IMPORT = {
+    "errors": set(),
+    "files": {"errors"},
+    "distributed": {"errors"},
+    "recipe": GROUND - {"recipe"},
+    "data": GROUND,
+    "models": GROUND,
+    "losses": GROUND,
+    "metrics": GROUND,
+    "runs": GROUND,
+    "training": TRAINING,
+    "inference": TRAINING,
+    "submission": {"errors", "files", "recipe", "runs", "metrics"},
+    "kaggle": {"errors", "files", "recipe", "runs", "metrics", "submission"},
+    "report": {"errors", "files", "recipe", "runs", "metrics"},
+    "hooks": TRAINING | {"inference", "report"},
+    "train_stage": PAGE - {"submission"},
+    "stages": PAGE,
+    "package": TOP,
+    "propose": TOP,
+    "api": TOP,
+    "study": TOP,
+    "cli": TOP,
+}
+# What still looks the wrong way. Shrink it; never add to it.
+DEBTS: dict[str, set[str]] = {
+    "inference/conclude.py": {"submission"},
+    "submission/handin.py": {"data"},
+    "training/build.py": {"inference"},
+    "training/initialise.py": {"inference"},
+    "training/minutes.py": {"inference", "hooks"},
+    "training/position.py": {"hooks"},
 }
 HEAVY = ("torch", "timm", "albumentations", "pandas", "torchvision", "sklearn")
 
 
-def imported_rooms(path: Path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        names = []
+def imports(path: Path) -> list[tuple[str, bool]]:
+    """(module of ours, whether inside a function) of every import that runs."""
+    found: list[tuple[str, bool]] = []
+
+    def visit(node: ast.AST, inside: bool) -> None:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            return
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            found.extend((alias.name, inside) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{path}: relative import"
             names = [node.module or ""]
             if node.module == "starter":
                 names = [f"starter.{alias.name}" for alias in node.names]
-        assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path}: relative import"
-        found |= {n.split(".")[1] for n in names if n.startswith("starter.")}
-    return found
+            found.extend((name, inside) for name in names)
+        inside = inside or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for child in ast.iter_child_nodes(node):
+            visit(child, inside)
+
+    visit(ast.parse(path.read_text()), False)
+    return [(name, inside) for name, inside in found if name.startswith("starter.")]
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "starter").rglob("*.py")), ids=str)
+def room_of(path: Path) -> str:
+    return path.relative_to(ROOT / "starter").parts[0].removesuffix(".py")
+
+
+FILES = sorted((ROOT / "starter").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_rooms_look_only_the_way_the_house_allows(path):
-    room = path.relative_to(ROOT / "starter").parts[0].removesuffix(".py")
+    room = room_of(path)
     if room == "__init__":
         return
-    allowed = ALLOWED[room] | ({"workflow", "door"} if path.name == "__main__.py" else set())
-    assert imported_rooms(path) - {room} <= allowed
+    allowed = MAY_IMPORT[room] | ({"cli", *TOP} if path.name == "__main__.py" else set())
+    debts = DEBTS.get(path.relative_to(ROOT / "starter").as_posix(), set())
+    assert {name.split(".")[1] for name, _ in imports(path)} - {room} - allowed - debts == set()
 
 
 @pytest.mark.parametrize("door", ["train.py", "verify.py", "submit.py"])
-def test_doors_are_short_and_call_the_workflow(door):
-    path = ROOT / door
-    assert len(path.read_text().splitlines()) < 150
-    assert imported_rooms(path) <= {"workflow", "recipe", "door"}
+def test_doors_are_short(door):
+    assert len((ROOT / door).read_text().splitlines()) < 150
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,6 @@ Cheap to import: numpy only. `starter.data.batches` and `starter.data.augment` n
 
 from starter.data.catalog import SPLITS, Catalog, Pairs
 from starter.data.layouts import load_catalog, resolve_root
-from starter.data.pack import load_pack
+from starter.data.store import load_pack
 
 __all__ = ["SPLITS", "Catalog", "Pairs", "load_catalog", "load_pack", "resolve_root"]

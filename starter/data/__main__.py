@@ -12,7 +12,8 @@ import logging
 import sys
 from pathlib import Path
 
-from starter.recipe import UserError, load
+from starter.errors import UserError
+from starter.recipe import load
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from starter.data.augment import Augment
-from starter.data.on_device.source import DeviceSource, gather
+from starter.data.augment.pipeline import Augment
+from starter.data.augment.source import DeviceSource, gather
 from starter.data.samplers import batches_per_epoch, epoch_order
 from starter.data.workers import in_new_processes, start
-from starter.recipe import UserError
-from starter.recipe.machine import cores
+from starter.distributed import cores
+from starter.errors import UserError
 from starter.recipe.schema.data import Sampler
 
 AHEAD = 3  # batches a thread prepares before they are asked for

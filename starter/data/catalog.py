@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from starter.recipe import UserError
+from starter.errors import UserError
 
 SPLITS = ("train", "dev", "test", "verify")  # verify: images only used in pairs
 TRAIN, DEV, TEST, VERIFY = range(len(SPLITS))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from starter.recipe import UserError
+from starter.errors import UserError
 
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 START_OF_SCAN = 0xDA

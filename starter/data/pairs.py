@@ -6,7 +6,7 @@ Shapes: N items, M items to pair, P pairs, K identities.
 import numpy as np
 
 from starter.data.catalog import Pairs
-from starter.recipe import UserError
+from starter.errors import UserError
 
 
 def hold_out_classes(

@@ -6,7 +6,7 @@ C identities in all; V visits, each of one identity, K images.
 
 import numpy as np
 
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.recipe.schema.data import PKSampler, Sampler
 
 

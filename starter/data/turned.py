@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from starter.data.catalog import TRAIN, TURNS, Catalog
-from starter.recipe import UserError
+from starter.errors import UserError
 
 
 def add_turned(catalog: Catalog, turns: Sequence[str]) -> Catalog:

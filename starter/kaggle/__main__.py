@@ -11,7 +11,7 @@ import argparse
 import json
 import sys
 
-from starter import door
+from starter.cli import door
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -64,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     def work() -> None:
         door.set_up_logging()
-        from starter.workflow import fetch, kernel
+        from starter.kaggle import fetch, kernel
 
         given = {
             k: v

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, TypeVar
 
+from starter.errors import UserError
 from starter.kaggle.errors import PLACES, NotReached, NotSignedIn, explain, line
-from starter.recipe import UserError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

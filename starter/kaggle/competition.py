@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
+from starter.errors import UserError
 from starter.kaggle.client import Client
 from starter.kaggle.errors import (
     LimitReached,
@@ -17,7 +18,6 @@ from starter.kaggle.errors import (
     Unsure,
     line,
 )
-from starter.recipe import UserError
 
 log = logging.getLogger(__name__)
 

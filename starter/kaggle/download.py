@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from starter.errors import UserError
 from starter.kaggle.client import RETRIES, Client
 from starter.kaggle.errors import NotReached, web_page
 from starter.kaggle.unzip import Damaged, File, in_words, refuse_without_room, unpack
-from starter.recipe import UserError
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 import errno
 import json
 
-from starter.recipe import UserError
+from starter.errors import UserError
 
 SETTINGS = "https://www.kaggle.com/settings/api"
 PLACES = (

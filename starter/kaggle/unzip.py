@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 from typing import NamedTuple
 
-from starter.recipe import UserError
+from starter.errors import UserError
 
 PIECE = 2**20  # bytes copied at once
 SPARE = 2**28  # bytes of the disk that stay free: a full one breaks more than this command

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from starter.losses import margins, processes, scales
+from starter import distributed
+from starter.losses import margins, scales
 from starter.losses.heads import CosineHead, Target, fresh_log_sum
 from starter.losses.margin_heads import ArcFace, MarginHead
 
@@ -35,7 +36,7 @@ class CurricularFace(ArcFace):
 
     def others(self, cos_BK: Tensor, cos_B: Tensor, phi_B: Tensor) -> Tensor:
         if self.training:
-            mean = processes.mean(cos_B.detach().clamp(-1, 1).mean())
+            mean = distributed.mean(cos_B.detach().clamp(-1, 1).mean())
             self.t.lerp_(mean.to(self.t), self.t_momentum)
         hard_BK = cos_BK.detach() > phi_B.detach()[:, None]
         return torch.where(hard_BK, cos_BK * (self.t.to(cos_BK) + cos_BK), cos_BK)
@@ -77,9 +78,9 @@ class AdaFace(MarginHead):
         """q_B in -1..1 by the embeddings' lengths; moves the running mean and std in training."""
         norm_B = margins.wide(emb_BD).norm(dim=1).clamp(1e-3, 100)
         if self.training:
-            self.mean.lerp_(processes.mean(norm_B.mean()).to(self.mean), self.norm_momentum)
+            self.mean.lerp_(distributed.mean(norm_B.mean()).to(self.mean), self.norm_momentum)
             if len(norm_B) > 1:
-                self.std.lerp_(processes.mean(norm_B.std()).to(self.std), self.norm_momentum)
+                self.std.lerp_(distributed.mean(norm_B.std()).to(self.std), self.norm_momentum)
         mean, std = self.mean.to(norm_B), self.std.to(norm_B)
         return (self.h * (norm_B - mean) / (std + 1e-3)).clamp(-1, 1)
 
@@ -209,7 +210,7 @@ class AdaCos(CosineHead):
         log_b = others_BK.flatten().logsumexp(0) - math.log(len(cos_BK))
         angle = margins.target_of(cos_BK, label_B).clamp(-1, 1).acos().median()
         new = log_b / angle.clamp_max(math.pi / 4).cos()
-        self.scale.copy_(processes.mean(new.clamp_min(1.0).to(self.scale)))
+        self.scale.copy_(distributed.mean(new.clamp_min(1.0).to(self.scale)))
 
     def forward(self, emb_BD: Tensor, label_B: Target, progress: float = 1.0) -> Tensor:
         """The mean loss, a scalar; labels only. `progress` changes nothing."""

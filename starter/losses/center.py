@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from starter.losses import margins, processes
+from starter import distributed
+from starter.losses import margins
 from starter.losses.heads import CosineHead, Target
 from starter.losses.similarity import NOTHING, masked_mean
 
@@ -47,7 +48,7 @@ class Center(nn.Module):
         sum_KD = torch.zeros_like(self.center_KD).index_add_(0, label_B, away_BD.to(self.center_KD))
         one_B = torch.ones_like(label_B, dtype=sum_KD.dtype)
         count_K = torch.zeros_like(sum_KD[:, 0]).index_add_(0, label_B, one_B)
-        sum_KD, count_K = processes.total(sum_KD), processes.total(count_K)
+        sum_KD, count_K = distributed.total(sum_KD), distributed.total(count_K)
         self.center_KD.add_(self.rate * sum_KD / (1 + count_K)[:, None])
 
 

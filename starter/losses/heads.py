@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from starter.errors import UserError
 from starter.losses import margins, scales
-from starter.recipe import UserError
 
 
 class Mixed(NamedTuple):

@@ -10,6 +10,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
+from starter.errors import UserError
 from starter.losses import (
     adaptive_heads,
     binary_heads,
@@ -21,7 +22,6 @@ from starter.losses import (
     subcenter,
 )
 from starter.losses.heads import ClassHead, CosineHead, Target
-from starter.recipe import UserError
 from starter.recipe.schema.losses import LOSSES, PAIR_KINDS, LossTerm
 
 TERMS: dict[str, type[nn.Module]] = {

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from starter.losses import margins, processes, scales
+from starter import distributed
+from starter.losses import margins, scales
 from starter.losses.margin_heads import ArcFace
 
 MEMORY = 0.999  # share of the wins kept from one update to the next
@@ -88,7 +89,7 @@ class SubCenter(ArcFace):
         uses_KC = torch.zeros_like(self.wins_KC)
         place = (label_B, own_BC.argmax(dim=1))
         uses_KC.index_put_(place, torch.ones_like(uses_KC[:1, 0]), accumulate=True)
-        self.wins_KC.mul_(MEMORY).add_(processes.total(uses_KC))
+        self.wins_KC.mul_(MEMORY).add_(distributed.total(uses_KC))
 
     def _far(self, own_BC: Tensor, label_B: Tensor, degrees: float) -> Tensor:
         dominant_B = self.wins_KC.argmax(dim=1)[label_B]

@@ -5,7 +5,7 @@ import dataclasses
 import json
 import sys
 
-from starter.recipe import UserError
+from starter.errors import UserError
 
 
 def _arguments() -> argparse.Namespace:

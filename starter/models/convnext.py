@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from starter.errors import UserError
 from starter.models.blocks import Backbone
 from starter.models.necks import Flatten
 from starter.models.regularise import AS_PUBLISHED, BranchEnds, Regularise
 from starter.models.stems import stem_conv, stem_pool
-from starter.recipe import UserError
 
 EPS = 1e-6  # of every LayerNorm
 

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from starter.errors import UserError
 from starter.models.blocks import Backbone
 from starter.models.necks import wide
-from starter.recipe import UserError
 
 
 @dataclass(frozen=True)

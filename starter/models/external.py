@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import nn
 
-from starter.recipe import UserError
+from starter.errors import UserError
 
 PREFIX = "timm/"
 

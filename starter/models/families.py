@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import nn
 
+from starter.errors import UserError
 from starter.models import (
     convnext,
     efficientnet,
@@ -21,7 +22,6 @@ from starter.models.blocks import Backbone
 from starter.models.external import suggest_timm
 from starter.models.regularise import Regularise
 from starter.models.stems import choose
-from starter.recipe import UserError
 
 _FAMILIES: list[tuple[type[Backbone], dict[str, Any]]] = [
     (plain.Plain, plain.SETTINGS),

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from starter.recipe import UserError
+from starter.errors import UserError
 
 PREFIXES = ("embedder.backbone.", "backbone.", "module.", "model.")  # ours, then others' wrappers
 

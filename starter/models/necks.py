@@ -6,7 +6,7 @@ Shapes: B batch, F features, H W map, D embedding.
 import torch
 from torch import Tensor, nn
 
-from starter.recipe import UserError
+from starter.errors import UserError
 
 POOLS = ("avg", "gem", "flatten", "depthwise")
 

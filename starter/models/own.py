@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from starter.errors import UserError
 from starter.models.blocks import Backbone
 from starter.models.necks import wide
-from starter.recipe import UserError
 from starter.recipe.names import is_own, split_own
 
 __all__ = ["OwnBackbone", "is_own", "source_hash"]

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from starter.errors import UserError
 from starter.models.blocks import Backbone, conv
 from starter.models.regularise import AS_PUBLISHED, Regularise
 from starter.models.stems import stem_conv, stem_pool
-from starter.recipe import UserError
 
 
 class Layer(NamedTuple):

@@ -8,13 +8,13 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
+from starter.errors import UserError
 from starter.models import external, families, own
 from starter.models.blocks import Backbone
 from starter.models.embedder import Embedder, Preprocessing
 from starter.models.init_from import init_from
 from starter.models.necks import make_neck, make_pool
 from starter.models.regularise import Regularise
-from starter.recipe import UserError
 from starter.recipe.schema.model import ModelSection
 
 log = logging.getLogger(__name__)

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 
 from torch import nn
 
+from starter.errors import UserError
 from starter.models.embedder import Embedder
-from starter.recipe import UserError
 from starter.recipe.schema.model import RulesSection
 
 # Attention is not one class: timm alone has some sixty, under these names.

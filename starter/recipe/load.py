@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from starter.recipe.errors import UserError
+from starter.errors import UserError
 from starter.recipe.merge import apply_override, lay_over, read_with_bases, stages_over_train
 from starter.recipe.names import check_names
 from starter.recipe.problems import Problem, from_pydantic, place_of, unique

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from starter.recipe.errors import UserError, did_you_mean
+from starter.errors import UserError, did_you_mean
 from starter.recipe.reader import (
     COMMAND_LINE,
     Document,

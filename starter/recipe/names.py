@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from starter.recipe.errors import did_you_mean
+from starter.errors import did_you_mean
 from starter.recipe.problems import Problem, place_of
 from starter.recipe.reader import Document, KeyPath
 

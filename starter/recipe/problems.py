@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from starter.recipe.errors import did_you_mean
+from starter.errors import did_you_mean
 from starter.recipe.explore import description_at, homes_of, keys_at, kinds_at
 from starter.recipe.reader import COMMAND_LINE, Document, KeyPath, Place, dotted
 from starter.recipe.schema.base import Misfit

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from starter.recipe.errors import UserError
+from starter.errors import UserError
 
 KeyPath = tuple[str | int, ...]
 COMMAND_LINE = "command line"

@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from starter.recipe import UserError
+from starter.errors import UserError
 
 
 def main(arguments: list[str] | None = None) -> int:

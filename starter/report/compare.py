@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from starter.recipe import UserError, differences
+from starter.errors import UserError
+from starter.recipe import differences
 from starter.report import page, plots, style
 from starter.report.curves import DRAWS, LEAST, Curve, measure
 from starter.report.figures import Figure, Measured
@@ -58,7 +59,7 @@ def _names(runs: list[Run]) -> list[str]:
 
 def _paired(names: list[str], kept: list[Arrays | None]) -> list[str]:
     """Each run against the first, on the same pairs, as verification.compare measures it."""
-    from starter.verification import compare as paired
+    from starter.metrics import compare as paired
 
     lines, first = [], kept[0]
     for name, arrays in zip(names[1:], kept[1:], strict=True):

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from starter.recipe import UserError
-from starter.verification import evaluate
-from starter.verification.intervals import percentile_interval, resampled_by, resampled_weights
-from starter.verification.metrics import equal_error_rate, roc, sort_scores
+from starter.errors import UserError
+from starter.metrics import evaluate
+from starter.metrics.intervals import percentile_interval, resampled_by, resampled_weights
+from starter.metrics.verification import equal_error_rate, roc, sort_scores
 
 POINTS = 300  # of a drawn curve, along each axis
 GRID = 60  # false accept rates at which bands are given

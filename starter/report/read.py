@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from starter.recipe import UserError
+from starter.errors import UserError
 
 Arrays = dict[str, np.ndarray]
 UNREADABLE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)  # of a damaged npz

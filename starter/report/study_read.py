@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.report.read import Run, number
 
 STUDY, ROWS = "study.json", "rows.csv"

@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from starter import door
+from starter.cli import door
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.study.plan import HIGHER_IS_BETTER, Run, Study
 
 METRICS = ("accuracy", "precision", "recall", "eer", "auc")
@@ -85,12 +85,12 @@ def distorted_accuracy(study: Study, run: Run, stage: str) -> float:
     if known is not None and known["distorted"] == steps:
         return known["accuracy"]
     from starter.data import load_catalog
-    from starter.data.augment import build_augment
+    from starter.data.augment.pipeline import build_augment
+    from starter.inference.embed import EmbedOptions, embed
+    from starter.inference.evaluate import predict
+    from starter.inference.open_stage import open_stage
+    from starter.runs.folder import RunFolder
     from starter.training import checkpoint
-    from starter.training.embed import EmbedOptions, embed
-    from starter.training.evaluate import predict
-    from starter.workflow.folder import RunFolder
-    from starter.workflow.trained import open_stage
 
     catalog = load_catalog(run.recipe.data)
     trained = open_stage(RunFolder(run.folder), run.recipe, stage, catalog)

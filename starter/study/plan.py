@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from starter.recipe import UserError, load
+from starter.errors import UserError
+from starter.recipe import load
 from starter.recipe.problems import from_pydantic, unique
 from starter.recipe.reader import read_file
 from starter.recipe.schema import Recipe

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.study.measure import Row, measure
 from starter.study.plan import Run, Study
 from starter.study.table import Line, Pairs, as_cells, summarise, write
@@ -49,9 +49,9 @@ def train_all(runs: Sequence[Run]) -> dict[Path, str]:
     Returns:
         The message of each run that failed, by folder.
     Raises:
-        starter.training.stage.Interrupted: stopped; the same call continues.
+        starter.train_stage.Interrupted: stopped; the same call continues.
     """
-    from starter.workflow import train
+    from starter.api import train
 
     failed: dict[Path, str] = {}
     for number, run in enumerate(runs, 1):

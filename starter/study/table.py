@@ -95,7 +95,7 @@ def _difference(
     value = float(np.mean(change))
     own, base_rows = [a for a, _ in both], [b for _, b in both]
     if study.metric in ("eer", "auc") and pairs is not None:
-        from starter.verification import compare
+        from starter.metrics import compare
 
         base_SP, own_SP = _stacked(base_rows, "score_P"), _stacked(own, "score_P")
         if base_SP is not None and own_SP is not None:
@@ -104,7 +104,7 @@ def _difference(
             )[study.metric]
             return value, found["low"], found["high"]
     if study.metric == "accuracy":
-        from starter.training.gate import paired_interval
+        from starter.stages.judge import paired_interval
 
         base_SM, own_SM = _stacked(base_rows, "correct_M"), _stacked(own, "correct_M")
         if base_SM is not None and own_SM is not None:

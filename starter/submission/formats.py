@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.submission.ids import first_five, stem
 from starter.submission.sample import (
     FACE,

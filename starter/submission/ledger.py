@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from statistics import fmean, stdev
 
-from starter.recipe import UserError
+from starter.errors import UserError
 
 NAME = "submissions.jsonl"
 METRICS = ("combined", "accuracy", "eer")

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.submission.ids import bare, first_five, is_number, pair_keys, stem
 from starter.submission.table import Sheet
 from starter.submission.years import FORMATS, MATCHES

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from starter.recipe import UserError
+from starter.errors import UserError
 
 BOM = b"\xef\xbb\xbf"
 

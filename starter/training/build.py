@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from starter import models
+from starter import distributed, models
 from starter.data import Catalog
-from starter.data.augment import Augment, build_augment
+from starter.data.augment import DeviceAugment, DeviceSource, choose
+from starter.data.augment.pipeline import Augment, build_augment
+from starter.data.augment.source import free_memory
 from starter.data.batches import TrainBatches, resolve_workers
-from starter.data.on_device import DeviceAugment, DeviceSource, choose
-from starter.data.on_device.source import free_memory
+from starter.errors import UserError
+from starter.inference.embed import EmbedOptions
 from starter.losses.objective import build_objective
-from starter.recipe import UserError
 from starter.recipe.schema import Recipe, StageSection
-from starter.training import checkpoint, initialise, optim, precision, processes
+from starter.training import checkpoint, initialise, optimizers, precision
 from starter.training.checkpoint import Checkpoint
 from starter.training.choices import once
-from starter.training.embed import EmbedOptions
 from starter.training.learner import Learner
 from starter.training.step import Setup, stage_seed
 
@@ -144,13 +144,13 @@ def build_batches(job: StageJob, image_NHWC: np.ndarray) -> TrainBatches:
         ),
         pin_memory=cuda,
         on_device=source,
-        part=(processes.number(), processes.count()),
+        part=(distributed.rank(), distributed.world_size()),
     )
 
 
 def _own_workers(workers: int) -> int:
     """This process's share of the machine's."""
-    return -(-workers // processes.local_count())
+    return -(-workers // distributed.local_world_size())
 
 
 def _build_augment(job: StageJob) -> tuple[Augment | None, DeviceAugment | None]:
@@ -167,7 +167,7 @@ def _build_augment(job: StageJob) -> tuple[Augment | None, DeviceAugment | None]
 
     wanted: str = section.augment_on
     if wanted == "auto" and steps:
-        wanted = processes.first_does(
+        wanted = distributed.main_does(
             lambda: once(job.folder, "augment_on", lambda: "device" if build("auto") else "cpu")
         )
     found = build(wanted)
@@ -205,19 +205,25 @@ def build_setup(job: StageJob, image_NHWC: np.ndarray, batches: TrainBatches) ->
             image_NHWC,
             embed_options(job, chosen),
         )
-    processes.share_weights(learner)
+    distributed.share_weights(learner)
     if section.sync_batchnorm:
-        processes.synchronise_batchnorm(learner.embedder, job.device, job.name)
+        if distributed.world_size() > 1 and job.device.type == "cpu":
+            raise UserError(
+                f"stages.{job.name}.sync_batchnorm: torch's SyncBatchNorm needs GPUs; set "
+                "train.sync_batchnorm=false, or run on one process"
+            )
+        if distributed.world_size() > 1:
+            torch.nn.SyncBatchNorm.convert_sync_batchnorm(learner.embedder)
     steps = (section.epochs or 1) * batches.batches_per_epoch  # or minutes: not known yet
-    optimizer = optim.build_optimizer(learner, section.optimizer, job.device)
-    factor = optim.learning_rate_factor(section.schedule, batches.batches_per_epoch, steps)
+    optimizer = optimizers.build_optimizer(learner, section.optimizer, job.device)
+    factor = optimizers.learning_rate_factor(section.schedule, batches.batches_per_epoch, steps)
     return Setup(
         learner=learner,
         forward=torch.compile(learner.embedder) if section.compile else learner.embedder,
         optimizer=optimizer,
         factor=factor,
         scaler=chosen.scaler(),
-        average=optim.AveragedWeights(learner, section.ema) if section.ema else None,
+        average=optimizers.AveragedWeights(learner, section.ema) if section.ema else None,
         precision=chosen,
         device=job.device,
         section=section,
@@ -237,7 +243,7 @@ def _choose_precision(job: StageJob, learner: Learner, image_NHWC) -> precision.
             job.section.precision, job.device, learner.embedder, learner.embedder.prepare(images)
         )
 
-    name = processes.first_does(lambda: once(job.folder, "precision", measured))
+    name = distributed.main_does(lambda: once(job.folder, "precision", measured))
     return precision.Precision(name, job.device.type)
 
 

@@ -7,8 +7,6 @@
 """
 
 import contextlib
-import errno
-import hashlib
 import json
 import logging
 import os
@@ -18,7 +16,8 @@ from pathlib import Path
 
 import torch
 
-from starter.recipe import UserError
+from starter.errors import UserError
+from starter.files import is_disk_full, read_json, sha256, write_json
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +56,7 @@ class Checkpoint:
 
     def _assert_whole(self, name: str) -> None:
         path = self.folder / name
-        found = _sha256(path) if path.is_file() else "missing"
+        found = sha256(path) if path.is_file() else "missing"
         if found != self.meta["sha256"][name]:
             state = "is missing" if found == "missing" else "is damaged (its checksum differs)"
             stage = self.folder.parent.parent.name
@@ -87,7 +86,7 @@ def save(
         part.mkdir()
         save_file({k: v.contiguous() for k, v in weights.items()}, part / WEIGHTS)
         torch.save(resume, part / RESUME)
-        meta = meta | {"sha256": {name: _sha256(part / name) for name in (WEIGHTS, RESUME)}}
+        meta = meta | {"sha256": {name: sha256(part / name) for name in (WEIGHTS, RESUME)}}
         write_json(part / META, meta)
         if target.exists():  # the same step saved again: its content is the same
             shutil.rmtree(target)
@@ -104,14 +103,6 @@ def save(
         ) from None
     remove_unnamed(root)
     return Checkpoint(target, meta)
-
-
-def is_disk_full(error: BaseException) -> bool:
-    """Whether a save failed for want of space, as Python, torch and safetensors each say it."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return True
-    text = str(error).lower()
-    return "no space left" in text or "os error 28" in text or "enforce fail" in text
 
 
 def find(stage_folder: Path, pointer: str) -> Checkpoint | None:
@@ -149,29 +140,3 @@ def remove_unnamed(root: Path) -> None:
     for entry in root.iterdir():
         if entry.is_dir() and entry.name not in named:
             shutil.rmtree(entry)
-
-
-def write_json(path: Path, value: object) -> None:
-    """Replaces a JSON file in one step: a reader sees the old one or the new one, whole."""
-    part = path.with_name(f".{path.name}.part")
-    with open(part, "w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
-
-
-def read_json(path: Path) -> dict:
-    """Reads a JSON file of a run folder. UserError when it is missing or damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path} is missing: the checkpoint is incomplete") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is damaged: {error}") from None
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

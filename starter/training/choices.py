@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from starter.training import processes
-from starter.training.checkpoint import read_json, write_json
+from starter import distributed
+from starter.files import read_json, write_json
 
 T = TypeVar("T", str, int)
 
@@ -23,7 +23,7 @@ def once(stage_folder: Path, name: str, measure: Callable[[], T]) -> T:
     if name not in found:
         value = measure()
         found = chosen(stage_folder) | {name: value}
-        if processes.is_first():
+        if distributed.is_main():
             write_json(stage_folder / "choices.json", found)
     return found[name]
 

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from starter.data import Catalog
+from starter.errors import UserError
+from starter.inference.embed import EmbedOptions, class_means, embed, few_per_class, unit
 from starter.losses import FROM_RECIPE, ClassHead, Objective, dominant
 from starter.models import Backbone, Embedder, Preprocessing, backbone_names, choose_stem
-from starter.recipe import UserError
 from starter.training.checkpoint import Checkpoint
-from starter.training.embed import EmbedOptions, class_means, embed, few_per_class, unit
 from starter.training.learner import Learner
 
 log = logging.getLogger(__name__)

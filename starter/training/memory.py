@@ -9,10 +9,10 @@ from contextlib import closing
 
 import torch
 
+from starter import distributed
 from starter.data.batches import Batch, TrainBatches
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.recipe.schema import StageSection
-from starter.training import processes
 from starter.training.build import StageJob
 from starter.training.choices import once
 from starter.training.step import Setup
@@ -51,7 +51,7 @@ def choose_micro_batch(
 
 
 def _chosen(job: StageJob, setup: Setup, batches: TrainBatches) -> int:
-    size, name = setup.section.batch_size // processes.count(), job.name
+    size, name = setup.section.batch_size // distributed.world_size(), job.name
     if job.device.type != "cuda":
         log.info("%s: micro_batch: auto is the whole batch of %d on a CPU", name, size)
         return size
@@ -65,7 +65,7 @@ def _chosen(job: StageJob, setup: Setup, batches: TrainBatches) -> int:
         batch = next(stream)
         micro = choose_micro_batch(size, lambda micro: _peak(setup, batch, micro), room)
     torch.cuda.empty_cache()
-    micro = processes.least(micro)
+    micro = distributed.least(micro)
     if micro is None:
         raise UserError(shortage(name, setup.section, "the GPU, 2 images at a time"))
     log.info("%s: micro_batch: auto -> %d of %d images at once", name, micro, size)
@@ -81,7 +81,7 @@ def _peak(setup: Setup, batch: Batch, micro: int) -> int | None:
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(setup.device)
     try:
-        with processes.alone():  # where one runs out, the others would wait for its gradients
+        with distributed.alone():  # where one runs out, the others would wait for its gradients
             trial_step(dataclasses.replace(setup, section=section), batch, 0)
         return torch.cuda.max_memory_reserved(setup.device)
     except torch.OutOfMemoryError:

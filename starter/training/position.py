@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 
 import torch
 
+from starter import distributed
+from starter.errors import UserError
+from starter.hooks.progress import LossMeter, MetricsFile
 from starter.losses import ClassHead
-from starter.recipe import UserError
-from starter.training import checkpoint, processes
+from starter.training import checkpoint
 from starter.training.build import StageJob
-from starter.training.progress import LossMeter, MetricsFile
 from starter.training.step import Setup
 
 log = logging.getLogger(__name__)
@@ -49,13 +50,13 @@ def resume(job: StageJob, setup: Setup) -> Position:
             state["threads"],
             state["threads"],
         )
-    if processes.count() != (begun := state.get("processes", 1)):
+    if distributed.world_size() != (begun := state.get("processes", 1)):
         log.info(
             "continued on %d processes after %d: another draw of what the network drops and mixes",
-            processes.count(),
+            distributed.world_size(),
             begun,
         )
-    if processes.is_first():
+    if distributed.is_main():
         metrics.cut(last.step)
         checkpoint.point_best(job.folder, state["best_step"] or last.step)
         checkpoint.remove_unnamed(job.folder / "checkpoints")
@@ -72,9 +73,9 @@ def resume(job: StageJob, setup: Setup) -> Position:
 
 def _require_same_disk(job: StageJob, last: checkpoint.Checkpoint | None) -> None:
     step = last and last.step
-    if step != processes.first_does(lambda: step):
+    if step != distributed.main_does(lambda: step):
         raise UserError(
-            f"{job.folder}: process {processes.number()} finds another checkpoint there than "
+            f"{job.folder}: process {distributed.rank()} finds another checkpoint there than "
             "process 0; runs= must name a disk that all machines share"
         )
 
@@ -85,9 +86,9 @@ def save(job: StageJob, setup: Setup, position: Position, metrics: dict) -> None
     All processes call it and hold the same; process 0 writes, for any number to continue.
     """
     position.meter.flush()
-    if processes.is_first():
+    if distributed.is_main():
         _write(job, setup, position, metrics)
-    processes.barrier()
+    distributed.barrier()
 
 
 def _write(job: StageJob, setup: Setup, position: Position, metrics: dict) -> None:
@@ -116,7 +117,7 @@ def _write(job: StageJob, setup: Setup, position: Position, metrics: dict) -> No
         "optimizer": setup.optimizer.state_dict(),
         "scaler": setup.scaler.state_dict(),
         "threads": torch.get_num_threads(),
-        "processes": processes.count(),
+        "processes": distributed.world_size(),
         "best_step": position.best_step,
         "best_value": position.best_value,
         "seconds": position.seconds,

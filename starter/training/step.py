@@ -9,14 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from starter.data.augment.mix import mix_batch
 
-from starter.data.augment import mix_batch
+from starter import distributed
 from starter.losses import Mixed, Target
 from starter.recipe.schema import StageSection
 from starter.recipe.schema.data import MixSection
-from starter.training import processes
 from starter.training.learner import Learner
-from starter.training.optim import AveragedWeights, clip_adaptively, set_learning_rates
+from starter.training.optimizers import AveragedWeights, clip_adaptively, set_learning_rates
 from starter.training.precision import Precision
 
 
@@ -66,7 +66,7 @@ def train_step(setup: Setup, image_BHWC: torch.Tensor, label_B: torch.Tensor, st
     for i, (image_bHWC, label_b) in enumerate(
         zip(image_BHWC.split(micro), label_B.split(micro), strict=True)
     ):
-        generator = _seed_device(setup.seed, step, i, processes.number())
+        generator = _seed_device(setup.seed, step, i, distributed.rank())
         image_bCHW = learner.embedder.prepare(image_bHWC.to(setup.device, non_blocking=True))
         image_bCHW, target = _mix(
             image_bCHW, label_b.to(setup.device, non_blocking=True), section.mix, generator
@@ -78,7 +78,7 @@ def train_step(setup: Setup, image_BHWC: torch.Tensor, label_B: torch.Tensor, st
         setup.scaler.scale(total * share).backward()
         for name, value in {**parts, "loss": total.detach()}.items():
             losses[name] = losses[name] + value * share if name in losses else value * share
-    processes.average_gradients(learner.parameters())
+    distributed.average_gradients(learner.parameters())
     setup.scaler.unscale_(setup.optimizer)
     if section.clip_grad:
         torch.nn.utils.clip_grad_norm_(learner.parameters(), section.clip_grad)
@@ -87,7 +87,7 @@ def train_step(setup: Setup, image_BHWC: torch.Tensor, label_B: torch.Tensor, st
     setup.scaler.step(setup.optimizer)
     setup.scaler.update()
     setup.optimizer.zero_grad(set_to_none=True)
-    processes.share_buffers(learner.embedder)
+    distributed.share_buffers(learner.embedder)
     if setup.average:
         setup.average.update(learner, step)
     return losses

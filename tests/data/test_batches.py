@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import torch
 
-from starter.data.augment import Augment, build_augment
+from starter.data.augment.pipeline import Augment, build_augment
 from starter.data.batches import TrainBatches, _Maker, eval_batches, resolve_workers
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.recipe.schema.data import AugmentStep, PKSampler, ShuffleSampler
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ from PIL import Image
 
 from starter.data import Catalog, Pairs, load_catalog
 from starter.data.decode import fit, read_image
-from starter.recipe import UserError
+from starter.errors import UserError
 from tests.data.trees import competition, picture, section
 
 SMOOTH = picture(1, (40, 30, 3))

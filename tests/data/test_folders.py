@@ -6,7 +6,7 @@ import pytest
 from starter.data import load_catalog
 from starter.data.catalog import DEV, TRAIN
 from starter.data.layouts.draft import split_dev
-from starter.recipe import UserError
+from starter.errors import UserError
 from tests.data.trees import class_folders, section, write
 
 

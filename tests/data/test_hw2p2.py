@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from starter.data import load_catalog, resolve_root
-from starter.recipe import UserError
+from starter.errors import UserError
 from tests.data.trees import class_folders, competition, section, write
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from starter.data.pairs import hold_out_classes, make_pairs, most_pairs, spread
-from starter.recipe import UserError
+from starter.errors import UserError
 
 
 def every_pair(identity_N, index_M):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from starter.data.samplers import batches_per_epoch, epoch_order
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.recipe.schema.data import PKSampler, ShuffleSampler
 
 SHUFFLE = ShuffleSampler()

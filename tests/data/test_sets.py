@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from starter.data import load_catalog
-from starter.recipe import UserError
+from starter.errors import UserError
 from tests.data.test_folders import write_mnist
 from tests.data.trees import class_folders, section, write
 from tests.data.years import images, text

@@ -9,8 +9,8 @@ import pytest
 from starter.data import load_pack
 from starter.data.catalog import DEV, TRAIN, VERIFY, Catalog, Pairs
 from starter.data.turned import add_turned
-from starter.recipe import UserError
-from starter.training.evaluate import predict
+from starter.errors import UserError
+from starter.inference.evaluate import predict
 
 
 def catalog(root=None):

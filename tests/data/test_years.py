@@ -9,7 +9,7 @@ import pytest
 
 from starter.data import load_catalog
 from starter.data.layouts import disk, survey
-from starter.recipe import UserError
+from starter.errors import UserError
 from tests.data.trees import section, write
 from tests.data.years import YEARS, text
 

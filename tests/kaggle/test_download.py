@@ -261,7 +261,7 @@ def test_a_place_that_is_none(in_process, ask, tmp_path):
 def test_a_competition_of_a_shipped_recipe_goes_to_its_data_root(
     in_process, ask, monkeypatch, tmp_path, target
 ):
-    from starter.workflow import fetch
+    from starter.kaggle import fetch
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(fetch, "ROOT", tmp_path)

@@ -7,9 +7,9 @@ import zipfile
 
 import pytest
 
+from starter.errors import UserError
 from starter.kaggle import unzip
 from starter.kaggle.unzip import Damaged, unpack
-from starter.recipe import UserError
 
 FILES = {"cls_data/a.jpg": b"one" * 500, "cls_data/deep/b.jpg": b"two", "labels.txt": b""}
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from starter import losses
+from starter.errors import UserError
 from starter.losses import Objective, build_objective
-from starter.recipe import UserError
 from starter.recipe.schema import LOSSES
 
 D, K = 6, 4

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from starter import losses
+from starter.errors import UserError
 from starter.losses import advice, scales
 from starter.losses.__main__ import main
 from starter.losses.heads import ClassHead
-from starter.recipe import UserError
 from starter.recipe.schema import LOSSES
 from starter.recipe.schema.losses import PAIR_KINDS
 

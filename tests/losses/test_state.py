@@ -6,8 +6,8 @@ import threading
 import pytest
 import torch
 
-from starter import losses
-from starter.losses import center, processes, subcenter
+from starter import distributed, losses
+from starter.losses import center, subcenter
 
 D, K = 6, 5
 STATE = {
@@ -168,7 +168,7 @@ class TwoProcesses:
 
 @pytest.mark.parametrize("kind", STATE)
 def test_state_is_the_same_on_every_process(kind, monkeypatch):
-    monkeypatch.setattr(processes, "dist", TwoProcesses())
+    monkeypatch.setattr(distributed, "_dist", lambda: TwoProcesses())
     terms, data = [make(kind), make(kind)], batches(6)
     work = [
         threading.Thread(target=lambda rank=rank: [terms[rank](*b) for b in data[rank::2]])

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from starter import models
+from starter.errors import UserError
 from starter.models.cost import Shape, cost, listed, speed
-from starter.recipe import UserError
 
 
 @pytest.mark.parametrize("name", ["resnet10_small", "mobilenetv2_035", "timm/resnet10t"])

@@ -9,8 +9,8 @@ import timm
 import torch
 
 from starter import models
+from starter.errors import UserError
 from starter.models import Preprocessing
-from starter.recipe import UserError
 
 
 def make(name="resnet10_small", *, channels=3, size=32, embedding=16, **options):

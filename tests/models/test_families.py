@@ -8,12 +8,12 @@ import torch
 
 from benchmarks.backbones import SMALLEST
 from starter import models
+from starter.errors import UserError
 from starter.models import families
 from starter.models.blocks import Backbone
 from starter.models.init_from import adapt
 from starter.models.regularise import DropPath, Regularise
 from starter.models.stems import STEMS
-from starter.recipe import UserError
 from tests.models.networks import images, on_meta, timms
 
 # The kit's own names, of which timm has no network.

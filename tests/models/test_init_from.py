@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from starter import models
-from starter.recipe import UserError
+from starter.errors import UserError
 from tests.models.networks import timms
 
 

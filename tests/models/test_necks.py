@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from starter import models
+from starter.errors import UserError
 from starter.models.necks import POOLS, GeM, make_pool
-from starter.recipe import UserError
 from tests.models.networks import images
 
 

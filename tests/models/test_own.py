@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from starter import models
+from starter.errors import UserError
 from starter.models.cost import Shape, cost
-from starter.recipe import UserError
 from starter.recipe.schema import Recipe, RulesSection
+from starter.stages.stage_hash import identity, identity_hash
 from starter.training.build import build_learner
-from starter.training.identity import identity, identity_hash
-from starter.training.optim import AveragedWeights
+from starter.training.optimizers import AveragedWeights
 
 NET = """
 from torch import nn
@@ -169,8 +169,8 @@ def test_every_key_of_the_network_counts(net):
 def test_verify_refuses_an_edited_network(net, tmp_path):
     import json
 
-    from starter.workflow.folder import RunFolder
-    from starter.workflow.trained import _require_same_network
+    from starter.inference.open_stage import _require_same_network
+    from starter.runs.folder import RunFolder
 
     spec, folder = f"{net}:Map", RunFolder(tmp_path / "run")
     folder.stage("one").mkdir(parents=True)

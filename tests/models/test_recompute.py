@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from starter import models
+from starter.errors import UserError
 from starter.models.families import NETWORKS
-from starter.recipe import UserError
 
 SMALLEST = {family.__name__: name for name, (family, _) in reversed(NETWORKS.items())}
 SMALLEST |= {"Plain": "cnn5", "ResNet": "resnet10_small", "MobileNetV2": "mobilenetv2_035"}

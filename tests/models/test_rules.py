@@ -5,9 +5,9 @@ import timm
 from torch import nn
 
 from starter import losses, models
+from starter.errors import UserError
 from starter.models.embedder import Embedder, Preprocessing
 from starter.models.rules import not_convolutional
-from starter.recipe import UserError
 from starter.recipe.schema import RulesSection
 from tests.models.networks import on_meta
 

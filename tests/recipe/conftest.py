@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from starter.recipe import UserError, load
+from starter.errors import UserError
+from starter.recipe import load
 
 GOOD = """\
 name: good

@@ -2,7 +2,8 @@
 
 import pytest
 
-from starter.recipe import UserError, load
+from starter.errors import UserError
+from starter.recipe import load
 from starter.recipe.schema import LOSSES
 
 

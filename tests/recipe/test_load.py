@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from starter.recipe import Recipe, UserError, differences, load, to_yaml
+from starter.errors import UserError
+from starter.recipe import Recipe, differences, load, to_yaml
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

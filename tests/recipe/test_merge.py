@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.recipe.merge import apply_override, lay_over, read_with_bases, stages_over_train
 from starter.recipe.reader import Document, read_text
 

@@ -12,18 +12,6 @@ from starter.recipe import load, names
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
-def test_the_table_is_current():
-    from starter.workflow.names import current_table, text_of
-
-    fresh = current_table()
-    installed = fresh["versions"]
-    if installed != names.table()["versions"]:
-        pytest.skip(f"the table is of {names.table()['versions']}, installed are {installed}")
-    assert names.TABLE.read_text(encoding="utf-8") == text_of(fresh), (
-        "run: python -m starter.workflow.names"
-    )
-
-
 def test_the_table_is_of_the_versions_in_the_constraints():
     constraints = ROOT / "constraints.txt"
     if not constraints.is_file():

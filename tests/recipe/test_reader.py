@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.recipe.reader import read_file, read_text
 
 SCALARS = {

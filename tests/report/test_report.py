@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.report import report
 from starter.report.__main__ import draw, main
 from starter.report.read import open_run

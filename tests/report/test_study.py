@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.report import draw_study, study_figures
 from starter.report.__main__ import main
 from starter.report.study_read import mean_error, open_study

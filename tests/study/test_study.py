@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_score, recall_score
 
-from starter.recipe import UserError, load
+from starter.errors import UserError
+from starter.inference.evaluate import precision_and_recall
+from starter.metrics import evaluate
+from starter.recipe import load
 from starter.study.measure import Row
 from starter.study.plan import Cell, Run, cells, plan, read_study
 from starter.study.table import Pairs, as_cells, mean_and_error, summarise
-from starter.training.evaluate import precision_and_recall
-from starter.verification import evaluate
 from tests.conftest import ROOT
 
 STUDY = """\

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.submission import check
 
 NUMBERED = "ID,Label\n0,0\n1,0\n2,0\n"  # F24 to S26

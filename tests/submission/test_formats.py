@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.submission import check, fill, write
 
 NAMES = ["t0.jpg", "t1.jpg", "t2.jpg"]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.submission import Ledger, sha256_of, trust
 from tests.conftest import ROOT
 

@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.submission import Table, write
 from starter.submission.table import read_sheet
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from starter.data import Catalog, Pairs
+from starter.inference.embed import EmbedOptions
+from starter.inference.evaluate import evaluate
 from starter.recipe.schema import Recipe
+from starter.stages.stage_hash import identity, identity_hash
 from starter.training.build import StageJob, build_batches, build_learner
-from starter.training.embed import EmbedOptions
-from starter.training.evaluate import evaluate
-from starter.training.identity import identity, identity_hash
 from starter.training.precision import Precision
 
 SOFTMAX = [{"kind": "softmax"}]

@@ -6,7 +6,7 @@ import os
 import pytest
 import torch
 
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.training import checkpoint
 
 

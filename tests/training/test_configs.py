@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from starter.data.augment import build_augment
+from starter.data.augment.pipeline import build_augment
 from starter.models import check_rules
 from starter.recipe import load
 from starter.training.build import build_learner
-from starter.training.optim import build_optimizer
+from starter.training.optimizers import build_optimizer
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from starter.recipe import UserError, load
+from starter.errors import UserError
+from starter.recipe import load
 from starter.recipe.schema import StageSection
 from starter.training import memory
 from starter.training.memory import choose_micro_batch, shortage_told
@@ -97,7 +98,7 @@ def test_a_real_shortage_on_a_cpu_and_only_that(tmp_path):
 
 def test_the_keys_count_or_not_in_a_stages_hash(tiny_recipe):
     """Recomputing changes nothing of the result; parts of a batch change BatchNorm's statistics."""
-    from starter.training.identity import identity, identity_hash
+    from starter.stages.stage_hash import identity, identity_hash
 
     def of(*changes):
         return identity_hash(identity(load(tiny_recipe, changes), "classify", "data", None))

@@ -10,7 +10,7 @@ from starter import models
 from starter.losses.objective import build_objective
 from starter.recipe.schema.losses import ArcFace, Softmax
 from starter.recipe.schema.train import SGD, LearningRateScale, StageSection
-from starter.training import optim
+from starter.training import optimizers
 from starter.training.learner import Learner
 from starter.training.precision import Precision, choose
 from starter.training.step import Setup, stage_seed, train_step
@@ -25,7 +25,7 @@ def make_setup(section=None, precision="fp32", neck="linear"):
         "resnet10_small", in_channels=3, image_size=16, embedding=8, neck=neck, drop_path=0.3
     )
     learner = Learner(embedder, build_objective(section.loss, embedding=8, classes=4))
-    optimizer = optim.build_optimizer(learner, section.optimizer, torch.device("cpu"))
+    optimizer = optimizers.build_optimizer(learner, section.optimizer, torch.device("cpu"))
     chosen = Precision(precision, "cpu")
     return Setup(
         learner=learner,

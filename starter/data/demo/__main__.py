@@ -10,7 +10,7 @@ import sys
 from pydantic import ValidationError
 
 from starter.data.demo import answers_of, ensure_demo
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.recipe.schema.data import DemoSection
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from starter.data.demo.competition import answers_of
-from starter.recipe import UserError
+from starter.errors import UserError
 
 
 @dataclass(frozen=True, eq=False)

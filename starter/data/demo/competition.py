@@ -16,7 +16,7 @@ import numpy as np
 from starter.data.demo.drawing import render
 from starter.data.demo.traits import Face, draw_face, draw_view
 from starter.data.pairs import make_pairs
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.recipe.schema.data import DemoSection
 
 log = logging.getLogger(__name__)

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from starter.data.augment import build_augment
+from starter.data.augment import choose
+from starter.data.augment.pipeline import build_augment
 from starter.data.catalog import Catalog
 from starter.data.decode import fit
-from starter.data.on_device import choose
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.recipe.schema import Recipe
 
 IMAGES, VARIANTS, GAP = 8, 6, 4

@@ -12,14 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from starter.data.catalog import Catalog
-from starter.data.decode import (
-    JPEG_START,
-    PNG_START,
-    decode,
-    opencv_in_threads,
-    read_file,
-)
-from starter.recipe import UserError
+from starter.data.decode import JPEG_START, PNG_START, decode, opencv_in_threads, read_file
+from starter.errors import UserError
 
 SMALL = 8  # pixels a side of the small picture
 CHUNK = 512

@@ -7,7 +7,7 @@ import numpy as np
 
 from starter.data.catalog import SPLITS, Catalog
 from starter.data.decode import fit
-from starter.recipe import UserError
+from starter.errors import UserError
 
 SIDE, ACROSS, GAP, MARGIN = 64, 12, 2, 116  # pixels; images in a row; the margin holds its name
 APART = 8  # pixels between two pairs

@@ -12,7 +12,7 @@ from starter.data.catalog import Catalog, Pairs
 from starter.data.inspect.pictures import look
 from starter.data.layouts import load_catalog
 from starter.data.pairs import draw_pairs, pairs_there_are
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.recipe.schema.data import DataSection, PairsSection
 
 POOL = 10  # hard pairs are the hardest of so many times as many

@@ -8,7 +8,7 @@ import numpy as np
 from starter.data.catalog import DEV, TEST, TRAIN, Catalog
 from starter.data.layouts.disk import expand_root
 from starter.data.layouts.draft import Draft
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.recipe.schema.data import DataSection
 
 EXPECTED = {

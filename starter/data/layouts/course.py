@@ -22,7 +22,7 @@ from starter.data.layouts.disk import expand_root, find_named, read_lines, relat
 from starter.data.layouts.draft import Draft
 from starter.data.layouts.pairfile import find_name, read_pairs, refuse_unmeasurable
 from starter.data.layouts.survey import Survey, only, settle
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.recipe.schema.data import DataSection
 
 log = logging.getLogger(__name__)

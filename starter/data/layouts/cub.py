@@ -6,7 +6,7 @@ from starter.data.catalog import TEST, TRAIN, VERIFY, Catalog
 from starter.data.layouts.disk import expand_root, read_lines
 from starter.data.layouts.draft import Draft
 from starter.data.layouts.survey import Survey, only
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.recipe.schema.data import DataSection
 
 FILES = ("images.txt", "image_class_labels.txt", "train_test_split.txt", "classes.txt")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from starter.recipe import UserError
+from starter.errors import UserError
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from starter.data.catalog import DEV, SPLITS, TEST, TRAIN, VERIFY, Catalog, Gallery, Pairs
 from starter.data.pairs import hold_out_classes, make_pairs, most_pairs
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.recipe.schema.data import DataSection, PairsSection
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from pathlib import Path
 from starter.data.catalog import DEV, TEST, TRAIN, VERIFY, Catalog
 from starter.data.layouts.disk import expand_root, find_named, find_usual, relative, scan, some
 from starter.data.layouts.draft import Draft
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.recipe.schema.data import DataSection, SplitsSection
 
 log = logging.getLogger(__name__)

@@ -24,7 +24,7 @@ from starter.data.layouts.disk import (
 from starter.data.layouts.draft import Draft
 from starter.data.layouts.pairfile import read_pairs, refuse_unmeasurable
 from starter.data.layouts.survey import Survey, settle
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.recipe.schema.data import DataSection
 
 log = logging.getLogger(__name__)

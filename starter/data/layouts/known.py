@@ -11,7 +11,7 @@ from starter.data.catalog import VERIFY, Gallery
 from starter.data.layouts.disk import read_lines, relative, scan, some
 from starter.data.layouts.draft import Draft
 from starter.data.layouts.survey import Survey, only
-from starter.recipe import UserError
+from starter.errors import UserError
 
 log = logging.getLogger(__name__)
 

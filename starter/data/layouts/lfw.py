@@ -14,7 +14,7 @@ from starter.data.catalog import TRAIN, VERIFY, Catalog, Pairs
 from starter.data.layouts.disk import expand_root, read_lines, scan, some
 from starter.data.layouts.draft import Draft
 from starter.data.layouts.survey import Survey, only
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.recipe.schema.data import DataSection
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from starter.data.catalog import Catalog
 from starter.data.layouts import folders
 from starter.data.layouts.disk import expand_root
 from starter.data.layouts.survey import Survey, only
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.recipe.schema.data import DataSection
 
 BACKGROUND, EVALUATION = "images_background", "images_evaluation"

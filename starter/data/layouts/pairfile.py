@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from starter.data.layouts.disk import IMAGE_SUFFIXES, read_lines
-from starter.recipe import UserError
+from starter.errors import UserError
 
 
 class Row(NamedTuple):

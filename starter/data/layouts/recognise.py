@@ -9,7 +9,7 @@ from starter.data.layouts.course import FAMILIES
 from starter.data.layouts.disk import some
 from starter.data.layouts.known import KNOWN, UNKNOWN_DEV, UNKNOWN_TEST
 from starter.data.layouts.survey import Survey
-from starter.recipe import UserError
+from starter.errors import UserError
 from starter.recipe.schema.data import DataSection
 
 

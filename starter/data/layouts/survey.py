@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from starter.data.layouts.disk import IMAGE_SUFFIXES, some
-from starter.recipe import UserError
+from starter.errors import UserError
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,7 @@ from starter.data.catalog import DEV, TEST, TRAIN, VERIFY, Catalog
 from starter.data.layouts.disk import expand_root, some
 from starter.data.layouts.draft import Draft
 from starter.data.layouts.survey import Survey
-from starter.recipe import UserError
-from starter.recipe.errors import did_you_mean
+from starter.errors import UserError, did_you_mean
 from starter.recipe.schema.data import DataSection
 
 COLUMNS = {

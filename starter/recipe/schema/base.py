@@ -1,9 +1,12 @@
 """What every section of a recipe has in common."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+
+if TYPE_CHECKING:
+    from starter.recipe.reader import Document
 
 
 class Section(BaseModel):
@@ -12,6 +15,40 @@ class Section(BaseModel):
     model_config = ConfigDict(
         extra="forbid", strict=True, frozen=True, allow_inf_nan=False, protected_namespaces=()
     )
+
+
+class Origin:
+    """Where a section was written. It makes no section another one: all are equal."""
+
+    def __init__(self, document: "Document", path: tuple[str | int, ...]):
+        self.document, self.path = document, path
+
+    def __eq__(self, other: object) -> bool:
+        return other is None or isinstance(other, Origin)
+
+    def __hash__(self) -> int:
+        return 0
+
+
+class Named(BaseModel):
+    """A section whose `kind` names a class; its other keys are that class's arguments."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    kind: Annotated[str, Field(min_length=1, description="which class; the other keys are its")]
+    _origin: Origin | None = PrivateAttr(None)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The class's arguments, as written."""
+        return dict(self.model_extra or {})
+
+    def with_options(self, options: dict[str, Any]) -> Self:
+        """The same section with these arguments."""
+        kept = {name: getattr(self, name) for name in type(self).model_fields}
+        made = type(self)(**kept, **options)
+        made._origin = self._origin
+        return made
 
 
 class Misfit(ValueError):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from starter.recipe.errors import did_you_mean
+from starter.errors import did_you_mean
 from starter.recipe.schema.base import Misfit, Section
 from starter.recipe.schema.data import AugmentStep, DataSection
 from starter.recipe.schema.model import ModelSection, RulesSection

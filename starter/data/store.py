@@ -1,0 +1,211 @@
+"""Images decoded once, resized, side by side in one uint8 file.
+
+Beside `<name>.u8` lies `<name>.json`: the shape, a digest of the sources' sizes and times, and
+checksums. A pack is used only if all of that stands; otherwise it is built anew.
+
+Shapes: N items, H W image, C channels.
+"""
+
+import errno
+import json
+import logging
+import math
+import os
+import secrets
+import shutil
+import sys
+import time
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+
+from starter.data.catalog import Catalog
+from starter.data.decode import fit, opencv_in_threads, read_image
+from starter.distributed import cores
+from starter.errors import UserError
+
+log = logging.getLogger(__name__)
+
+VERSION = 1  # raise it when the same files would give other pixels
+BLOCK = 64  # images decoded by one task, and covered by one checksum
+CHECKED_BYTES = 256 << 20  # checksums verified when a pack is opened: about 0.2 s
+STALE_PART = 900  # seconds since the last write after which a file is a killed process's
+NAMED = 5  # undecodable images named in the message
+
+
+class Block(NamedTuple):
+    """Decoded images, and what is wrong with those that could not be."""
+
+    image_bHWC: np.ndarray
+    faults: list[str]
+
+
+def load_pack(catalog: Catalog, image_size: int, channels: int, cache: str | Path) -> np.memmap:
+    """The catalog's images as a read-only memory map, uint8 (N, image_size, image_size, channels).
+
+    It is built in `cache` where missing, damaged, or older than a source that changed. Processes
+    may do so at once: each writes a file of its own, and the last to finish replaces it whole.
+
+    Args:
+        channels: 3 for RGB, 1 for grey.
+    Raises:
+        UserError: images that cannot be decoded (naming up to five); a cache that is full or not
+            writable. Nothing half-written stays.
+    """
+    folder = Path(os.path.expandvars(cache)).expanduser()
+    shape = (len(catalog), image_size, image_size, channels)
+    path = folder / f"{catalog.place()[:16]}-{image_size}x{channels}.u8"
+    header = {"version": VERSION, "shape": list(shape), "sources": catalog.sources()}
+    if not _is_current(path, header):
+        _build(catalog, path, header)
+    return np.memmap(path, np.uint8, "r", shape=shape)
+
+
+def read_resized(path: Path, image_size: int, channels: int) -> np.ndarray:
+    """One picture file as the pack would hold it: uint8 (image_size, image_size, channels)."""
+    return fit(read_image(path), image_size, channels)
+
+
+def _is_current(path: Path, header: dict) -> bool:
+    """Whether a whole pack of these very sources lies at path."""
+    try:
+        known = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        if {key: known.get(key) for key in header} != header:
+            return False
+        with path.open("rb") as file:
+            return _is_whole(file, header["shape"], known["checksums"])
+    except (OSError, ValueError, KeyError, AttributeError):
+        return False
+
+
+def _is_whole(file: BinaryIO, shape: list[int], checksums: list[int]) -> bool:
+    """The size, and the checksums of evenly spread blocks: of all of them in a small pack."""
+    total, block_bytes = math.prod(shape), BLOCK * math.prod(shape[1:])
+    if file.seek(0, os.SEEK_END) != total or len(checksums) != -(-total // block_bytes):
+        return False
+    most = max(2, CHECKED_BYTES // block_bytes)
+    chosen = np.unique(np.linspace(0, len(checksums) - 1, min(most, len(checksums))).astype(int))
+    for block in chosen:
+        file.seek(int(block) * block_bytes)
+        if zlib.crc32(file.read(block_bytes)) != checksums[block]:
+            return False
+    return True
+
+
+def _build(catalog: Catalog, path: Path, header: dict) -> None:
+    needed, started = math.prod(header["shape"]), time.monotonic()
+    count, size = header["shape"][:2]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path.parent)
+        if shutil.disk_usage(path.parent).free < needed:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        log.info(
+            "packing %d images at %d x %d into %s (%.0f MB)", count, size, size, path, needed / 1e6
+        )
+        _write_beside(path, lambda file: _write_images(catalog, header, file), header)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
+            reason = f"the disk is full: the packed images need {needed / 1e6:.0f} MB"
+        else:
+            reason = f"cannot be written ({error.strerror})"
+        raise UserError(f"data.cache: {path.parent}: {reason}; name another folder") from error
+    log.info("packed %d images in %.1f s", count, time.monotonic() - started)
+
+
+def _write_beside(path: Path, write: Callable[[BinaryIO], list[int]], header: dict) -> None:
+    """Writes pack and json under names of this process only, then moves the pack, then the json.
+
+    In that order a crash in between leaves a json whose checksums do not fit the pack.
+    """
+    mark = f".{os.getpid()}-{secrets.token_hex(4)}.part"
+    pack, facts = path.with_name(path.name + mark), path.with_name(path.stem + ".json" + mark)
+    try:
+        with pack.open("wb") as file:
+            checksums = write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        facts.write_text(json.dumps(header | {"checksums": checksums}), encoding="utf-8")
+        try:
+            os.replace(pack, path)
+            os.replace(facts, path.with_suffix(".json"))
+        except PermissionError:  # Windows, while another process has the same pack mapped
+            if not _is_current(path, header):
+                raise
+    finally:
+        pack.unlink(missing_ok=True)
+        facts.unlink(missing_ok=True)
+
+
+def _write_images(catalog: Catalog, header: dict, file: BinaryIO) -> list[int]:
+    """Writes every image in order; returns a checksum per block. UserError if any is bad."""
+    count, image_size, _, channels = header["shape"]
+    checksums: list[int] = []
+    faults: list[str] = []
+    with _progress(count) as advance:
+        for block in _decode(catalog, image_size, channels):
+            faults += block.faults
+            if not faults:  # no use in writing on, but the others should be named too
+                data = block.image_bHWC.tobytes()
+                checksums.append(zlib.crc32(data))
+                file.write(data)
+            advance(len(block.image_bHWC))
+    if faults:
+        more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
+        total = f"{len(faults)} of {count} images cannot be used: " if len(faults) > 1 else ""
+        raise UserError(total + "; ".join(faults[:NAMED]) + more)
+    return checksums
+
+
+def _decode(catalog: Catalog, image_size: int, channels: int) -> Iterator[Block]:
+    """Blocks in order. Threads are enough: opencv releases the interpreter while it decodes."""
+
+    def decode(start: int) -> Block:
+        stop = min(start + BLOCK, len(catalog))
+        image_bHWC = np.zeros((stop - start, image_size, image_size, channels), np.uint8)
+        faults = []
+        for i in range(start, stop):
+            try:
+                image_bHWC[i - start] = fit(catalog.image(i), image_size, channels)
+            except UserError as error:
+                faults.append(str(error))
+        return Block(image_bHWC, faults)
+
+    threads = min(32, cores() + 4)  # a few more than cores: reading waits for disks
+    waiting: deque[Future[Block]] = deque()
+    with opencv_in_threads(), ThreadPoolExecutor(threads) as pool:
+        try:
+            for start in range(0, len(catalog), BLOCK):
+                waiting.append(pool.submit(decode, start))
+                if len(waiting) > 2 * threads:  # bounds what is decoded but not yet written
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], object]]:
+    """A bar on a terminal or in a notebook; elsewhere a log line before and after says it."""
+    if not sys.stderr.isatty() and "ipykernel" not in sys.modules:
+        yield lambda count: None
+        return
+    from tqdm.auto import tqdm
+
+    with tqdm(total=total, desc="packing", unit="image", leave=False) as bar:
+        yield bar.update
+
+
+def _sweep(folder: Path) -> None:
+    """Removes what a killed process left unfinished."""
+    for part in folder.glob("*.part"):
+        with suppress(OSError):  # another process may just have removed it, or have it open
+            if time.time() - part.stat().st_mtime > STALE_PART:
+                part.unlink()

@@ -1,0 +1,277 @@
+"""What a stage keeps for its report: small npz files in <stage>/shown, none needed to go on.
+
+    augmented.npz         images of the first batch, as they were and as the network saw them
+    angles-<step>.npz     angles of dev images to their own class, at each evaluated epoch
+    scores.npz            validation scores with what they should say
+    classes.npz           labels and predictions of the dev split, and of some training images
+    pairs.npz, images.npz thumbnails of the hardest pairs and of the images with the highest loss
+    angles.npz            angles between classes, and of images to their own and the nearest other
+    map.npz               embeddings of a few classes
+    projector.npz         embeddings of dev images with thumbnails, for TensorBoard alone
+
+Shapes: N images of the pack, M of the catalog's items, P pairs, K classes, D embedding.
+Angles are counts per degree, 0 to 180. Nothing here draws a random number.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from starter import distributed
+from starter.data import Catalog
+from starter.data.batches import Batch
+from starter.inference.embed import EmbedOptions, embed, unit
+from starter.inference.evaluate import Evaluation, nearest_means
+from starter.training.learner import Learner
+
+FIRST, PAIRS, IMAGES = 12, 9, 16  # shown: of the first batch, pairs of each kind, worst images
+SIDE = 96  # pixels of a thumbnail at most
+TRAIN = 1000  # training images looked at, evenly spread
+CLASSES = 2000  # whose angles are measured against each other, evenly spread
+MAP_CLASSES, MAP_EACH, MAP_FLAT = 12, 40, 3000  # of the map; of a 2-D embedding, all classes
+PROJECTED, SPRITE = 2000, 32  # images for TensorBoard's projector, and pixels of each at most
+ROWS = 4096  # images at once against all classes
+
+
+def keep_first_batch(
+    folder: Path, batch: Batch, image_NHWC: np.ndarray, classes: tuple[str, ...]
+) -> None:
+    """Images of a batch beside what augmentation made of them."""
+    index_M = batch.index_B[:FIRST].numpy()
+    names = [classes[k] for k in batch.label_B[:FIRST].tolist()]
+    seen = batch.image_BHWC[:FIRST].cpu().numpy()
+    _save(
+        folder,
+        "augmented",
+        before=_thumbnails(image_NHWC[index_M]),
+        seen=_thumbnails(seen),
+        name=np.array(names, dtype=str),
+    )
+
+
+def keep_target_angles(
+    folder: Path, step: int, learner: Learner, catalog: Catalog, found: Evaluation
+) -> None:
+    """Angles of the dev images to the weights of their own class; nothing without a class head."""
+    head, dev_M = learner.objective.classifier, catalog.index("dev")
+    if head is None or not len(dev_M):
+        return
+    emb_MD = _embeddings(found, dev_M)
+    own_M, _ = _angles(emb_MD, _weights(head), catalog.label_N[dev_M])
+    _save(folder, f"angles-{step:08d}", own=_per_degree(own_M))
+
+
+def keep_result(
+    folder: Path,
+    learner: Learner,
+    catalog: Catalog,
+    image_NHWC: np.ndarray,
+    options: EmbedOptions,
+    found: Evaluation,
+) -> None:
+    """Everything that is known once the best checkpoint is chosen."""
+    _keep_pairs(folder, catalog, image_NHWC, found)
+    dev_M, train_M = catalog.index("dev"), _spread(catalog.index("train"), TRAIN)
+    head = learner.objective.classifier
+    if head is not None:
+        class_KD = _weights(head)
+    else:
+        class_KD = nearest_means(learner, catalog, image_NHWC, options)
+    parts: dict[str, Any] = {"classes": np.array(catalog.classes, dtype=str)}
+    angles: dict[str, Any] = {}
+    for split, index_M in (("dev", dev_M), ("train", train_M)):
+        if not len(index_M):
+            continue
+        if split == "dev":
+            emb_MD = _embeddings(found, index_M)
+        else:
+            emb_MD = embed(learner.embedder, image_NHWC, index_M, options)
+        label_M = catalog.label_N[index_M]
+        predicted_M, loss_M = _judge(learner, emb_MD, label_M, class_KD)
+        parts |= {f"{split}_label": label_M, f"{split}_predicted": predicted_M}
+        own_M, other_M = _angles(emb_MD, class_KD, label_M)
+        angles |= {f"{split}_own": _per_degree(own_M), f"{split}_other": _per_degree(other_M)}
+        if split == "dev":
+            _keep_worst(folder, catalog, image_NHWC, index_M, predicted_M, loss_M)
+            _keep_map(folder, catalog, index_M, emb_MD)
+    _save(folder, "classes", **parts)
+    _save(
+        folder,
+        "angles",
+        **angles,
+        **_between(class_KD),
+        by=np.array("class weights" if head is not None else "class means"),
+    )
+
+
+def _keep_pairs(folder: Path, catalog: Catalog, image_NHWC: np.ndarray, found: Evaluation) -> None:
+    pairs = catalog.pairs.get("val")
+    if pairs is None or pairs.same_P is None or found.score_P is None:
+        return
+    known: dict[str, Any] = {"score": found.score_P, "same": pairs.same_P}
+    identity_P2 = catalog.identities(pairs)
+    if identity_P2 is not None:
+        known["identity"] = identity_P2
+    _save(folder, "scores", **known)
+    kept: dict[str, Any] = {}
+    for kind, wanted_P, sign in (("genuine", pairs.same_P, 1), ("impostor", ~pairs.same_P, -1)):
+        of_P = np.flatnonzero(wanted_P)
+        worst = of_P[np.argsort(sign * found.score_P[of_P], kind="stable")[:PAIRS]]
+        a_M, b_M = pairs.a_P[worst], pairs.b_P[worst]
+        kept |= {
+            f"{kind}_a": _thumbnails(image_NHWC[a_M]),
+            f"{kind}_b": _thumbnails(image_NHWC[b_M]),
+            f"{kind}_score": found.score_P[worst],
+            f"{kind}_name": np.array(
+                [(catalog.names[a], catalog.names[b]) for a, b in zip(a_M, b_M, strict=True)],
+                dtype=str,
+            ),
+        }
+    _save(folder, "pairs", **kept)
+
+
+def _keep_worst(
+    folder: Path,
+    catalog: Catalog,
+    image_NHWC: np.ndarray,
+    index_M: np.ndarray,
+    predicted_M: np.ndarray,
+    loss_M: np.ndarray,
+) -> None:
+    worst = np.argsort(-loss_M, kind="stable")[:IMAGES]
+    items = index_M[worst]
+    _save(
+        folder,
+        "images",
+        image=_thumbnails(image_NHWC[items]),
+        loss=loss_M[worst],
+        label=np.array([catalog.classes[k] for k in catalog.label_N[items]], dtype=str),
+        predicted=np.array([catalog.classes[k] for k in predicted_M[worst]], dtype=str),
+        name=np.array([catalog.names[i] for i in items], dtype=str),
+    )
+
+
+def _keep_map(folder: Path, catalog: Catalog, index_M: np.ndarray, emb_MD: np.ndarray) -> None:
+    """A few images of the classes with the most; a 2-D embedding needs no choice."""
+    label_M = catalog.label_N[index_M]
+    if emb_MD.shape[1] == 2:
+        rows = _spread(np.arange(len(index_M)), MAP_FLAT)
+    else:
+        count_K = np.bincount(label_M, minlength=len(catalog.classes))
+        chosen = np.argsort(-count_K, kind="stable")[:MAP_CLASSES]
+        rows = np.concatenate([np.flatnonzero(label_M == k)[:MAP_EACH] for k in chosen])
+    names = np.array([catalog.classes[k] for k in label_M[rows]], dtype=str)
+    _save(folder, "map", emb=emb_MD[rows].astype(np.float32), name=names)
+
+
+def keep_projector(
+    folder: Path, catalog: Catalog, image_NHWC: np.ndarray, found: Evaluation
+) -> None:
+    """Embeddings, names and thumbnails of dev images; without any, of the validation pairs'."""
+    index_M = catalog.index("dev")
+    if not len(index_M):
+        index_M = found.emb_by_item["index_M"]
+    index_M = _spread(index_M, PROJECTED)
+    if not len(index_M):
+        return
+    label_M = catalog.label_N[index_M]
+    names = [catalog.classes[k] if k >= 0 else "unknown" for k in label_M]
+    _save(
+        folder,
+        "projector",
+        emb=_embeddings(found, index_M),
+        name=np.array(names, dtype=str),
+        image=_thumbnails(image_NHWC[index_M], SPRITE),
+    )
+
+
+@torch.no_grad()
+def _judge(
+    learner: Learner, emb_MD: np.ndarray, label_M: np.ndarray, class_KD: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """predicted_M, and loss_M: cross-entropy without margin, or of cosines where no head is."""
+    head = learner.objective.classifier
+    device = next(learner.parameters()).device
+    predicted, losses = [], []
+    for start in range(0, len(emb_MD), ROWS):
+        emb_BD = torch.from_numpy(emb_MD[start : start + ROWS])
+        label_B = torch.from_numpy(label_M[start : start + ROWS].astype(np.int64))
+        if head is not None:
+            logits_BK = head.logits(emb_BD.to(device)).cpu()
+        else:
+            logits_BK = torch.from_numpy(unit(emb_BD.numpy()) @ unit(class_KD).T)
+        predicted.append(logits_BK.argmax(1).numpy())
+        losses.append(torch.nn.functional.cross_entropy(logits_BK, label_B, reduction="none"))
+    return np.concatenate(predicted), torch.cat(losses).numpy()
+
+
+def _angles(
+    emb_MD: np.ndarray, class_KD: np.ndarray, label_M: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Degrees of each image to its own class and to the nearest other one (empty for one class)."""
+    class_KD, own, other = unit(class_KD), [], []
+    for start in range(0, len(emb_MD), ROWS):
+        cosine_BK = unit(emb_MD[start : start + ROWS]) @ class_KD.T
+        rows, label_B = np.arange(len(cosine_BK)), label_M[start : start + ROWS]
+        own.append(_degrees(cosine_BK[rows, label_B]))
+        cosine_BK[rows, label_B] = -np.inf
+        if len(class_KD) > 1:
+            other.append(_degrees(cosine_BK.max(1)))
+    return np.concatenate(own), np.concatenate(other) if other else np.zeros(0)
+
+
+def _between(class_KD: np.ndarray) -> dict[str, np.ndarray]:
+    """Angles of every two classes, and of each class to its nearest."""
+    some_KD = unit(_spread(class_KD, CLASSES))
+    count = len(some_KD)
+    if count < 2:
+        return {}
+    cosine_KK = some_KD @ some_KD.T
+    between = _per_degree(_degrees(cosine_KK[np.triu_indices(count, 1)]))
+    np.fill_diagonal(cosine_KK, -np.inf)
+    return {"between": between, "nearest": _per_degree(_degrees(cosine_KK.max(1)))}
+
+
+def _degrees(cosine: np.ndarray) -> np.ndarray:
+    return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+
+
+def _per_degree(degrees: np.ndarray) -> np.ndarray:
+    return np.histogram(degrees, bins=180, range=(0, 180))[0]
+
+
+def _weights(head) -> np.ndarray:
+    return head.class_vectors().detach().float().cpu().numpy()
+
+
+def _embeddings(found: Evaluation, index_M: np.ndarray) -> np.ndarray:
+    kept = found.emb_by_item
+    return kept["emb_MD"][np.searchsorted(kept["index_M"], index_M)]
+
+
+def _spread(rows: np.ndarray, most: int) -> np.ndarray:
+    """At most `most` rows, evenly spread."""
+    if len(rows) <= most:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, most).round().astype(int)]
+
+
+def _thumbnails(image_MHWC: np.ndarray, side: int = SIDE) -> np.ndarray:
+    """uint8 images, made smaller where a side has more pixels than `side`."""
+    image_MHWC = np.ascontiguousarray(image_MHWC)
+    if not len(image_MHWC) or image_MHWC.shape[1] <= side:
+        return image_MHWC
+    import cv2
+
+    small = [cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA) for image in image_MHWC]
+    return np.stack(small).reshape(len(small), side, side, -1)
+
+
+def _save(folder: Path, file: str, /, **arrays: Any) -> None:
+    if not distributed.is_main():
+        return
+    place = folder / "shown"
+    place.mkdir(exist_ok=True)
+    np.savez_compressed(place / f"{file}.npz", **arrays)

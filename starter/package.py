@@ -1,0 +1,189 @@
+"""The hand-in: one zip with what a grader asks for, and nothing that should stay at home."""
+
+import json
+import logging
+import os
+import zipfile
+from pathlib import Path
+
+from starter.errors import UserError
+from starter.recipe import load
+from starter.recipe.schema import Recipe
+from starter.runs.folder import RunFolder
+from starter.submission.code_files import code_files, own_network, refuse_secrets
+from starter.submission.facts import facts
+from starter.submission.handin import checked
+
+log = logging.getLogger(__name__)
+
+README = """\
+# {run}
+
+What I did, in a paragraph: TODO
+
+## Results
+
+| | value |
+|---|---|
+{results}
+
+Public and private score on Kaggle: TODO (`python submit.py ledger`)
+
+## How to run it
+
+    python -m venv .venv && .venv/bin/python -m pip install -r requirements.txt -c constraints.txt
+    .venv/bin/python train.py recipe.yaml data.root=WHERE_THE_DATA_LIES
+    .venv/bin/python verify.py runs/{run}
+
+in the folder `code/`, with `recipe.yaml` copied there. Trained at commit {commit}{changed},
+seed {seed}, on {device}.
+
+## What is here
+
+| | |
+|---|---|
+| `code/` | everything that was run; the data is not included |
+| `recipe.yaml` | every setting of the run, defaults written out |
+| `model.json`, `model.txt` | trainable parameters ({parameters:,}), the printed architecture |
+| `metrics/` | the history of each stage, a JSON object per line |
+| `submission.csv` | as handed in |
+
+## Experiments
+
+What I tried, what helped, what did not: TODO
+
+## Sources
+
+Built on a public starter kit (see `code/LICENSE`). Papers, other code, people I worked with: TODO
+"""
+
+
+def package(run: str | Path, *, out: str | Path | None = None) -> dict:
+    """Makes the zip to hand in of a run.
+
+    Args:
+        out: the zip; else <run>/<name>_handin.zip.
+    Returns:
+        zip, files, bytes, trainable_parameters.
+    Raises:
+        UserError: no checked submission of these weights, a secret, data among the code, or a
+            fusion of runs.
+    """
+    folder = RunFolder.existing(run)
+    fusion = folder.read_fusion()
+    if fusion is not None:
+        names = ", ".join(member["run"] for member in fusion["members"])
+        raise UserError(
+            f"{folder.path} is a fusion and holds no network of its own: package its runs ({names})"
+        )
+    checked(folder.path)
+    name = folder.path.resolve().name
+    target = Path(out) if out else folder.path / f"{name}_handin.zip"
+    if target.suffix != ".zip" or target.is_dir():
+        raise UserError(f"--out {target}: give the name of a .zip file")
+    files = {f"code/{path}": content for path, content in code_files().items()}
+    recipe = load(folder.path / "recipe.yaml", [])
+    files |= {f"code/{path}": content for path, content in own_network(recipe).items()}
+    files |= _history(folder)
+    model, printed = _model(folder, recipe)
+    files["model.json"] = (json.dumps(model, indent=1) + "\n").encode()
+    files["model.txt"] = printed.encode()
+    files["README.md"] = _readme(folder, recipe, model).encode()
+    refuse_secrets(files)
+    _write(target, name, files)
+    return {
+        "zip": target.as_posix(),
+        "files": len(files),
+        "bytes": target.stat().st_size,
+        "trainable_parameters": model["trainable_parameters"],
+    }
+
+
+def _history(folder: RunFolder) -> dict[str, bytes]:
+    """Recipe, metrics of the finished stages, what was measured, the submission."""
+    wanted = {
+        name: folder.path / name
+        for name in (
+            "recipe.yaml",
+            "summary.json",
+            "environment.json",
+            "code.diff",
+            "submission.csv",
+        )
+    }
+    wanted["verify.json"] = folder.verify / "result.json"
+    for stage in folder.read_summary()["stages"]:
+        wanted[f"metrics/{stage}.jsonl"] = folder.stage(stage) / "metrics.jsonl"
+    absent = [path for path in wanted.values() if not path.is_file() and path.name != "code.diff"]
+    if absent:
+        raise UserError(f"{absent[0]} is missing; run train.py and verify.py to their ends first")
+    return {name: path.read_bytes() for name, path in wanted.items() if path.is_file()}
+
+
+def _model(folder: RunFolder, recipe: Recipe) -> tuple[dict, str]:
+    """model.json's content, and the architecture as torch prints it."""
+    from starter.inference.open_stage import open_stage_without_data
+    from starter.models.rules import check_rules, count_parameters
+
+    stage = (folder.read_result() or {}).get("stage")
+    trained = open_stage_without_data(folder, recipe, stage)
+    embedder = trained.learner.embedder
+    terms = list(trained.learner.objective.terms.values())
+    model = {
+        "trainable_parameters": count_parameters([embedder, *terms]),
+        "parameters_of": {
+            "backbone": count_parameters([embedder.backbone]),
+            "neck": count_parameters([embedder.neck]),
+            "heads": count_parameters(terms),
+        },
+        "rules": check_rules(embedder, terms, recipe.rules),
+        "pretrained": recipe.model.pretrained,
+        "backbone": recipe.model.backbone,
+        "embedding": recipe.model.embedding,
+        "preprocessing": embedder.preprocessing.to_dict(),
+        "stage": trained.stage,
+        "weights_sha256": trained.checkpoint.weights_hash,
+    }
+    return model, f"{trained.learner}\n"
+
+
+def _readme(folder: RunFolder, recipe: Recipe, model: dict) -> str:
+    known = facts(folder)
+    local = known["local"] or {}
+    rows = []
+    for key, label in (
+        ("accuracy", "accuracy of the classes"),
+        ("eer", "EER of the pairs"),
+        ("combined", "combined"),
+    ):
+        if local.get(key) is not None:
+            interval = local.get(f"{key}_interval")
+            spread = f" [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else ""
+            rows.append(f"| {label}, validation | {local[key]:.4f}{spread} |")
+    environment = json.loads((folder.path / "environment.json").read_text(encoding="utf-8"))
+    commit = known["commit"] or "unknown"
+    return README.format(
+        run=known["run"],
+        results="\n".join(rows) or "| TODO | |",
+        commit=commit.rstrip("+")[:12],
+        changed=" with the changes in code.diff" if commit.endswith("+") else "",
+        seed=recipe.seed,
+        device=environment.get("device", "unknown"),
+        parameters=model["trainable_parameters"],
+    )
+
+
+def _write(target: Path, name: str, files: dict[str, bytes]) -> None:
+    """A zip with one folder in it; the same files give the same bytes. Whole or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.with_name(f".{target.name}.part")
+    try:
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in sorted(files):
+                entry = zipfile.ZipInfo(f"{name}/{path}", date_time=(2000, 1, 1, 0, 0, 0))
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                entry.external_attr = 0o644 << 16
+                archive.writestr(entry, files[path])
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,159 @@
+"""`minutes`: how many whole epochs fit, by what a stage measures of itself before it begins."""
+
+import dataclasses
+import logging
+import shutil
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from starter import distributed
+from starter.data.batches import TrainBatches
+from starter.hooks.progress import duration
+from starter.inference.evaluate import evaluate
+from starter.recipe.schema import StageSection
+from starter.training import optimizers
+from starter.training.build import StageJob, embed_options
+from starter.training.choices import chosen, once
+from starter.training.position import Position, save
+from starter.training.step import Setup
+from starter.training.trial import endless, no_trace, trial_step
+
+log = logging.getLogger(__name__)
+
+SHARE = 0.05  # of the minutes, at most, to measure the rate in, and as much to warm up
+LONGEST = 20.0  # seconds of measuring, and of warming up
+WARM_UP = 8  # updates: more than are fetched ahead, and the first ones compile and tune
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds of one update, one evaluation and one checkpoint."""
+
+    update: float
+    evaluation: float
+    checkpoint: float
+
+    def seconds(self, epochs: int, per_epoch: int, evaluate_every: int) -> float:
+        """Of a whole stage: an evaluation is due every so many epochs, at the end, and once more
+        of the best checkpoint."""
+        evaluations = -(-epochs // evaluate_every) + 1
+        updates = epochs * per_epoch * self.update
+        return updates + epochs * self.checkpoint + evaluations * self.evaluation
+
+    def epochs_in(self, seconds: float, per_epoch: int, evaluate_every: int) -> int:
+        """The most epochs that end in time; 1 where not even that does."""
+        low, high = 1, 2
+        while self.seconds(high, per_epoch, evaluate_every) <= seconds:
+            low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            fits = self.seconds(middle, per_epoch, evaluate_every) <= seconds
+            low, high = (middle, high) if fits else (low, middle)
+        return low
+
+
+def with_length(
+    job: StageJob, setup: Setup, batches: TrainBatches, image_NHWC: np.ndarray
+) -> Setup:
+    """The setup of a stage whose length is known: `minutes` becomes a number of epochs.
+
+    Measured once and saved with the stage's choices. The measuring is part of the minutes.
+    """
+    if job.section.minutes is None:
+        return setup
+    epochs = once(job.folder, "epochs", lambda: _measured(job, setup, batches, image_NHWC))
+    steps = epochs * batches.batches_per_epoch
+    return dataclasses.replace(
+        setup,
+        section=setup.section.model_copy(update={"epochs": epochs}),
+        steps=steps,
+        factor=optimizers.learning_rate_factor(
+            setup.section.schedule, batches.batches_per_epoch, steps
+        ),
+    )
+
+
+def epochs_of(section: StageSection, stage_folder: Path) -> int:
+    """The length of a stage that has begun: the recipe's, or the one that was measured."""
+    return section.epochs or chosen(stage_folder)["epochs"]
+
+
+def _measured(job: StageJob, setup: Setup, batches: TrainBatches, image_NHWC: np.ndarray) -> int:
+    minutes, every = job.section.minutes, job.section.evaluate_every
+    assert minutes is not None
+    began = _now(setup.device)
+    costs = measure(job, setup, batches, image_NHWC, 60 * minutes)
+    left = 60 * minutes - (_now(setup.device) - began)
+    epochs = costs.epochs_in(left, batches.batches_per_epoch, every)
+    images = min(setup.section.batch_size, len(batches.index_M))
+    expected = costs.seconds(epochs, batches.batches_per_epoch, every)
+    log.info(
+        "%s: minutes: %g -> %d epochs at %.0f images/s (an evaluation %.1f s, a checkpoint %.1f s)",
+        job.name,
+        minutes,
+        epochs,
+        images / costs.update,
+        costs.evaluation,
+        costs.checkpoint,
+    )
+    if expected > left:
+        log.warning(
+            "%s: one epoch, the least there is, takes about %s; of minutes: %g there are %s left",
+            job.name,
+            duration(expected),
+            minutes,
+            duration(max(left, 0.0)),
+        )
+    return epochs
+
+
+def measure(
+    job: StageJob, setup: Setup, batches: TrainBatches, image_NHWC: np.ndarray, budget: float
+) -> Costs:
+    """Takes real updates on real batches, one evaluation and one checkpoint, leaving no trace.
+
+    budget: seconds of the stage, of which a small part is spent on this.
+    """
+    most = min(SHARE * budget, LONGEST)
+    with no_trace(setup), closing(endless(batches)) as stream:
+        step = 0
+        began = mark = _now(setup.device)
+        while step == 0 or (step < WARM_UP and mark - began < most):
+            trial_step(setup, next(stream), 0)
+            step, mark = step + 1, _now(setup.device)
+        # The device is waited for now and then only, as in training.
+        done, at_once, start = 0, 1, mark
+        while done == 0 or mark - start < most:
+            for _ in range(at_once):
+                trial_step(setup, next(stream), 0)
+            done, at_once, mark = done + at_once, min(2 * at_once, 16), _now(setup.device)
+        update = (mark - start) / done
+        evaluate(setup.evaluated, job.catalog, image_NHWC, embed_options(job, setup.precision))
+        evaluated = _now(setup.device)
+        _save_apart(job, setup)
+        return Costs(update, evaluated - mark, _now(setup.device) - evaluated)
+
+
+def _save_apart(job: StageJob, setup: Setup) -> None:
+    """Writes a checkpoint beside the stage's own, on the same disk, and removes it."""
+    apart = dataclasses.replace(job, folder=job.folder / ".measured")
+    try:
+        apart.folder.mkdir(exist_ok=True)
+        save(apart, setup, Position(), {})
+    finally:
+        shutil.rmtree(apart.folder, ignore_errors=True)
+
+
+def _now(device: torch.device) -> float:
+    """Seconds on process 0's clock, once the device has done all it was given.
+
+    One clock for all processes, which must take as many trial steps as each other.
+    """
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return distributed.main_does(time.perf_counter)

@@ -1,0 +1,246 @@
+"""Both paths draw from the same distributions: what each did to 4,000 images, compared.
+
+Two-sample Kolmogorov-Smirnov for numbers, chi-squared for counts and orders, at fixed seeds: a
+p-value below 1e-3 would be one chance in a thousand per comparison (there are about 50).
+"""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from starter.data.augment.pipeline import Augment
+from starter.data.augment.plan import plan
+
+from .agree import picture, steps
+
+COUNT, SIZE = 4000, 40
+LEVEL = 1e-3
+
+
+def both(described: dict, count: int = COUNT) -> tuple[list[dict], dict[str, np.ndarray]]:
+    """Parameters of albumentations' own objects, image by image; and those of the device."""
+    described = described | {"p": 1}
+    augment = Augment(steps(described), SIZE, 3, own=False)
+    (transform,) = augment.transforms
+    image, params = picture(SIZE), {"shape": (SIZE, SIZE, 3)}
+    theirs = []
+    for i in range(count):
+        augment._reseed(11, 2, i)
+        drawn = transform.get_params()
+        theirs.append(drawn | transform.get_params_dependent_on_data(params, {"image": image}))
+    ((ours,),) = plan(steps(described), SIZE, 3).draw(7, 3, np.arange(count))
+    return theirs, ours
+
+
+def same(a, b) -> None:
+    assert stats.ks_2samp(np.asarray(a, float), np.asarray(b, float)).pvalue > LEVEL
+
+
+def same_counts(a, b) -> None:
+    values = sorted(set(np.unique(a)) | set(np.unique(b)))
+    table = [[np.count_nonzero(np.asarray(x) == v) for v in values] for x in (a, b)]
+    if len(values) > 1:
+        assert stats.chi2_contingency(table).pvalue > LEVEL
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        {
+            "rotate": [-15, 15],
+            "scale": [0.85, 1.15],
+            "translate_percent": [-0.08, 0.08],
+            "shear": [-5, 5],
+        },
+        {
+            "rotate": 10,
+            "scale": {"x": [0.5, 1], "y": [1, 2]},
+            "translate_px": {"x": [-3, 9]},
+            "shear": {"y": [0, 20]},
+        },
+        {"scale": [0.5, 1.5], "keep_ratio": True, "translate_percent": 0.2},
+    ],
+    ids=["faces64", "axes apart", "keep_ratio"],
+)
+def test_affine(described):
+    theirs, ours = both({"kind": "Affine"} | described)
+    same([p["rotate"] for p in theirs], ours["rotate"])
+    for axis in "xy":
+        same([p["scale"][axis] for p in theirs], ours[f"scale_{axis}"])
+    centre = np.array([SIZE / 2 - 0.5, SIZE / 2 - 0.5, 1])  # moves by the shift alone
+    for i, axis in enumerate("xy"):
+        shift_N = [round((p["matrix"] @ centre - centre)[i]) for p in theirs]
+        same_counts(shift_N, ours[f"shift_{axis}"])
+    if described.get("keep_ratio"):
+        np.testing.assert_array_equal(ours["scale_x"], ours["scale_y"])
+    inverse_B33 = (
+        plan(steps({"kind": "Affine", "p": 1} | described), SIZE, 3)
+        .layers[0]
+        .entries[0]
+        .step.inverse(ours, COUNT)
+    )
+    theirs_B33 = np.stack([np.linalg.inv(p["matrix"]) for p in theirs])
+    for row, column in ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)):  # shear and shift too
+        same(theirs_B33[:, row, column], inverse_B33[:, row, column])
+
+
+def test_affine_numbers_are_independent():
+    _, ours = both(
+        {
+            "kind": "Affine",
+            "rotate": [-9, 9],
+            "scale": [0.5, 2],
+            "shear": [-9, 9],
+            "translate_px": [-9, 9],
+        }
+    )
+    numbers = np.stack([v for k, v in ours.items() if k != "fired"])
+    correlation = np.corrcoef(numbers) - np.eye(len(numbers))
+    assert np.abs(correlation).max() < 5 / math.sqrt(COUNT)
+
+
+def test_perspective():
+    theirs, ours = both({"kind": "Perspective", "scale": [0.05, 0.1]})
+    step = plan(steps({"kind": "Perspective", "p": 1}), SIZE, 3).layers[0].entries[0].step
+    inverse_B33 = step.inverse(ours, COUNT)
+    theirs_B33 = np.stack(
+        [
+            np.linalg.inv(np.diag([SIZE / p["max_width"], SIZE / p["max_height"], 1]) @ p["matrix"])
+            for p in theirs
+        ]
+    )
+    theirs_B33 /= theirs_B33[:, 2:, 2:]
+    for row, column in ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (2, 0), (2, 1)):
+        same(theirs_B33[:, row, column], inverse_B33[:, row, column])
+
+
+def test_colour_jitter():
+    limits = {"brightness": [0.6, 1.4], "contrast": 0.3, "saturation": [0.5, 0.9], "hue": 0.1}
+    theirs, ours = both({"kind": "ColorJitter"} | limits)
+    for name in limits:
+        same([p[name] for p in theirs], ours[name])
+    powers = 4 ** np.arange(4)
+    same_counts([np.dot(p["order"], powers) for p in theirs], ours["order"] @ powers)
+
+
+def test_brightness_contrast():
+    theirs, ours = both({"kind": "RandomBrightnessContrast", "brightness_limit": [-0.1, 0.4]})
+    same([p["alpha"] for p in theirs], ours["alpha"])
+    same([p["beta"] / 255 for p in theirs], ours["beta"])
+
+
+@pytest.mark.parametrize("limit", [[0, 0], [3, 7], [0, 5]])
+def test_gaussian_blur(limit):
+    theirs, ours = both({"kind": "GaussianBlur", "blur_limit": limit, "sigma_limit": [0.5, 3]})
+    same_counts([len(p["kernel"]) // 2 for p in theirs], ours["radius"])
+    ((step,),) = (
+        layer.entries
+        for layer in plan(
+            steps({"kind": "GaussianBlur", "blur_limit": limit, "sigma_limit": [0.5, 3], "p": 1}),
+            SIZE,
+            3,
+        ).layers
+    )
+    kernel_BK = step.step.host({k: v for k, v in ours.items() if k != "fired"})["kernel"]
+    same([p["kernel"].max() for p in theirs], kernel_BK.max(1))
+
+
+@pytest.mark.parametrize(
+    "described",
+    [
+        {
+            "num_holes_range": [1, 1],
+            "hole_height_range": [0.15, 0.45],
+            "hole_width_range": [0.15, 0.45],
+        },
+        {"num_holes_range": [1, 4], "hole_height_range": [3, 9], "hole_width_range": [1, 60]},
+    ],
+    ids=["faces64", "pixels"],
+)
+def test_coarse_dropout(described):
+    theirs, ours = both({"kind": "CoarseDropout", "fill": "random_uniform"} | described)
+    same_counts([len(p["holes"]) for p in theirs], ours["count"])
+    hole_N4 = np.concatenate([p["holes"] for p in theirs])
+    there = np.arange(ours["top"].shape[1]) < ours["count"][:, None]
+    compare_holes(hole_N4, *(ours[key][there] for key in ("left", "top", "width", "height")))
+    colour_N = ours["colour"][there].ravel()
+    assert colour_N.min() == 0 and colour_N.max() == 255
+    same(colour_N, np.random.default_rng(0).integers(0, 256, len(colour_N)))
+
+
+def compare_holes(hole_N4, left, top, width, height) -> None:
+    same_counts(hole_N4[:, 0], left)
+    same_counts(hole_N4[:, 1], top)
+    same_counts(hole_N4[:, 2] - hole_N4[:, 0], width)
+    same_counts(hole_N4[:, 3] - hole_N4[:, 1], height)
+    area = (hole_N4[:, 2] - hole_N4[:, 0]) * (hole_N4[:, 3] - hole_N4[:, 1])
+    same(area, width * height)
+
+
+@pytest.mark.parametrize("changes", [{}, {"scale": [0.1, 0.2], "ratio": [0.5, 1]}])
+def test_erasing(changes):
+    theirs, ours = both({"kind": "Erasing"} | changes)
+    compare_holes(
+        np.concatenate([p["holes"] for p in theirs]),
+        *(ours[key][:, 0] for key in ("left", "top", "width", "height")),
+    )
+
+
+def test_erasing_nothing_where_no_rectangle_fits():
+    theirs, ours = both({"kind": "Erasing", "scale": [0.9, 0.95], "ratio": [3, 3.3]}, 20)
+    assert all(len(p["holes"]) == 0 for p in theirs) and not ours["height"].any()
+
+
+def test_pad_and_crop():
+    inside = [
+        {"kind": "PadIfNeeded", "min_height": SIZE + 7, "min_width": SIZE + 4},
+        {"kind": "RandomCrop", "height": SIZE, "width": SIZE},
+    ]
+    described = steps({"kind": "Sequential", "p": 1, "transforms": inside})
+    augment = Augment(described, SIZE, 3, own=False)
+    pad, crop = augment.transforms[0].transforms
+    image, shifts = picture(SIZE), []
+    for i in range(1000):
+        augment(image.copy(), (1, 0, i))
+        x, y = crop.params["crop_coords"][:2]
+        shifts.append((pad.params["pad_left"] - x, pad.params["pad_top"] - y))
+    ((ours,),) = plan(described, SIZE, 3).draw(7, 3, np.arange(COUNT))
+    same_counts([x for x, _ in shifts], ours["shift_x"])
+    same_counts([y for _, y in shifts], ours["shift_y"])
+
+
+def test_every_entry_fires_with_its_own_p_independently():
+    inside = [{"kind": "ToGray", "p": 0.5}, {"kind": "ToGray", "p": 1}]
+    entries = [
+        {"kind": "HorizontalFlip", "p": 0.5},
+        {"kind": "VerticalFlip", "p": 0.2},
+        {"kind": "ToGray", "p": 0.15},
+        {"kind": "Affine", "p": 1},
+        {"kind": "Erasing", "p": 0},
+        {"kind": "Sequential", "p": 0.5, "transforms": inside},
+    ]
+    augment = plan(steps(*entries), SIZE, 3)
+    drawn = augment.draw(5, 0, np.arange(COUNT))
+    fired = {
+        e.place: d["fired"]
+        for layer, own in zip(augment.layers, drawn, strict=True)
+        for e, d in zip(layer.entries, own, strict=True)
+    }
+    inner = "augment.5.transforms"
+    wanted = {
+        "augment.0": 0.5,
+        "augment.1": 0.2,
+        "augment.2": 0.15,
+        "augment.3": 1,
+        "augment.4": 0,
+        f"{inner}.0": 0.25,
+        f"{inner}.1": 0.5,
+    }
+    assert fired.keys() == wanted.keys()
+    for place, p in wanted.items():
+        assert abs(fired[place].mean() - p) <= 4 * math.sqrt(p * (1 - p) / COUNT), place
+    assert not (fired[f"{inner}.0"] & ~fired[f"{inner}.1"]).any()  # one gate around both
+    for a, b in (("augment.0", "augment.1"), ("augment.0", "augment.2")):
+        assert abs(np.corrcoef(fired[a], fired[b])[0, 1]) < 4 / math.sqrt(COUNT)

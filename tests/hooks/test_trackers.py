@@ -1,0 +1,257 @@
+"""What trackers are given, read back with TensorBoard's own reader and a stand-in for wandb."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from starter.api import train
+from starter.errors import UserError
+from starter.hooks.trackers import Trackers, check_trackers
+from starter.recipe import load
+from starter.recipe.schema import Recipe
+from starter.runs.folder import RunFolder
+from tests.conftest import ROOT
+
+# Records every call in calls.jsonl beside itself; refuses where WANDB_REFUSE is set.
+STAND_IN = """
+import json, os
+from pathlib import Path
+
+class Error(Exception):
+    pass
+
+def call(called, /, **values):
+    with open(Path(__file__).with_name("calls.jsonl"), "a") as file:
+        file.write(json.dumps({"call": called, **values}, default=str) + "\\n")
+
+class Run:
+    def __init__(self, id):
+        self.id = id
+    def log(self, values, step):
+        if os.environ.get("WANDB_BREAK"):
+            raise OSError("no space left")
+        call("log", id=self.id, step=step, values=values)
+    def finish(self):
+        call("finish", id=self.id)
+
+def init(**options):
+    if os.environ.get("WANDB_REFUSE"):
+        raise Error("api_key not configured (no-tty).\\ncall wandb.login")
+    call("init", **options)
+    return Run(options["id"] or f"id-{options['name']}")
+
+def Image(path):
+    return path
+"""
+
+
+@pytest.fixture
+def wandb(tmp_path, monkeypatch):
+    """calls() of a stand-in that is imported in place of wandb."""
+    place = tmp_path / "stand-in"
+    place.mkdir()
+    (place / "wandb.py").write_text(STAND_IN)
+    monkeypatch.syspath_prepend(place.as_posix())
+    monkeypatch.setenv("WANDB_API_KEY", "a-secret-key")
+    yield lambda: [json.loads(line) for line in (place / "calls.jsonl").open()]
+    sys.modules.pop("wandb", None)
+
+
+def recipe_of(path: Path, *track: str) -> Recipe:
+    return load(path, [f"track=[{','.join(track)}]"])
+
+
+def scalars(place: Path) -> dict[str, list[tuple[int, float]]]:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    found = EventAccumulator(place.as_posix(), size_guidance={"scalars": 0})
+    found.Reload()
+    return {
+        tag: [(event.step, event.value) for event in found.Scalars(tag)]
+        for tag in found.Tags()["scalars"]
+    }
+
+
+def rows_until(last: int, first: int = 1) -> list[dict]:
+    """As a stage writes them: an interval every 10 updates, an epoch every 20."""
+    rows = []
+    for step in range(10, 10 * last + 1, 10):
+        rows.append({"kind": "interval", "step": step, "lr": 0.1, "loss": 100.0 - step})
+        if step % 20 == 0:
+            rows.append(
+                {
+                    "kind": "epoch",
+                    "step": step,
+                    "epoch": step // 20,
+                    "loss": 1.0 * step,
+                    "accuracy": step / 1000,
+                    "eer": None,
+                }
+            )
+    return [row for row in rows if row["step"] >= 10 * first]
+
+
+def begun(tmp_path: Path) -> RunFolder:
+    folder = RunFolder(tmp_path / "run")
+    folder.stage("classify").mkdir(parents=True)
+    return folder
+
+
+def write(folder: RunFolder, rows: list[dict], trackers: Trackers | None = None) -> None:
+    for row in rows:
+        with open(folder.stage("classify") / "metrics.jsonl", "a") as file:
+            file.write(json.dumps(row) + "\n")
+        if trackers is not None:
+            trackers.follow()
+
+
+def train_killed_and_resumed(recipe: Recipe, folder: RunFolder) -> None:
+    """Killed after update 50, resumed from the checkpoint of update 20, on to update 80."""
+    killed = Trackers(recipe, folder, "classify").__enter__()
+    write(folder, rows_until(5), killed)
+    del killed
+    (folder.stage("classify") / "metrics.jsonl").unlink()
+    write(folder, rows_until(2))
+    with Trackers(recipe, folder, "classify") as trackers:
+        write(folder, rows_until(8, first=3), trackers)
+    trackers.finish()
+
+
+def test_tensorboard_shows_every_step_once_after_a_resume(tiny_recipe, tmp_path):
+    folder = begun(tmp_path)
+    train_killed_and_resumed(recipe_of(tiny_recipe, "tensorboard"), folder)
+    found = scalars(folder.path / "tensorboard" / "classify")
+    assert found["interval/loss"] == [(step, 100.0 - step) for step in range(10, 81, 10)]
+    assert found["epoch/loss"] == [(step, 1.0 * step) for step in (20, 40, 60, 80)]
+    assert [step for step, _ in found["epoch/accuracy"]] == [20, 40, 60, 80]
+    assert "epoch/eer" not in found and "epoch/step" not in found
+
+
+def test_wandb_is_sent_every_step_once_after_a_resume(tiny_recipe, tmp_path, wandb):
+    folder = begun(tmp_path)
+    train_killed_and_resumed(recipe_of(tiny_recipe, "wandb"), folder)
+    first, second = (call for call in wandb() if call["call"] == "init")
+    assert first["id"] is None and second["id"] == "id-tiny/classify"
+    assert (first["group"], first["resume"]) == ("tiny", "allow")
+    assert first["config"]["stages"]["classify"]["epochs"] == 2
+    sent = [(call["step"], *call["values"]) for call in wandb() if call["call"] == "log"]
+    losses = [step for step, *names in sent if "interval/loss" in names]
+    assert losses == list(range(10, 81, 10))
+    assert [step for step, *names in sent if "epoch/accuracy" in names] == [20, 40, 60, 80]
+    assert [call["call"] for call in wandb()][-1] == "finish"
+
+
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory, demo_root):
+    """The tiny run with TensorBoard, and the same without."""
+    from tests.conftest import TINY
+
+    place = tmp_path_factory.mktemp("tracked")
+    (place / "tiny.yaml").write_text(TINY.format(folder=place, demo=demo_root))
+    recipe = load(place / "tiny.yaml", ["track=[tensorboard]"])
+    train(recipe)
+    return place, recipe, RunFolder(Path(recipe.runs) / recipe.name)
+
+
+def test_a_whole_run_in_tensorboard(tracked):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    _, _, folder = tracked
+    for stage, epochs in (("classify", 2), ("finetune", 1)):
+        place = folder.path / "tensorboard" / stage
+        rows = [json.loads(line) for line in (folder.stage(stage) / "metrics.jsonl").open()]
+        assert len(rows) == 2 * epochs
+        found = scalars(place)
+        for kind in ("interval", "epoch"):
+            written = [(r["step"], r["loss"]) for r in rows if r["kind"] == kind]
+            np.testing.assert_allclose(found[f"{kind}/loss"], written, rtol=1e-6)
+        events = EventAccumulator(place.as_posix())
+        events.Reload()
+        images = set(events.Tags()["images"])
+        assert {"report/loss", "report/roc", f"report/augmented-{stage}"} <= images
+
+
+def test_the_projector_has_embeddings_labels_and_thumbnails(tracked):
+    _, _, folder = tracked
+    place = folder.path / "tensorboard" / "classify"
+    with np.load(folder.stage("classify") / "shown" / "projector.npz") as kept:
+        emb_MD, name_M, image_MHWC = kept["emb"], kept["name"], kept["image"]
+    (data,) = place.rglob("tensors.tsv")
+    shown_MD = np.loadtxt(data, delimiter="\t")
+    np.testing.assert_allclose(shown_MD, emb_MD, rtol=1e-5, atol=1e-6)
+    assert (data.parent / "metadata.tsv").read_text().splitlines() == name_M.tolist()
+    from matplotlib.image import imread
+
+    sprite = imread(data.parent / "sprite.png")
+    side, across = image_MHWC.shape[1], int(np.ceil(len(emb_MD) ** 0.5))
+    assert sprite.shape[:2] == (side * across, side * across)
+    np.testing.assert_allclose(255 * sprite[:side, :side, :3], image_MHWC[0], atol=1)
+    told = (place / "projector_config.pbtxt").read_text()
+    assert "metadata.tsv" in told and "sprite.png" in told
+    assert len(emb_MD) == len(name_M) > 0 and emb_MD.shape[1] == 32
+
+
+def test_trackers_do_not_change_what_a_stage_is(tracked, caplog):
+    """The same run without, then with again: nothing is trained."""
+    place, recipe, folder = tracked
+    before = (folder.stage("classify") / "stage.json").read_bytes()
+    with caplog.at_level("INFO"):
+        train(load(place / "tiny.yaml", []))
+        train(recipe)
+    assert caplog.text.count("finished before, not run again") == 4
+    assert (folder.stage("classify") / "stage.json").read_bytes() == before
+
+
+def test_a_finished_run_is_shown_when_it_is_asked_for_later(tracked, wandb):
+    place, _, folder = tracked
+    train(load(place / "tiny.yaml", ["track=[wandb]"]))
+    sent = [call for call in wandb() if call["call"] == "log"]
+    assert {call["id"] for call in sent} == {"id-tiny/classify", "id-tiny/finetune"}
+    assert any("report/roc" in call["values"] for call in sent)
+    train(load(place / "tiny.yaml", ["track=[wandb]"]))
+    assert len([call for call in wandb() if call["call"] == "log"]) == len(sent)
+    for path in folder.path.rglob("*"):  # wandb knows its key; the run folder does not
+        assert path.is_dir() or b"a-secret-key" not in path.read_bytes(), path
+
+
+def test_one_that_is_not_installed_is_told_before_anything_is_done(tiny_recipe, monkeypatch):
+    import importlib.util
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    recipe = recipe_of(tiny_recipe, "tensorboard")
+    with pytest.raises(UserError, match="pip install tensorboard, or leave it out of track"):
+        train(recipe)
+    assert not Path(recipe.runs).exists()
+    check_trackers(())
+
+
+def test_a_key_or_another_tracker_in_a_recipe_is_refused(tiny_recipe):
+    with pytest.raises(UserError, match="track"):
+        recipe_of(tiny_recipe, "mlflow")
+    with pytest.raises(UserError):
+        load(tiny_recipe, ["track=[{wandb: key}]"])
+
+
+def test_wandb_without_an_account_is_told_in_a_line(tiny_recipe, wandb, monkeypatch):
+    monkeypatch.setenv("WANDB_REFUSE", "1")
+    with pytest.raises(UserError, match="WANDB_MODE=offline") as error:
+        train(recipe_of(tiny_recipe, "wandb"))
+    assert "\n" not in str(error.value)
+
+
+def test_a_tracker_that_breaks_costs_no_run(tiny_recipe, tmp_path, wandb, monkeypatch, caplog):
+    monkeypatch.setenv("WANDB_BREAK", "1")
+    folder = begun(tmp_path)
+    with Trackers(recipe_of(tiny_recipe, "tensorboard", "wandb"), folder, "classify") as trackers:
+        write(folder, rows_until(2), trackers)
+    trackers.finish()
+    assert caplog.text.count("wandb is left out from now on: OSError: no space left") == 1
+    assert len(scalars(folder.path / "tensorboard" / "classify")["interval/loss"]) == 2
+
+
+def test_no_recipe_of_ours_asks_for_a_tracker():
+    for path in ROOT.glob("configs/*.yaml"):
+        assert "\ntrack:" not in path.read_text(), path
