@@ -1,5 +1,8 @@
-"""A user's own class or function: `path/to/file.py:Name`, for a network, a loss, a step of `augment`,
-an optimizer, a schedule, a metric or a layout. Imports no torch."""
+"""A user's own class or function: `path/to/file.py:Name`.
+
+For a network, a loss, a step of `augment`, an optimizer, a schedule, a metric or a layout. Imports
+no torch.
+"""
 
 import hashlib
 import importlib.util

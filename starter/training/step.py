@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from starter.data.augment.mix import mix_batch
 
 from starter import distributed
+from starter.data.augment.mix import mix_batch
 from starter.losses import Mixed, Target
 from starter.recipe.schema import StageSection
 from starter.recipe.schema.data import MixSection

@@ -5,8 +5,8 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from starter.data.augment.mix import mix_batch
 
+from starter.data.augment.mix import mix_batch
 from starter.data.augment.pipeline import Augment, build_augment
 from starter.errors import UserError
 from starter.recipe.schema.data import AugmentStep
