@@ -51,7 +51,9 @@ def main(arguments: list[str] | None = None) -> int:
         with joined() as prints:
             recipe = load(options.recipe, options.changes)
             if options.print_recipe:
-                print(to_yaml(recipe) if prints else "", end="")
+                from starter.training.resolve import resolve
+
+                print(to_yaml(resolve(recipe)) if prints else "", end="")
                 return
             door.set_up_logging()
             if options.find_lr is not None:

@@ -99,7 +99,6 @@ def test_doors_are_short(door):
         ["train.py", "--help"],
         ["verify.py", "--help"],
         ["submit.py", "--help"],
-        ["train.py", "configs/demo.yaml", "--print-recipe"],
         ["train.py", "configs/demo.yaml", "trian.epochs=3"],
         ["submit.py", "no/such.csv"],
         ["submit.py", "ledger", "--ledger", "no/such.jsonl"],

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from starter.errors import UserError
 from starter.recipe.merge import apply_override, lay_over, read_with_bases, stages_over_train
+from starter.recipe.named import remember
 from starter.recipe.names import check_names
 from starter.recipe.problems import Problem, from_pydantic, place_of, unique
 from starter.recipe.reader import SCALARS, Document
@@ -41,10 +42,12 @@ def load(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
             apply_override(document, change)
         except UserError as error:
             refused.append(str(error))
-    recipe, problems = _validate(stages_over_train(document), _check_stages(document))
+    document = stages_over_train(document)
+    recipe, problems = _validate(document, _check_stages(document))
     texts = [*map(str, unique(problems)), *refused]
     if recipe is None or texts:
         raise UserError("\n".join(texts))
+    remember(recipe, document)
     return recipe
 
 

@@ -15,16 +15,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from starter.errors import UserError, did_you_mean
 from starter.recipe.problems import Problem, from_pydantic, place_of, unique
 from starter.recipe.reader import Document, KeyPath
-from starter.recipe.schema.base import Named, Origin
+from starter.recipe.schema.base import Named, Origin, Section
 
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 def remember(value: Any, document: Document, path: KeyPath = ()) -> None:
-    """Tells every named section below a validated model where it was written."""
-    if isinstance(value, Named):
+    """Tells every section of a validated model where it was written."""
+    if isinstance(value, Section):
         value._origin = Origin(document, path)
-    if isinstance(value, BaseModel):
         for name in type(value).model_fields:
             remember(getattr(value, name), document, (*path, name))
     elif isinstance(value, dict):
@@ -35,8 +34,8 @@ def remember(value: Any, document: Document, path: KeyPath = ()) -> None:
             remember(item, document, (*path, number))
 
 
-def problem(section: Named, key: str | None, message: str) -> Problem:
-    """A mistake at a key of a named section (None: the section itself)."""
+def problem(section: Section, key: str | None, message: str) -> Problem:
+    """A mistake at a key of a section (None: the section itself)."""
     origin = section._origin or Origin(Document({}), ())
     path = origin.path if key is None else (*origin.path, *key.split("."))
     return Problem(place_of(path, origin.document), path, message)

@@ -26,7 +26,9 @@ def find_lr(recipe: Recipe, stage: str | None = None) -> dict:
         UserError: no such stage, or the one it starts from is not finished.
     """
     from starter.report.range_test import draw_range_test
+    from starter.training.resolve import resolve
 
+    recipe = resolve(recipe)
     name = stage or next(iter(recipe.stages))
     if name not in recipe.stages:
         raise UserError(f"no stage {name!r} in the recipe; it has {', '.join(recipe.stages)}")

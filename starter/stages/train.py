@@ -50,7 +50,9 @@ def _train(recipe: Recipe, stage: str | None, fresh: str | None) -> dict:
     from starter.data import load_catalog
     from starter.errors import Interrupted
     from starter.training.precision import pick_device
+    from starter.training.resolve import resolve
 
+    recipe = resolve(recipe)
     for name in filter(None, (stage, fresh)):
         if name not in recipe.stages:
             raise UserError(f"no stage {name!r} in the recipe; it has {', '.join(recipe.stages)}")

@@ -9,14 +9,6 @@ if TYPE_CHECKING:
     from starter.recipe.reader import Document
 
 
-class Section(BaseModel):
-    """A section: unknown keys and loose types are errors, and nothing changes after loading."""
-
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, protected_namespaces=()
-    )
-
-
 class Origin:
     """Where a section was written. It makes no section another one: all are equal."""
 
@@ -30,13 +22,21 @@ class Origin:
         return 0
 
 
-class Named(BaseModel):
+class Section(BaseModel):
+    """A section: unknown keys and loose types are errors, and nothing changes after loading."""
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, protected_namespaces=()
+    )
+    _origin: Origin | None = PrivateAttr(None)
+
+
+class Named(Section):
     """A section whose `kind` names a class; its other keys are that class's arguments."""
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    model_config = ConfigDict(extra="allow")
 
     kind: Annotated[str, Field(min_length=1, description="which class; the other keys are its")]
-    _origin: Origin | None = PrivateAttr(None)
 
     @property
     def options(self) -> dict[str, Any]:
