@@ -9,7 +9,7 @@ from pathlib import Path
 from starter.errors import UserError
 from starter.recipe import load
 from starter.recipe.schema import Recipe
-from starter.runs.folder import ROOT
+from starter.runs.provenance import ROOT
 
 log = logging.getLogger(__name__)
 
