@@ -78,7 +78,7 @@ def ask(there, capsys, monkeypatch, tmp_path):
     """The command in this process."""
     from starter.kaggle import __main__ as command
 
-    monkeypatch.setattr(command.door, "set_up_logging", lambda: None)
+    monkeypatch.setattr(command.logs, "set_up_logging", lambda: None)
     (tmp_path / "my.yaml").write_text(RECIPE)
 
     def run(*arguments):
