@@ -8,6 +8,8 @@ python submit.py COMMAND --help
 
 import argparse
 import sys
+from collections.abc import Callable
+from typing import Any
 
 from starter.cli import command, logs, submit_text, words
 from starter.kaggle import leaderboard
@@ -23,7 +25,7 @@ COMMANDS = {
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    layout = {"formatter_class": argparse.RawDescriptionHelpFormatter}
+    layout: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter}
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=command.SUBMIT_EXIT_CODES, **layout
     )
@@ -111,7 +113,7 @@ def call(name: str, options: dict) -> dict:
         if options.pop("watch"):
             options["timeout"] = None
         return leaderboard.submit(options.pop("target"), **options)
-    calls = {
+    calls: dict[str, Callable[..., dict]] = {
         "status": leaderboard.status,
         "limits": leaderboard.limits,
         "best": leaderboard.best,

@@ -9,6 +9,7 @@ python -m starter.kaggle pull configs/hw2p2.yaml              bring runs/hw2p2 b
 
 import argparse
 import sys
+from collections.abc import Callable
 
 from starter.cli import command, logs, words
 from starter.kaggle import fetch, kernel
@@ -62,7 +63,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     options = vars(parse(arguments))
     name, as_json = options.pop("command"), options.pop("json")
-    calls = {
+    calls: dict[str, tuple[Callable[..., dict], Callable[[dict], str]]] = {
         "download": (fetch.download, downloaded),
         "push": (kernel.push, pushed),
         "status": (kernel.status, state),
