@@ -20,7 +20,7 @@ from starter.hooks.report_data import (
     keep_result,
     keep_target_angles,
 )
-from starter.inference.evaluate import Evaluation, better, evaluate, monitored
+from starter.inference.evaluate import HIGHER_IS_BETTER, Evaluation, better, evaluate, monitored
 from starter.training import checkpoint
 from starter.training.build import StageJob, build_batches, build_setup, embed_options
 from starter.training.memory import peak_gb, start_peak, with_micro_batch
@@ -75,7 +75,7 @@ def _train(
     watch: LossWatch,
 ) -> None:
     section, per_epoch = job.section, batches.batches_per_epoch
-    metrics = MetricsFile(job.folder.metrics, job.after_row)
+    metrics = MetricsFile(job.folder / "metrics.jsonl", job.after_row)
     progress = Progress(job.name, setup.steps, position.step)
     frozen_steps = round(section.freeze.backbone * per_epoch)
     try:
@@ -90,7 +90,7 @@ def _train(
                 )
                 if position.step == 0:
                     keep_first_batch(job.folder, batch, image_NHWC, job.catalog.classes)
-                rate = setup.rate(position.step)
+                rate = setup.schedule.set(position.step)
                 losses = train_step(setup, batch.image_BHWC, batch.label_B, position.step)
                 position.meter.add(position.step, rate, losses)
                 if position.step == 0:
@@ -183,6 +183,7 @@ def _end_epoch(
         keep_target_angles(job.folder, position.step, setup.evaluated, job.catalog, found)
         measured = found.metrics
         name, value = monitored(measured, job.section.monitor)
+        setup.schedule.after_evaluation(value, less_is_better=not HIGHER_IS_BETTER[name])
         if better(value, position.best_value, name):
             position.best_step, position.best_value = position.step, value
     if position.best_value is None:  # nothing to measure by, or not yet: the latest is the best
@@ -222,11 +223,12 @@ def _evaluate(job: StageJob, setup: Setup, image_NHWC: np.ndarray) -> Evaluation
 
 
 def _save_predictions(job: StageJob, found: Evaluation) -> None:
-    job.folder.predictions.parent.mkdir(exist_ok=True)
+    folder = job.folder / "predictions"
+    folder.mkdir(exist_ok=True)
     named = {
         "correct_M": found.correct_M,
         "predicted_M": found.predicted_M,
         "score_P": found.score_P,
     }
     arrays: dict[str, Any] = {k: v for k, v in named.items() if v is not None}
-    np.savez(job.folder.predictions, **arrays)
+    np.savez(folder / "best.npz", **arrays)

@@ -2,13 +2,11 @@
 
 import argparse
 import json
-import sys
 import textwrap
 from typing import Any
 
 import torch
 
-from starter.cli import command, words
 from starter.losses.objective import build
 from starter.recipe.schema import LOSSES
 
@@ -74,12 +72,13 @@ def _line(cells: dict[str, list[str]]) -> str:
     )
 
 
-def main() -> int:
+def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m starter.losses", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON")
     as_json = parser.parse_args().json
-    return command.run(lambda: words.show(table(), as_text, as_json))
+    rows = table()
+    print(json.dumps(rows, indent=1) if as_json else as_text(rows))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -16,12 +16,12 @@ from starter.recipe.reader import (
     read_file,
     read_text,
 )
-from starter.recipe.schema.train import DEFAULT_OPTIMIZER
+from starter.recipe.schema.train import OptimizerSection
 
 # A section without `kind` is of this one: in `train`, and where a stage's keys are laid over it.
 IMPLIED_KIND: dict[KeyPath, str] = {
-    ("train", "optimizer"): DEFAULT_OPTIMIZER,
-    ("optimizer",): DEFAULT_OPTIMIZER,
+    ("train", "optimizer"): OptimizerSection().kind,
+    ("optimizer",): OptimizerSection().kind,
 }
 # Two ways to say one thing: whichever is laid over the other replaces it.
 IN_PLACE_OF = {"epochs": "minutes", "minutes": "epochs"}

@@ -8,7 +8,7 @@ signature and adds its defaults. What is wrong is told with the same file:line:c
 import dataclasses
 import inspect
 from collections.abc import Callable, Collection, Iterable
-from typing import Any, get_origin
+from typing import Any, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
@@ -17,6 +17,7 @@ from starter.recipe.problems import Problem, from_pydantic, place_of, unique
 from starter.recipe.reader import Document, KeyPath
 from starter.recipe.schema.base import Named, Origin, Section
 
+N = TypeVar("N", bound=Named)
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
@@ -48,8 +49,8 @@ def unknown(section: Named, what: str, known: Iterable[str], besides: str = "") 
 
 
 def fill(
-    section: Named, target: Callable, *, given: Collection[str] = (), typed: bool = True
-) -> tuple[Named, list[Problem]]:
+    section: N, target: Callable, *, given: Collection[str] = (), typed: bool = True
+) -> tuple[N, list[Problem]]:
     """The section with the target's defaults filled in, and what is wrong with it.
 
     Args:
@@ -67,7 +68,9 @@ def fill(
         found = from_pydantic(error.errors(), below, model)
         return section, [dataclasses.replace(p, path=(*origin.path, *p.path)) for p in found]
     values = options.model_dump(mode="json") if typed else options.model_dump()
-    return section.with_options(values), []
+    # Lists, as the recipe would be written and read back.
+    lists = {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
+    return section.with_options(lists), []
 
 
 def options_model(

@@ -11,14 +11,15 @@ from starter.report.style import SOFT, colour, new_figure, save, settings
 
 
 def draw_range_test(
-    path: Path,
+    place: Path,
+    slug: str,
     lr_T: np.ndarray,
     loss_T: np.ndarray,
     smooth_T: np.ndarray,
     suggested: float | None,
 ) -> None:
-    """Writes the figure as PNG to `path` and as SVG beside it: loss over the learning rate, and
-    the suggestion as a line where there is one."""
+    """Writes <slug>.png and <slug>.svg into `place`: loss over the learning rate, and the
+    suggestion as a line where there is one."""
     with settings():
         figure = new_figure()
         ax = figure.subplots()
@@ -30,4 +31,4 @@ def draw_range_test(
         ax.set_xlabel("learning rate")
         ax.set_ylabel("loss")
         ax.legend()
-        save(figure, path.parent, path.stem)
+        save(figure, place, slug)

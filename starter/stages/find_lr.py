@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from starter.errors import UserError
 from starter.recipe.schema import Recipe
-from starter.runs.folder import RunFolder, StageFolder
+from starter.runs.folder import RunFolder
 
 if TYPE_CHECKING:  # imports torch
     from starter.training.range_test import RangeTest
@@ -35,13 +35,13 @@ def find_lr(recipe: Recipe, stage: str | None = None) -> dict:
     folder = RunFolder(Path(recipe.runs) / recipe.name)
     found = _test(folder, recipe, name)
     folder.path.mkdir(parents=True, exist_ok=True)
-    with open(folder.find_lr(name, ".csv"), "w", encoding="utf-8", newline="") as file:
+    slug = f"find-lr-{name}"
+    with open(folder.path / f"{slug}.csv", "w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["lr", "loss", "smoothed"])
         rows.writerows(zip(found.lr_T, found.loss_T, found.smooth_T, strict=True))
-    figure = folder.find_lr(name, ".png")
-    draw_range_test(figure, found.lr_T, found.loss_T, found.smooth_T, found.suggested)
-    return _told(folder, recipe, name, found)
+    draw_range_test(folder.path, slug, found.lr_T, found.loss_T, found.smooth_T, found.suggested)
+    return _told(recipe, name, found, folder.path / slug)
 
 
 def _test(folder: RunFolder, recipe: Recipe, name: str) -> "RangeTest":
@@ -59,7 +59,7 @@ def _test(folder: RunFolder, recipe: Recipe, name: str) -> "RangeTest":
     with tempfile.TemporaryDirectory() as apart:
         job = StageJob(
             name=name,
-            folder=StageFolder(Path(apart)),
+            folder=Path(apart),
             recipe=recipe,
             catalog=catalog,
             cache=Path(recipe.data.cache),
@@ -77,7 +77,7 @@ def _test(folder: RunFolder, recipe: Recipe, name: str) -> "RangeTest":
             batches.close()
 
 
-def _told(folder: RunFolder, recipe: Recipe, name: str, found: "RangeTest") -> dict:
+def _told(recipe: Recipe, name: str, found: "RangeTest", place: Path) -> dict:
     override = None
     if found.suggested is None:
         text = f"{name}: the loss did not fall at any rate: look at the batches and the labels"
@@ -87,13 +87,13 @@ def _told(folder: RunFolder, recipe: Recipe, name: str, found: "RangeTest") -> d
             f"{name}: suggested lr {found.suggested:g}, where the recipe has "
             f"{recipe.stages[name].optimizer.lr:g}; use it: {override}"
         )
-    figure = folder.find_lr(name, ".png").as_posix()
+    figure = place.with_suffix(".png").as_posix()
     return {
         "stage": name,
         "updates": len(found.lr_T),
         "suggested": found.suggested,
         "override": override,
         "figure": figure,
-        "csv": folder.find_lr(name, ".csv").as_posix(),
+        "csv": place.with_suffix(".csv").as_posix(),
         "text": f"{text}\nfigure: {figure}",
     }

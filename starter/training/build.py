@@ -18,10 +18,10 @@ from starter.errors import UserError
 from starter.inference.embed import EmbedOptions
 from starter.losses.objective import build_objective
 from starter.recipe.schema import Recipe, StageSection
-from starter.runs.folder import StageFolder
-from starter.training import checkpoint, initialise, optimizers, precision
+from starter.training import checkpoint, initialise, optimizers, precision, schedules
 from starter.training.checkpoint import Checkpoint
 from starter.training.choices import once
+from starter.training.ema import AveragedWeights
 from starter.training.learner import Learner
 from starter.training.step import Setup, stage_seed
 
@@ -37,7 +37,7 @@ class StageJob:
     """
 
     name: str
-    folder: StageFolder
+    folder: Path
     recipe: Recipe
     catalog: Catalog
     cache: Path
@@ -217,14 +217,16 @@ def build_setup(job: StageJob, image_NHWC: np.ndarray, batches: TrainBatches) ->
             torch.nn.SyncBatchNorm.convert_sync_batchnorm(learner.embedder)
     steps = (section.epochs or 1) * batches.batches_per_epoch  # or minutes: not known yet
     optimizer = optimizers.build_optimizer(learner, section.optimizer, job.device)
-    factor = optimizers.learning_rate_factor(section.schedule, batches.batches_per_epoch, steps)
+    schedule = schedules.build_schedule(
+        section.schedule, optimizer, section.optimizer.lr, batches.batches_per_epoch, steps
+    )
     return Setup(
         learner=learner,
         forward=torch.compile(learner.embedder) if section.compile else learner.embedder,
         optimizer=optimizer,
-        factor=factor,
+        schedule=schedule,
         scaler=chosen.scaler(),
-        average=optimizers.AveragedWeights(learner, section.ema) if section.ema else None,
+        average=AveragedWeights(learner, section.ema) if section.ema else None,
         precision=chosen,
         device=job.device,
         section=section,

@@ -6,6 +6,7 @@ import shutil
 import time
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,8 +16,7 @@ from starter.data.batches import TrainBatches
 from starter.hooks.progress import duration
 from starter.inference.evaluate import evaluate
 from starter.recipe.schema import StageSection
-from starter.runs.folder import StageFolder
-from starter.training import optimizers
+from starter.training import schedules
 from starter.training.build import StageJob, embed_options
 from starter.training.choices import chosen, once
 from starter.training.position import Position, save
@@ -72,13 +72,17 @@ def with_length(
         setup,
         section=setup.section.model_copy(update={"epochs": epochs}),
         steps=steps,
-        factor=optimizers.learning_rate_factor(
-            setup.section.schedule, batches.batches_per_epoch, steps
+        schedule=schedules.build_schedule(
+            setup.section.schedule,
+            setup.optimizer,
+            setup.section.optimizer.lr,
+            batches.batches_per_epoch,
+            steps,
         ),
     )
 
 
-def epochs_of(section: StageSection, stage_folder: StageFolder) -> int:
+def epochs_of(section: StageSection, stage_folder: Path) -> int:
     """The length of a stage that has begun: the recipe's, or the one that was measured."""
     return section.epochs or chosen(stage_folder)["epochs"]
 
@@ -141,12 +145,12 @@ def measure(
 
 def _save_apart(job: StageJob, setup: Setup) -> None:
     """Writes a checkpoint beside the stage's own, on the same disk, and removes it."""
-    apart = dataclasses.replace(job, folder=StageFolder(job.folder.trials))
+    apart = dataclasses.replace(job, folder=job.folder / ".measured")
     try:
-        apart.folder.path.mkdir(exist_ok=True)
+        apart.folder.mkdir(exist_ok=True)
         save(apart, setup, Position(), {})
     finally:
-        shutil.rmtree(apart.folder.path, ignore_errors=True)
+        shutil.rmtree(apart.folder, ignore_errors=True)
 
 
 def _now(device: torch.device) -> float:

@@ -1,134 +1,185 @@
-"""Optimizer, learning-rate schedule and averaged weights: all functions of the update's number."""
+"""Optimizers by name: the kit's two, any of torch.optim or timm that steps without a closure, and
+a user's own class."""
 
+import io
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import nn
 
-from starter.recipe.schema.train import SGD, AdamW, Schedule
+from starter.recipe.named import fill, problem, unknown
+from starter.recipe.own import is_own, load_own
+from starter.recipe.problems import Problem
+from starter.recipe.schema.base import Positive, Rate
+from starter.recipe.schema.train import OptimizerSection
 from starter.training.learner import Learner
 
+TIMM = "timm/"
+HighestRate = Annotated[Positive, Field(description="the highest learning rate")]
+Decay = Annotated[float, Field(ge=0, description="weight decay of tensors with 2 dims or more")]
 
-def parameter_groups(learner: Learner, section: SGD | AdamW) -> list[dict]:
-    """Splits the learner's parameters by part and by decay.
 
-    Weight decay is decided by the number of dimensions (2 or more decay): names do not tell a
-    BatchNorm in a shortcut from a convolution. Every parameter that is trained is in one group.
+class SGD(torch.optim.SGD):
+    """Stochastic gradient descent with momentum."""
+
+    def __init__(
+        self,
+        params: list[dict],
+        lr: HighestRate = 0.1,
+        momentum: Annotated[float, Field(ge=0, lt=1, description="share of the last update")] = 0.9,
+        nesterov: Annotated[bool, Field(description="look ahead by the momentum")] = True,
+        weight_decay: Decay = 5e-4,
+        fused: bool = False,
+    ):
+        nesterov = nesterov and momentum > 0
+        super().__init__(params, lr, momentum, 0.0, weight_decay, nesterov, fused=fused)
+
+
+class AdamW(torch.optim.AdamW):
+    """Adam with decoupled weight decay."""
+
+    def __init__(
+        self,
+        params: list[dict],
+        lr: HighestRate = 1e-3,
+        betas: Annotated[
+            tuple[Rate, Rate],
+            Field(strict=False, description="decay of the running mean and of the mean square"),
+        ] = (0.9, 0.999),
+        weight_decay: Decay = 0.05,
+        fused: bool = False,
+    ):
+        super().__init__(params, lr, betas, weight_decay=weight_decay, fused=fused)
+
+
+KINDS: dict[str, Callable[..., torch.optim.Optimizer]] = {"sgd": SGD, "adamw": AdamW}
+
+
+def resolve(section: OptimizerSection) -> tuple[OptimizerSection, list[Problem]]:
+    """The section with the class's defaults filled in, and every mistake at its place.
+
+    A class is tried with a step on three small tensors, so that one that needs a closure, sparse
+    gradients or matrices alone is refused before any data is read.
+    """
+    try:
+        target = _find(section.kind)
+    except Exception as error:  # the user's own file, or a library that a class of timm's needs
+        return section, [problem(section, "kind", str(error))]
+    if target is None:
+        return section, [unknown(section, "optimizer", _names(section.kind), PLACES)]
+    typed = section.kind in KINDS
+    section, problems = fill(section, target, given=("params", "fused"), typed=typed)
+    if problems:
+        return section, problems
+    lr = section.options.get("lr")
+    if isinstance(lr, bool) or not isinstance(lr, int | float) or not 0 < lr < math.inf:
+        message = "the schedule multiplies the class's `lr`, which must be a number above 0"
+        return section, [problem(section, "lr", f"{message} (got {lr!r})")]
+    try:
+        trial = trial_optimizer(section)
+        trial.step()
+        require_plain(trial.state_dict())
+    except Exception as error:
+        return section, [problem(section, "kind", f"{section.kind} cannot be used: {error}")]
+    return section, []
+
+
+PLACES = (
+    "the kit has sgd and adamw, torch.optim classes go by their own names (RMSprop), timm's as "
+    "timm/NAME, your own as path/opt.py:Class"
+)
+
+
+def _find(kind: str) -> Callable[..., torch.optim.Optimizer] | None:
+    """The class of this name; None where nobody has one."""
+    if is_own(kind):
+        return load_own(kind)
+    if kind.startswith(TIMM):
+        from timm.optim import get_optimizer_class, list_optimizers
+
+        name = kind.removeprefix(TIMM)
+        return get_optimizer_class(name) if name in list_optimizers() else None
+    return KINDS.get(kind) or (getattr(torch.optim, kind) if kind in _names(kind) else None)
+
+
+def _names(kind: str) -> list[str]:
+    """The names that `kind` may have meant."""
+    if kind.startswith(TIMM):
+        from timm.optim import list_optimizers
+
+        return [f"{TIMM}{name}" for name in list_optimizers()]
+    classes = [n for n, v in vars(torch.optim).items() if _is_optimizer(v)]
+    return [*KINDS, *classes]
+
+
+def _is_optimizer(value: Any) -> bool:
+    base = torch.optim.Optimizer
+    return isinstance(value, type) and issubclass(value, base) and value is not base
+
+
+def trial_optimizer(section: OptimizerSection) -> torch.optim.Optimizer:
+    """The section's optimizer over a matrix, a vector and a convolution, with gradients of 0."""
+    tensors = [nn.Parameter(torch.zeros(shape)) for shape in ((2, 2), (2,), (2, 2, 1, 1))]
+    for tensor in tensors:
+        tensor.grad = torch.zeros_like(tensor)
+    return _make(section, _groups({"backbone": tensors}, section))
+
+
+def require_plain(state: dict) -> None:
+    """Raises where `state` could not be read back from resume.pt, which holds no pickled code."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    buffer.seek(0)
+    torch.load(buffer, weights_only=True)
+
+
+def build_optimizer(
+    learner: Learner, section: OptimizerSection, device: torch.device
+) -> torch.optim.Optimizer:
+    """The optimizer of a resolved section; the kit's are fused on a GPU, where it saves kernel
+    launches."""
+    fused = {"fused": device.type == "cuda"} if section.kind in KINDS else {}
+    return _make(section, parameter_groups(learner, section), **fused)
+
+
+def _make(section: OptimizerSection, groups: list[dict], **options: Any) -> torch.optim.Optimizer:
+    target = _find(section.kind)
+    assert target is not None  # resolved
+    return target(groups, **section.options, **options)
+
+
+def parameter_groups(learner: Learner, section: OptimizerSection) -> list[dict]:
+    """Splits the learner's parameters by part and by decay; each that is trained is in one group.
+
+    `highest_lr` of a group is what a schedule multiplies.
     """
     parts = {
         "backbone": learner.embedder.backbone,
         "neck": learner.embedder.neck,
         "head": learner.objective,
     }
-    groups = []
-    for part, module in parts.items():
-        lr = section.lr * getattr(section.lr_scale, part)
-        trained = [p for p in module.parameters() if p.requires_grad]
-        for decays in (True, False):
-            params = [p for p in trained if (p.ndim >= 2) == decays]
-            if params:
-                decay = section.weight_decay if decays else 0.0
-                groups.append(
-                    {
-                        "params": params,
-                        "lr": lr,
-                        "initial_lr": lr,
-                        "weight_decay": decay,
-                        "part": part,
-                    }
-                )
-    held = {id(p) for group in groups for p in group["params"]}
-    assert held == {id(p) for p in learner.parameters() if p.requires_grad}
+    trained = {n: [p for p in m.parameters() if p.requires_grad] for n, m in parts.items()}
+    groups = _groups(trained, section)
+    held = [id(p) for group in groups for p in group["params"]]
+    wanted = {id(p) for p in learner.parameters() if p.requires_grad}
+    assert len(held) == len(wanted) and set(held) == wanted
     return groups
 
 
-def build_optimizer(
-    learner: Learner, section: SGD | AdamW, device: torch.device
-) -> torch.optim.Optimizer:
-    """torch's optimizer of `section.kind`; fused on a GPU, where it saves kernel launches."""
-    groups = parameter_groups(learner, section)
-    fused = device.type == "cuda"
-    if isinstance(section, SGD):
-        nesterov = section.nesterov and section.momentum > 0
-        return torch.optim.SGD(
-            groups, lr=section.lr, momentum=section.momentum, nesterov=nesterov, fused=fused
-        )
-    return torch.optim.AdamW(groups, lr=section.lr, betas=section.betas, fused=fused)
-
-
-@torch.no_grad()
-def clip_adaptively(parameters: Iterable[nn.Parameter], factor: float, floor: float = 1e-3) -> None:
-    """Adaptive gradient clipping (Brock et al. 2021, NFNets, eq. 3).
-
-    Scales each output unit's gradient (a filter's, a row's; a vector's as a whole) to at most
-    `factor` times the norm of that unit's weights, which counts as `floor` where it is less.
-    """
-    for p in parameters:
-        if p.grad is None:
-            continue
-        over = tuple(range(1, p.ndim)) or None
-        norm = torch.linalg.vector_norm(p.float(), dim=over, keepdim=True).clamp(min=floor)
-        slope = torch.linalg.vector_norm(p.grad.float(), dim=over, keepdim=True)
-        p.grad.mul_((factor * norm / slope.clamp(min=1e-6)).clamp(max=1.0).to(p.grad.dtype))
-
-
-def set_learning_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Each group's rate: its highest one times `factor`.
-
-    No scheduler object counts along: the rate is a function of the update's number alone, also
-    where fp16's loss scaling skips an update.
-    """
-    for group in optimizer.param_groups:
-        group["lr"] = group["initial_lr"] * factor
-
-
-def learning_rate_factor(
-    section: Schedule, steps_per_epoch: int, steps: int
-) -> Callable[[int], float]:
-    """The factor on each group's highest learning rate at update `step`, 0-based.
-
-    A linear warm-up from 1/W to 1 over W updates, then the closed form of torch's
-    CosineAnnealingLR (Loshchilov & Hutter 2017, eq. 5) down to `final`. The closed form, as
-    torch's class takes one absolute end rate for all groups, and lr_scale makes them differ.
-    """
-    warmup = min(round(section.warmup_epochs * steps_per_epoch), steps)
-    span = max(steps - warmup, 1)
-
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / warmup
-        if section.kind == "constant":
-            return 1.0
-        done = min((step - warmup) / span, 1.0)
-        return section.final + (1 - section.final) * 0.5 * (1 + math.cos(math.pi * done))
-
-    return factor
-
-
-class AveragedWeights:
-    """Exponential moving average of a learner's weights and buffers, with warm-up.
-
-    decay(step) = min(decay, (1 + step) / (10 + step)): a fixed 0.999 would still hold a third of
-    the random initialisation after 1,000 updates. Integer buffers are copied.
-    """
-
-    def __init__(self, learner: Learner, decay: float):
-        self.decay = decay
-        self.module = learner.twin()
-        self.module.load_state_dict(learner.state_dict())
-        self.module.requires_grad_(False)
-
-    @torch.no_grad()
-    def update(self, learner: nn.Module, step: int) -> None:
-        """Moves the average towards `learner` after update number `step`, 0-based."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        new = learner.state_dict()
-        floats, targets = [], []
-        for name, average in self.module.state_dict().items():
-            if average.is_floating_point():
-                floats.append(average)
-                targets.append(new[name])
-            else:
-                average.copy_(new[name])
-        torch._foreach_lerp_(floats, targets, 1 - decay)
+def _groups(parts: dict[str, list[nn.Parameter]], section: OptimizerSection) -> list[dict]:
+    """Weight decay is decided by the number of dimensions (2 or more decay): names do not tell a
+    BatchNorm in a shortcut from a convolution."""
+    groups = []
+    for part, parameters in parts.items():
+        lr = section.lr * getattr(section.lr_scale, part)
+        for decays in (True, False):
+            params = [p for p in parameters if (p.ndim >= 2) == decays]
+            group = {"params": params, "lr": lr, "highest_lr": lr, "part": part}
+            if "weight_decay" in section.options:
+                group["weight_decay"] = section.options["weight_decay"] if decays else 0.0
+            if params:
+                groups.append(group)
+    return groups

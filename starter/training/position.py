@@ -30,7 +30,7 @@ class Position:
 
 def resume(job: StageJob, setup: Setup) -> Position:
     """Puts everything back as it was at the last checkpoint; a new position where there is none."""
-    metrics = MetricsFile(job.folder.metrics)
+    metrics = MetricsFile(job.folder / "metrics.jsonl")
     last = checkpoint.find(job.folder, "last")
     _require_same_disk(job, last)
     if last is None:
@@ -39,6 +39,7 @@ def resume(job: StageJob, setup: Setup) -> Position:
     state = last.resume()
     setup.learner.load_state_dict(state["learner"])
     setup.optimizer.load_state_dict(state["optimizer"])
+    setup.schedule.load_state_dict(state["schedule"])
     setup.scaler.load_state_dict(state["scaler"])
     if setup.average:
         setup.average.module.load_state_dict(last.weights())
@@ -59,7 +60,7 @@ def resume(job: StageJob, setup: Setup) -> Position:
     if distributed.is_main():
         metrics.cut(last.step)
         checkpoint.point_best(job.folder, state["best_step"] or last.step)
-        checkpoint.remove_unnamed(job.folder)
+        checkpoint.remove_unnamed(job.folder / "checkpoints")
     log.info("%s: continued after update %d of %d", job.name, last.step, setup.steps)
     return Position(
         step=last.step,
@@ -115,6 +116,7 @@ def _write(job: StageJob, setup: Setup, position: Position, metrics: dict) -> No
     resume = {
         "learner": setup.learner.state_dict(),
         "optimizer": setup.optimizer.state_dict(),
+        "schedule": setup.schedule.state_dict(),
         "scaler": setup.scaler.state_dict(),
         "threads": torch.get_num_threads(),
         "processes": distributed.world_size(),

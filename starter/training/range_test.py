@@ -12,7 +12,7 @@ from itertools import islice
 import numpy as np
 
 from starter.data.batches import Batch
-from starter.recipe.schema.train import SGD
+from starter.training.schedules import ByStep
 from starter.training.step import Setup
 from starter.training.trial import trial_step
 
@@ -36,13 +36,14 @@ class RangeTest:
 def range_test(setup: Setup, batches: Iterable[Batch], updates: int = UPDATES) -> RangeTest:
     """Trains `setup` with a rate that grows from update to update; the setup is spent after it.
 
-    Over 6 decades: to 10 for SGD, to 1 for AdamW. Ends early where the loss is not finite or far
+    Over 6 decades: to 10 for SGD, else to 1. Ends early where the loss is not finite or far
     above the least. lr_scale, clipping and mixing act as in the stage; averages are left out.
     """
     section = setup.section.optimizer
-    high = 10.0 if isinstance(section, SGD) else 1.0
+    high = 10.0 if section.kind in ("sgd", "SGD") else 1.0
     lr_T = high * np.logspace(-6, 0, updates)
-    trial = dataclasses.replace(setup, average=None, factor=lambda step: lr_T[step] / section.lr)
+    rising = ByStep(setup.optimizer, section.lr, lambda step: lr_T[step] / section.lr)
+    trial = dataclasses.replace(setup, average=None, schedule=rising)
     losses: list[float] = []
     smooth: list[float] = []
     for step, batch in enumerate(islice(batches, updates)):

@@ -10,17 +10,21 @@ from typing import Any, TypeVar
 from starter.recipe.named import raise_all
 from starter.recipe.problems import Problem
 from starter.recipe.schema import Recipe, StageSection, TrainSection
+from starter.training import optimizers, schedules
 
 S = TypeVar("S", bound=TrainSection)
 # A section, or a list of them, as written -> with its defaults, and what is wrong with it.
 Resolver = Callable[[Any], tuple[Any, list[Problem]]]
 
 OF_RECIPE: dict[str, Resolver] = {}  # by key of the recipe
-OF_TRAIN: dict[str, Resolver] = {}  # by key of `train` and of every stage
+OF_TRAIN: dict[str, Resolver] = {  # by key of `train` and of every stage
+    "optimizer": optimizers.resolve,
+    "schedule": schedules.resolve,
+}
 # Names that stand alone, such as `monitor`: of `train` and of every stage.
 NAMES_OF_TRAIN: tuple[Callable[[TrainSection], list[Problem]], ...] = ()
 # What the parts of a stage demand of each other, asked once each of them is right.
-OF_STAGE: tuple[Callable[[StageSection], list[Problem]], ...] = ()
+OF_STAGE: tuple[Callable[[StageSection], list[Problem]], ...] = (schedules.check,)
 
 
 def resolve(recipe: Recipe) -> Recipe:

@@ -9,15 +9,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from timm.utils.agc import adaptive_clip_grad
 
 from starter import distributed
 from starter.data.augment.mix import mix_batch
 from starter.losses import Mixed, Target
 from starter.recipe.schema import StageSection
 from starter.recipe.schema.data import MixSection
+from starter.training.ema import AveragedWeights
 from starter.training.learner import Learner
-from starter.training.optimizers import AveragedWeights, clip_adaptively, set_learning_rates
 from starter.training.precision import Precision
+from starter.training.schedules import Schedule
 
 
 @dataclass
@@ -27,7 +29,7 @@ class Setup:
     learner: Learner
     forward: Callable[[torch.Tensor], torch.Tensor]  # the embedder, compiled or not
     optimizer: torch.optim.Optimizer
-    factor: Callable[[int], float]  # on the highest learning rates, at update `step`
+    schedule: Schedule
     scaler: torch.amp.GradScaler
     average: AveragedWeights | None
     precision: Precision
@@ -40,10 +42,6 @@ class Setup:
     def evaluated(self) -> Learner:
         """The weights that evaluation, checkpoints and later stages use."""
         return self.average.module if self.average else self.learner
-
-    def rate(self, step: int) -> float:
-        """optimizer.lr at update `step`; lr_scale makes each part's a multiple of it."""
-        return self.section.optimizer.lr * self.factor(step)
 
 
 def stage_seed(seed: int, stage: str) -> int:
@@ -62,7 +60,7 @@ def train_step(setup: Setup, image_BHWC: torch.Tensor, label_B: torch.Tensor, st
     assert section.micro_batch != "auto"  # a number by now
     micro = section.micro_batch or len(label_B)
     losses: dict[str, torch.Tensor] = {}
-    set_learning_rates(setup.optimizer, setup.factor(step))
+    setup.schedule.set(step)
     for i, (image_bHWC, label_b) in enumerate(
         zip(image_BHWC.split(micro), label_B.split(micro), strict=True)
     ):
@@ -83,9 +81,11 @@ def train_step(setup: Setup, image_BHWC: torch.Tensor, label_B: torch.Tensor, st
     if section.clip_grad:
         torch.nn.utils.clip_grad_norm_(learner.parameters(), section.clip_grad)
     if section.agc:
-        clip_adaptively(learner.embedder.parameters(), section.agc)
+        adaptive_clip_grad(learner.embedder.parameters(), section.agc)
     setup.scaler.step(setup.optimizer)
+    before = setup.scaler.get_scale()
     setup.scaler.update()
+    setup.schedule.after_update(setup.scaler.get_scale() >= before)
     setup.optimizer.zero_grad(set_to_none=True)
     distributed.share_buffers(learner.embedder)
     if setup.average:

@@ -12,7 +12,7 @@ from starter.training.step import Setup, train_step
 
 @contextlib.contextmanager
 def no_trace(setup: Setup) -> Iterator[None]:
-    """Puts weights, buffers, averages, optimizer, scaler and generators back, bit for bit.
+    """Puts weights, averages, optimizer, schedule, scaler and generators back, bit for bit.
 
     The same tensors are trained on, so a compiled network stays compiled and a GPU holds no
     second copy: what was there waits in the computer's memory.
@@ -20,6 +20,7 @@ def no_trace(setup: Setup) -> Iterator[None]:
     modules = [setup.learner, setup.average.module] if setup.average else [setup.learner]
     kept = [_copied(module.state_dict()) for module in modules]
     optimizer = copy.deepcopy(setup.optimizer.state_dict())
+    schedule = copy.deepcopy(setup.schedule.state_dict())
     scaler = copy.deepcopy(setup.scaler.state_dict())
     modes = [(part, part.training) for module in modules for part in module.modules()]
     devices = [setup.device] if setup.device.type == "cuda" else []
@@ -31,6 +32,7 @@ def no_trace(setup: Setup) -> Iterator[None]:
         for module, state in zip(modules, kept, strict=True):
             module.load_state_dict(state)
         setup.optimizer.load_state_dict(optimizer)
+        setup.schedule.load_state_dict(schedule)
         setup.scaler.load_state_dict(scaler)
         for part, mode in modes:
             part.training = mode

@@ -6,6 +6,7 @@ import pytest
 
 from starter.errors import UserError
 from starter.recipe import load
+from starter.training.resolve import resolve
 
 GOOD = """\
 name: good
@@ -41,7 +42,7 @@ def spoil(good):
         assert GOOD.count(old) == 1 or not old
         good.write_text(GOOD.replace(old, new) if old else GOOD)
         with pytest.raises(UserError) as error:
-            load(good, changes)
+            resolve(load(good, changes))
         return str(error.value).replace(good.as_posix(), "good.yaml")
 
     return refuse

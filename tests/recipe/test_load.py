@@ -11,6 +11,7 @@ import yaml
 
 from starter.errors import UserError
 from starter.recipe import Recipe, differences, load, to_yaml
+from starter.training.resolve import resolve
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -38,7 +39,7 @@ def test_defaults_are_the_schemas(good):
 
 def test_one_key_of_the_default_optimizer_needs_no_kind(good):
     good.write_text(good.read_text().replace("  optimizer: {kind: sgd, lr: 0.1}\n", ""))
-    recipe = load(good, ["stages.classify.optimizer.lr=0.05"])
+    recipe = resolve(load(good, ["stages.classify.optimizer.lr=0.05"]))
     rates = [(s.optimizer.kind, s.optimizer.lr) for s in recipe.stages.values()]
     assert rates == [("sgd", 0.05), ("sgd", 0.1)]
     assert load(good).train == load(good, ["train.optimizer={}"]).train

@@ -8,10 +8,10 @@ import torch
 from starter.api import train
 from starter.errors import Interrupted
 from starter.recipe import load
-from starter.runs.folder import StageFolder
 from starter.training import minutes
+from starter.training.ema import AveragedWeights
 from starter.training.minutes import Costs
-from starter.training.optimizers import AveragedWeights
+from starter.training.resolve import resolve
 from starter.training.step import train_step
 from starter.training.trial import no_trace
 from tests.stages.test_resume import assert_equal
@@ -79,7 +79,9 @@ def test_a_stage_of_minutes_ends_in_them_by_the_clock(tmp_path, tiny_recipe, mon
     monkeypatch.setattr(minutes, "trial_step", taking(0.5, trained))
     monkeypatch.setattr(minutes, "evaluate", taking(2.0))
     monkeypatch.setattr(minutes, "_save_apart", taking(1.0))
-    recipe = load(tiny_recipe, ["stages.classify.minutes=3", "stages.classify.evaluate_every=2"])
+    recipe = resolve(
+        load(tiny_recipe, ["stages.classify.minutes=3", "stages.classify.evaluate_every=2"])
+    )
     job, batches, setup, images = prepared(recipe, tmp_path)
     found = minutes.with_length(job, setup, batches, images)
     per_epoch = batches.batches_per_epoch
@@ -88,7 +90,9 @@ def test_a_stage_of_minutes_ends_in_them_by_the_clock(tmp_path, tiny_recipe, mon
     epochs = found.section.epochs
     total = spent + epochs * (per_epoch * 0.5 + 1.0) + (-(-epochs // 2) + 1) * 2.0
     assert 180 - (per_epoch * 0.5 + 1.0 + 2 * 2.0) < total <= 180
-    assert found.steps == epochs * per_epoch and found.factor(found.steps) == pytest.approx(0.0)
+    assert found.steps == epochs * per_epoch and found.schedule.set(found.steps) == pytest.approx(
+        0.0
+    )
 
 
 def prepared(recipe, folder):
@@ -96,9 +100,7 @@ def prepared(recipe, folder):
     from starter.training.build import StageJob, build_batches, build_setup
 
     catalog = load_catalog(recipe.data)
-    job = StageJob(
-        "classify", StageFolder(folder), recipe, catalog, folder, None, torch.device("cpu")
-    )
+    job = StageJob("classify", folder, recipe, catalog, folder, None, torch.device("cpu"))
     images = load_pack(catalog, 16, 3, folder)
     batches = build_batches(job, images)
     return job, batches, build_setup(job, images, batches), images
@@ -113,7 +115,7 @@ def test_a_run_of_minutes_is_the_run_of_its_epochs_and_resumes_as_one(
 
     def two_epochs(job, setup, batches, images, budget):
         measured.append(measure(job, setup, batches, images, budget))
-        assert not job.folder.trials.exists()
+        assert not (job.folder / ".measured").exists()
         return Costs(update=1.0, evaluation=0.0, checkpoint=0.0)
 
     monkeypatch.setattr(minutes, "_now", lambda device: 0.0)  # no time is spent on measuring

@@ -9,13 +9,18 @@ import torch
 from starter import models
 from starter.losses.objective import build_objective
 from starter.recipe.schema.losses import ArcFace, Softmax
-from starter.recipe.schema.train import SGD, LearningRateScale, StageSection
+from starter.recipe.schema.train import LearningRateScale, OptimizerSection, StageSection
 from starter.training import optimizers
 from starter.training.learner import Learner
 from starter.training.precision import Precision, choose
+from starter.training.schedules import ByStep
 from starter.training.step import Setup, stage_seed, train_step
 
 ARCFACE = [ArcFace(kind="arcface")]
+
+
+def plain_sgd(lr):
+    return OptimizerSection(lr=lr, momentum=0.0, nesterov=False, weight_decay=0.0)
 
 
 def make_setup(section=None, precision="fp32", neck="linear"):
@@ -25,18 +30,20 @@ def make_setup(section=None, precision="fp32", neck="linear"):
         "resnet10_small", in_channels=3, image_size=16, embedding=8, neck=neck, drop_path=0.3
     )
     learner = Learner(embedder, build_objective(section.loss, embedding=8, classes=4))
-    optimizer = optimizers.build_optimizer(learner, section.optimizer, torch.device("cpu"))
+    resolved, problems = optimizers.resolve(section.optimizer)
+    assert not problems
+    optimizer = optimizers.build_optimizer(learner, resolved, torch.device("cpu"))
     chosen = Precision(precision, "cpu")
     return Setup(
         learner=learner,
         forward=learner.embedder,
         optimizer=optimizer,
-        factor=lambda step: 1 / (1 + step),
+        schedule=ByStep(optimizer, resolved.lr, lambda step: 1 / (1 + step)),
         scaler=chosen.scaler(),
         average=None,
         precision=chosen,
         device=torch.device("cpu"),
-        section=section,
+        section=section.model_copy(update={"optimizer": resolved}),
         seed=7,
         steps=10,
     )
@@ -70,7 +77,9 @@ def test_one_sgd_step_equals_the_formula():
     section = StageSection(
         loss=[Softmax(kind="softmax")],
         batch_size=8,
-        optimizer=SGD(kind="sgd", lr=0.1, momentum=0.0, nesterov=False, weight_decay=0.0),
+        optimizer=OptimizerSection(
+            kind="sgd", lr=0.1, momentum=0.0, nesterov=False, weight_decay=0.0
+        ),
     )
     setup = make_setup(section)
     setup.learner.eval()
@@ -108,7 +117,9 @@ def test_clipping_bounds_backbone_and_heads_together():
         loss=ARCFACE,
         batch_size=8,
         clip_grad=1e-3,
-        optimizer=SGD(kind="sgd", lr=1.0, momentum=0.0, nesterov=False, weight_decay=0.0),
+        optimizer=OptimizerSection(
+            kind="sgd", lr=1.0, momentum=0.0, nesterov=False, weight_decay=0.0
+        ),
     )
     setup = make_setup(section)
     before = [p.detach().clone() for p in setup.learner.parameters()]
@@ -124,7 +135,9 @@ def test_adaptive_clipping_bounds_the_embedder_and_not_the_heads():
         loss=ARCFACE,
         batch_size=8,
         agc=1e-3,
-        optimizer=SGD(kind="sgd", lr=1.0, momentum=0.0, nesterov=False, weight_decay=0.0),
+        optimizer=OptimizerSection(
+            kind="sgd", lr=1.0, momentum=0.0, nesterov=False, weight_decay=0.0
+        ),
     )
     setup = make_setup(section)
     before = weights(setup)
@@ -159,13 +172,15 @@ def test_an_update_that_fp16_skips_changes_no_weight_and_delays_no_rate():
 def test_the_first_update_has_the_first_rate_and_parts_their_multiple():
     lr_scale = LearningRateScale(backbone=0.1, head=10)
     section = StageSection(
-        loss=ARCFACE, batch_size=8, optimizer=SGD(kind="sgd", lr=0.2, lr_scale=lr_scale)
+        loss=ARCFACE,
+        batch_size=8,
+        optimizer=OptimizerSection(lr=0.2, lr_scale=lr_scale),
     )
     setup = make_setup(section)
     for step in (0, 4):
         train_step(setup, *batch(), step=step)
         rates = {g["part"]: g["lr"] for g in setup.optimizer.param_groups}
-        base = setup.rate(step)
+        base = setup.schedule.set(step)
         assert base == pytest.approx(0.2 / (1 + step))
         assert rates == pytest.approx({"backbone": 0.1 * base, "neck": base, "head": 10 * base})
 

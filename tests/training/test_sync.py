@@ -6,7 +6,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from starter.recipe.schema import StageSection
 from starter.recipe.schema.losses import LOSSES
-from starter.training.optimizers import AveragedWeights
+from starter.training.ema import AveragedWeights
 from starter.training.step import train_step
 from tests.training.test_step import batch, make_setup
 

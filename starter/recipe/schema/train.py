@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from starter.recipe.schema.base import Count, Fraction, Misfit, Positive, Rate, Section
+from starter.recipe.schema.base import Count, Misfit, Named, Positive, Section
 from starter.recipe.schema.data import AugmentStep, MixSection, Sampler, ShuffleSampler
 from starter.recipe.schema.losses import (
     BATCH_KINDS,
@@ -24,42 +24,39 @@ class LearningRateScale(Section):
     head: Annotated[float, Field(ge=0, description="of the loss terms' own parameters")] = 1.0
 
 
-class SGD(Section):
-    """Stochastic gradient descent with momentum."""
-
-    kind: Annotated[Literal["sgd"], Field(description="this optimizer")]
-    lr: Annotated[Positive, Field(description="the highest learning rate")] = 0.1
-    momentum: Annotated[float, Field(ge=0, lt=1, description="share of the last update")] = 0.9
-    nesterov: Annotated[bool, Field(description="look ahead by the momentum")] = True
-    weight_decay: Annotated[float, Field(ge=0, description="of tensors with 2 dims or more")] = 5e-4
-    lr_scale: Annotated[LearningRateScale, Field(description="factors on lr, of each part")] = (
-        LearningRateScale()
-    )
-
-
-class AdamW(Section):
-    """Adam with decoupled weight decay."""
-
-    kind: Annotated[Literal["adamw"], Field(description="this optimizer")]
-    lr: Annotated[Positive, Field(description="the highest learning rate")] = 1e-3
-    betas: Annotated[
-        tuple[Rate, Rate],
-        Field(strict=False, description="decay of the running mean and of the mean square"),
-    ] = (0.9, 0.999)
-    weight_decay: Annotated[float, Field(ge=0, description="of tensors with 2 dims or more")] = 0.05
-    lr_scale: Annotated[LearningRateScale, Field(description="factors on lr, of each part")] = (
-        LearningRateScale()
-    )
-
-
-class Schedule(Section):
-    """torch's schedule of this name, stepped every update, after a linear warm-up."""
+class OptimizerSection(Named):
+    """How weights are updated: `kind` names a class, the other keys are its arguments."""
 
     kind: Annotated[
-        Literal["CosineAnnealingLR", "constant"], Field(description="the shape after warm-up")
+        str,
+        Field(
+            min_length=1,
+            description="sgd, adamw, one of torch.optim (RMSprop), timm/NAME (timm/muon) or "
+            "path/opt.py:Class; the other keys are its arguments",
+        ),
+    ] = "sgd"
+    lr_scale: Annotated[LearningRateScale, Field(description="factors on lr, of each part")] = (
+        LearningRateScale()
+    )
+
+    @property
+    def lr(self) -> float:
+        """The highest learning rate. Only a resolved section has one for sure."""
+        return self.options["lr"]
+
+
+class ScheduleSection(Named):
+    """The learning rate's shape after a linear warm-up: `kind` names it."""
+
+    kind: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="CosineAnnealingLR, constant, one of torch.optim.lr_scheduler (OneCycleLR) "
+            "or path/sched.py:Class",
+        ),
     ] = "CosineAnnealingLR"
     warmup_epochs: Annotated[float, Field(ge=0, description="linear, from a low rate")] = 0.0
-    final: Annotated[Fraction, Field(description="last rate as a share of the highest")] = 0.0
 
 
 class FreezeSection(Section):
@@ -70,8 +67,6 @@ class FreezeSection(Section):
 
 
 Monitor = Literal["combined", "accuracy", "eer", "auc"]
-Optimizer = Annotated[SGD | AdamW, Field(discriminator="kind")]
-DEFAULT_OPTIMIZER: Literal["sgd"] = "sgd"  # the kind where none is stated
 
 
 class TrainSection(Section):
@@ -103,10 +98,12 @@ class TrainSection(Section):
     ] = None
     mix: Annotated[MixSection, Field(description="mixing of images in a batch")] = MixSection()
     sampler: Annotated[Sampler, Field(description="which images make a batch")] = ShuffleSampler()
-    optimizer: Annotated[Optimizer, Field(description="how weights are updated")] = SGD(
-        kind=DEFAULT_OPTIMIZER
+    optimizer: Annotated[OptimizerSection, Field(description="how weights are updated")] = (
+        OptimizerSection()
     )
-    schedule: Annotated[Schedule, Field(description="of the learning rate")] = Schedule()
+    schedule: Annotated[ScheduleSection, Field(description="of the learning rate")] = (
+        ScheduleSection()
+    )
     ema: Annotated[float | None, Field(gt=0, lt=1, description="decay of the averaged weights")] = (
         None
     )
@@ -165,14 +162,6 @@ class TrainSection(Section):
         """`minutes` stands in place of the default epochs."""
         if isinstance(value, dict) and value.get("minutes") is not None and "epochs" not in value:
             return {**value, "epochs": None}
-        return value
-
-    @field_validator("optimizer", mode="before")
-    @classmethod
-    def _default_kind(cls, value: Any) -> Any:
-        """`optimizer: {lr: 0.05}` states only what differs from the default."""
-        if isinstance(value, dict) and "kind" not in value:
-            return {"kind": DEFAULT_OPTIMIZER, **value}
         return value
 
 
