@@ -12,7 +12,6 @@ from starter.data import load_pack
 from starter.data.batches import Batch, TrainBatches
 from starter.errors import Interrupted
 from starter.hooks import data_wait
-from starter.hooks.loss_watch import LossWatch
 from starter.hooks.progress import LOG_EVERY, MetricsFile, Progress
 from starter.hooks.report_data import (
     keep_first_batch,
@@ -46,11 +45,8 @@ def run_stage(job: StageJob) -> Evaluation:
         setup = build_setup(job, image_NHWC, batches)
         setup = with_micro_batch(job, setup, batches)
         setup = with_length(job, setup, batches, image_NHWC)
-        watch = LossWatch(setup.learner.objective, started=job.parent is not None)
         position = resume(job, setup)
-        if position.step == 0:
-            watch.announce(job.name)
-        _train(job, setup, batches, image_NHWC, position, watch)
+        _train(job, setup, batches, image_NHWC, position)
     finally:
         batches.close()
     best = checkpoint.find(job.folder, "best")
@@ -72,7 +68,6 @@ def _train(
     batches: TrainBatches,
     image_NHWC,
     position: Position,
-    watch: LossWatch,
 ) -> None:
     section, per_epoch = job.section, batches.batches_per_epoch
     metrics = MetricsFile(job.folder / "metrics.jsonl", job.after_row)
@@ -93,8 +88,6 @@ def _train(
                 rate = setup.schedule.set(position.step)
                 losses = train_step(setup, batch.image_BHWC, batch.label_B, position.step)
                 position.meter.add(position.step, rate, losses)
-                if position.step == 0:
-                    watch.first({k: distributed.mean(v).item() for k, v in losses.items()})
                 position.step += 1
                 position.images += len(batch.label_B) * distributed.world_size()
                 if position.step % LOG_EVERY == 0 or position.step % per_epoch == 0:
@@ -107,7 +100,6 @@ def _train(
                 _pause(job, setup, position, clock)
             clock.stop()
             means = position.meter.end_epoch()
-            watch.epoch(means, position.step / setup.steps)
             _end_epoch(job, setup, image_NHWC, metrics, position, clock, epoch, means)
             _pause(job, setup, position, None)
     finally:

@@ -12,7 +12,6 @@ import torch
 
 from starter import distributed
 from starter.errors import UserError
-from starter.losses import advice
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +85,7 @@ class LossMeter:
                 if not math.isfinite(value):
                     raise UserError(
                         f"the loss is {value} at update {step + 1}, term {name}, learning rate "
-                        f"{learning_rate:.3g}: {advice.not_finite(step)}; lower optimizer.lr, "
+                        f"{learning_rate:.3g}: {_why_not_finite(step)}; lower optimizer.lr, "
                         "lengthen schedule.warmup_epochs or set clip_grad, and begin the stage "
                         "anew with --fresh STAGE"
                     )
@@ -173,3 +172,14 @@ def duration(seconds: float) -> str:
     if seconds < 5400:
         return f"{seconds / 60:.0f} min"
     return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d}"
+
+
+def _why_not_finite(step: int) -> str:
+    """The likely cause of a loss that is NaN or infinite at update `step`, 0-based: the kit's
+    losses are finite for finite embeddings, however long, short, equal or opposite."""
+    if step == 0:
+        return (
+            "at the first update that is no matter of the rate: the images after data.mean and "
+            "data.std, or the weights it starts from, are not finite"
+        )
+    return "the network's output or a weight was not finite before the loss was"

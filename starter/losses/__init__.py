@@ -1,16 +1,31 @@
 """Embedding -> loss: classification heads with and without margins, pair losses, their sum."""
 
-from starter.losses.heads import FROM_RECIPE, ClassHead, Mixed, Target
-from starter.losses.objective import Objective, build, build_objective
+from starter.losses import (  # noqa: F401 - every loss of the kit registers itself
+    adaptive_heads,
+    binary_heads,
+    center,
+    pairs,
+    similarity,
+)
+from starter.losses.base import FROM_RECIPE, LOSSES, Loss, Target, options, options_of
+from starter.losses.demands import check_stage, needs_whole_batch
+from starter.losses.heads import ClassHead
+from starter.losses.objective import Objective, build, build_objective, resolve
 from starter.losses.subcenter import dominant
 
 __all__ = [
     "FROM_RECIPE",
+    "LOSSES",
     "ClassHead",
-    "Mixed",
+    "Loss",
     "Objective",
     "Target",
     "build",
     "build_objective",
+    "check_stage",
     "dominant",
+    "needs_whole_batch",
+    "options",
+    "options_of",
+    "resolve",
 ]

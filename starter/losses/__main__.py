@@ -7,8 +7,7 @@ from typing import Any
 
 import torch
 
-from starter.losses.objective import build
-from starter.recipe.schema import LOSSES
+from starter.losses import LOSSES, build, options_of
 
 SIZES = {7: "K", 5: "D", 3: "C"}  # of the losses built to see their parameters
 WIDTHS = {"kind": 16, "formula": 44, "defaults": 34, "parameters": 18, "paper": 26}
@@ -17,20 +16,16 @@ WIDTHS = {"kind": 16, "formula": 44, "defaults": 34, "parameters": 18, "paper": 
 def table() -> list[dict[str, Any]]:
     """A row per kind: formula, defaults by key, shapes of parameters and of buffers, paper."""
     rows = []
-    for kind, section in LOSSES.items():
+    for kind, loss in LOSSES.items():
         term = build(kind, embedding=5, classes=7, class_count_K=torch.ones(7))
         rows.append(
             {
                 "kind": kind,
-                "formula": section.formula,
-                "defaults": {
-                    name: field.default
-                    for name, field in section.model_fields.items()
-                    if name != "kind"
-                },
+                "formula": loss.formula,
+                "defaults": {n: f.default for n, f in options_of(loss).model_fields.items()},
                 "parameters": {name: _shape(p) for name, p in term.named_parameters()},
                 "buffers": {name: _shape(b) for name, b in term.named_buffers()},
-                "paper": section.paper,
+                "paper": loss.paper,
             }
         )
     return rows
@@ -41,19 +36,18 @@ def _shape(tensor: torch.Tensor) -> str:
 
 
 def as_text(rows: list[dict[str, Any]]) -> str:
-    """Aligned columns, wrapped; `weight: 1` (of the term) is left out."""
+    """Aligned columns, wrapped."""
     lines = [
         _line({name: [name] for name in WIDTHS}),
         _line({n: ["-" * WIDTHS[n]] for n in WIDTHS}),
     ]
     for row in rows:
-        shown = {name: value for name, value in row["defaults"].items() if name != "weight"}
         state = [f"{name} {shape}" for name, shape in row["parameters"].items()]
         state += [f"{name} {shape} (buffer)" for name, shape in row["buffers"].items()]
         cells = {
             "kind": row["kind"],
             "formula": row["formula"],
-            "defaults": ", ".join(f"{name} {json.dumps(v)}" for name, v in shown.items()),
+            "defaults": ", ".join(f"{name} {json.dumps(v)}" for name, v in row["defaults"].items()),
             "parameters": ", ".join(state) or "none",
             "paper": row["paper"],
         }

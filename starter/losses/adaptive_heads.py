@@ -5,21 +5,26 @@ processes, so that it is the same on each.
 """
 
 import math
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import field
+from typing import Annotated, Any, Literal
 
-import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
 from starter import distributed
 from starter.losses import margins, scales
-from starter.losses.heads import CosineHead, Target, fresh_log_sum
-from starter.losses.margin_heads import ArcFace, MarginHead
+from starter.losses.base import Angle, Momentum, Scale, Target, options
+from starter.losses.heads import CosineHead
+from starter.losses.margin_heads import AddedMargin, ArcFace, MarginHead
+from starter.recipe.schema.base import Positive
 
 
+@options
 class CurricularFace(ArcFace):
-    """ArcFace whose hard negatives come to count more (Huang et al. 2020).
+    """ArcFace whose hard negatives come to count more.
 
     With T = cos(theta_y + m), a negative of cosine c_j > T has logit s c_j (t + c_j), the others
     s c_j. The buffer t is a running mean of cos theta_y: near 0 at first, where hard negatives
@@ -27,11 +32,15 @@ class CurricularFace(ArcFace):
     be hard too: its logit s c_j^2 is positive and pulled to 0. That is the paper's formula.
     """
 
-    t: Tensor
+    kind = "curricularface"
+    formula = "T = cos(theta_y + m); z_j = s c_j (t + c_j) where c_j > T; t: running mean of c_y"
+    paper = "Huang et al. 2020, CurricularFace"
 
-    def __init__(self, *, t_momentum: float, **shared: Any):
-        super().__init__(**shared)
-        self.t_momentum = t_momentum
+    t_momentum: Momentum = 0.01
+    t: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.register_buffer("t", torch.zeros(()))
 
     def others(self, cos_BK: Tensor, cos_B: Tensor, phi_B: Tensor) -> Tensor:
@@ -41,35 +50,30 @@ class CurricularFace(ArcFace):
         hard_BK = cos_BK.detach() > phi_B.detach()[:, None]
         return torch.where(hard_BK, cos_BK * (self.t.to(cos_BK) + cos_BK), cos_BK)
 
-    def expected_loss(self, progress: float = 0.0) -> float | None:
-        """That of ArcFace with its hard negatives' logits at s c_j^2, for t = 0; the mean over
-        seven equally likely cosines to the own class, which say which negatives are hard."""
-        classes, dim = self.weight.shape
-        s, found = self.scale_now(), []
-        cos_M, weight_M = scales.cosines(dim)
-        for place in np.searchsorted(weight_M.cumsum(), (np.arange(7) + 0.5) / 7):
-            phi = self.typical(float(cos_M[place]), progress)
-            logit_M = s * np.where(cos_M > phi, cos_M**2, cos_M)
-            found.append(scales.log_sum(classes, logit_M, weight_M, s * phi) - s * phi)
-        return sum(found) / len(found)
 
+@options
+class AdaFace(AddedMargin):
+    """A margin that follows image quality, read from the embedding's length.
 
-class AdaFace(MarginHead):
-    """A margin that follows image quality (Kim et al. 2022).
-
-    z_y = s (cos(theta_y - m q) - m - m q), q = clip(h (|x| - mean) / (std + 1e-3), -1, 1): short
-    embeddings (poor images) get an angular margin of m, long ones an additive one of 2 m. q carries
-    no gradient. The buffers mean and std (of lengths, clipped to 1e-3..100) run from 20 and 100. A
-    batch of one updates the mean alone. Angles below 0 continue as in margins.angular, where the
-    authors' clip leaves no gradient.
+    Short embeddings (poor images) get an angular margin of m, long ones an additive one of 2 m. q
+    carries no gradient, and its divisor is std + 1e-3. The buffers mean and std (of lengths,
+    clipped to 1e-3..100) run from 20 and 100. A batch of one updates the mean alone. Angles below 0
+    continue as in margins.angular, where the authors' clip leaves no gradient.
     """
 
-    mean: Tensor
-    std: Tensor
+    kind = "adaface"
+    formula = "z_y = s (cos(theta_y - m q) - m - m q), q = clip(h (|x| - mean) / std, -1, 1)"
+    paper = "Kim et al. 2022, AdaFace"
 
-    def __init__(self, *, h: float, norm_momentum: float, **shared: Any):
-        super().__init__(**shared)
-        self.h, self.norm_momentum = h, norm_momentum
+    scale: Scale = 32.0
+    margin: Angle = 0.4
+    h: Annotated[Positive, Field(description="how strongly length counts")] = 0.333
+    norm_momentum: Momentum = 0.01
+    mean: Tensor = field(init=False)
+    std: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.register_buffer("mean", torch.tensor(20.0))
         self.register_buffer("std", torch.tensor(100.0))
 
@@ -93,30 +97,51 @@ class AdaFace(MarginHead):
         return self.phi(cos_B, self.margin_of(label_B, progress), self.quality(emb_BD))
 
 
+@options
 class MagFace(MarginHead):
-    """A margin that grows with the embedding's length a = |x| (Meng et al. 2021).
+    """A margin that grows with the embedding's length a = |x|, and a pull to be long.
 
-    z_y = s cos(theta_y + m(a)), m(a) linear from least_margin at a = least_norm to most_margin at
-    most_norm, plus norm_weight g(a), g(a) = 1/a + a / most_norm^2, which pulls easy images to be
-    long. Gradients flow to a through both (through g alone where `gradient` is detached). Lengths
-    outside are clamped, as published; g goes on in a straight line below, so that an embedding too
+    m(a) is linear from least_margin at a = least_norm to most_margin at most_norm. Gradients flow
+    to a through both parts (through the pull alone where `gradient` is detached). Lengths outside
+    are clamped, as published; the pull goes on in a straight line below, so that an embedding too
     short is still pulled, which the authors' code leaves alone.
     """
 
-    def __init__(
-        self,
-        *,
-        least_margin: float,
-        most_margin: float,
-        least_norm: float,
-        most_norm: float,
-        norm_weight: float,
-        **shared: Any,
-    ):
-        super().__init__(margin=least_margin, **shared)
-        self.least_margin, self.most_margin = least_margin, most_margin
-        self.least_norm, self.most_norm = least_norm, most_norm
-        self.norm_weight = norm_weight
+    kind = "magface"
+    formula = "z_y = s cos(theta_y + m(a)), a = |x|; + norm_weight (1/a + a / most_norm^2)"
+    paper = "Meng et al. 2021, MagFace"
+
+    scale: Scale = 32.0
+    least_margin: Annotated[float, Field(ge=0, lt=1.58, description="at the least length")] = 0.45
+    most_margin: Annotated[float, Field(ge=0, lt=1.58, description="at the greatest length")] = 0.8
+    least_norm: Annotated[Positive, Field(description="lengths below count as this")] = 10.0
+    most_norm: Annotated[Positive, Field(description="lengths above count as this")] = 110.0
+    norm_weight: Annotated[float, Field(ge=0, description="of the pull to be long")] = 35.0
+
+    @classmethod
+    def mistakes(cls, options: Any) -> Iterator[tuple[str, str]]:
+        low, high = options.least_norm, options.most_norm
+        if low >= high or options.least_margin > options.most_margin:
+            why = "must not lie above most_norm, nor least_margin above most_margin"
+            yield "least_norm", why
+            return
+        slope = (options.most_margin - options.least_margin) / (high - low)
+        scale = 0.0 if options.scale == "auto" else options.scale
+        least = scale * slope * high**2 * low**2 / (high**2 - low**2)
+        if options.norm_weight < least:
+            yield (
+                "norm_weight",
+                f"{options.norm_weight} is below s k u^2 l^2 / (u^2 - l^2) = {least:.4g}, where "
+                "the margin would pull lengths down (MagFace, lemma 1); raise it or lower scale",
+            )
+
+    def __post_init__(self) -> None:
+        self.margin = self.least_margin
+        super().__post_init__()
+
+    def reach(self) -> float | None:
+        usual = min(max(math.sqrt(self.embedding), self.least_norm), self.most_norm)
+        return float(self.phi(torch.ones(1, dtype=torch.float64), self.margin_at_length(usual)))
 
     def margin_at_length(self, norm: Any) -> Any:
         """m(a) of lengths within least_norm..most_norm."""
@@ -137,39 +162,34 @@ class MagFace(MarginHead):
         slope = 1 / high**2 - 1 / low**2
         return 1 / inside_B + inside_B / high**2 + slope * (norm_B.clamp_max(low) - low)
 
-    def forward(self, emb_BD: Tensor, label_B: Target, progress: float = 1.0) -> Tensor:
-        """The mean loss with the pull, a scalar; labels only."""
-        loss = super().forward(emb_BD, label_B, progress)
+    def forward(self, emb_BD: Tensor, target: Target, progress: float = 1.0) -> Tensor:
+        loss = super().forward(emb_BD, target, progress)
         with margins.full_precision(emb_BD):
             return loss + self.norm_weight * self.pull(margins.wide(emb_BD).norm(dim=1)).mean()
 
-    def _usual_length(self) -> float:
-        return math.sqrt(self.weight.shape[1])
 
-    def typical(self, cos: float, progress: float) -> float:
-        norm = min(max(self._usual_length(), self.least_norm), self.most_norm)
-        at = torch.tensor([cos], dtype=torch.float64)
-        return float(self.phi(at, self.grown(self.margin_at_length(norm), progress)))
-
-    def expected_loss(self, progress: float = 0.0) -> float | None:
-        """That of ArcFace at the margin of length sqrt(D), and the pull there."""
-        plain = super().expected_loss(progress)
-        assert plain is not None
-        return plain + self.norm_weight * float(self.pull(torch.tensor([self._usual_length()])))
-
-
-class ElasticFace(MarginHead):
-    """A margin drawn anew for every image, m_i ~ N(m, sigma^2) (Boutros et al. 2022).
+@options
+class ElasticFace(AddedMargin):
+    """A margin drawn anew for every image, in training only.
 
     by_rank is ElasticFace+: the drawn margins are dealt by rank, the largest to the image of the
     smallest cosine. (The authors' code indexes the sorted margins with another permutation than the
-    cosines' ranks, which leaves them random.) base: "arcface" (s cos(theta_y + m_i)) or "cosface".
-    Drawn in training only.
+    cosines' ranks, which leaves them random.)
     """
 
-    def __init__(self, *, base: str, sigma: float, by_rank: bool, **shared: Any):
-        super().__init__(**shared)
-        self.base, self.sigma, self.by_rank = base, sigma, by_rank
+    kind = "elasticface"
+    formula = "ArcFace or CosFace with m_i ~ N(m, sigma)"
+    paper = "Boutros et al. 2022, ElasticFace"
+
+    scale: Scale = 32.0
+    base: Annotated[Literal["arcface", "cosface"], Field(description="what the margin is")] = (
+        "arcface"
+    )
+    margin: Angle = 0.5
+    sigma: Annotated[float, Field(ge=0, lt=0.5, description="spread of the margins")] = 0.0125
+    by_rank: Annotated[
+        bool, Field(description="ElasticFace+: larger margins to images further off")
+    ] = False
 
     def phi(self, cos_B: Tensor, margin: float | Tensor) -> Tensor:
         if self.base == "cosface":
@@ -187,21 +207,24 @@ class ElasticFace(MarginHead):
         return self.phi(cos_B, self.grown(margin, progress))
 
 
+@options
 class AdaCos(CosineHead):
-    """Cross-entropy over scaled cosines, without a scale to choose (Zhang et al. 2019).
+    """Cross-entropy over scaled cosines, without a scale to choose.
 
-    s starts at sqrt(2) ln(K - 1) and, unless `fixed`, becomes ln B / cos(min(pi/4, median theta_y))
-    in each training batch, B the batch's mean of sum_{j != y} exp(s c_j) under the last s. The
-    buffer `scale` is at least 1 (K < 4 would begin at 0 and stay there).
+    s starts at sqrt(2) ln(K - 1) and, unless `fixed`, is set anew in each training batch, B being
+    the batch's mean of sum_{j != y} exp(s c_j) under the last s. The buffer `scale` is at least 1
+    (K < 4 would begin at 0 and stay there).
     """
 
-    scale: Tensor
+    kind = "adacos"
+    formula = "CE(s c), s from ln B / cos(min(pi/4, median theta_y)), B = mean sum exp(s c_j)"
+    paper = "Zhang et al. 2019, AdaCos"
 
-    def __init__(self, *, embedding: int, classes: int, fixed: bool):
-        super().__init__(embedding=embedding, classes=classes, scale=1.0)
-        del self.scale
-        self.fixed = fixed
-        self.register_buffer("scale", torch.tensor(scales.adacos(classes)))
+    fixed: Annotated[bool, Field(description="keep s = sqrt(2) ln(K - 1)")] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.register_buffer("scale", torch.tensor(scales.adacos(self.classes)))
 
     @torch.no_grad()
     def adapt(self, cos_BK: Tensor, label_B: Tensor) -> None:
@@ -212,21 +235,10 @@ class AdaCos(CosineHead):
         new = log_b / angle.clamp_max(math.pi / 4).cos()
         self.scale.copy_(distributed.mean(new.clamp_min(1.0).to(self.scale)))
 
-    def forward(self, emb_BD: Tensor, label_B: Target, progress: float = 1.0) -> Tensor:
-        """The mean loss, a scalar; labels only. `progress` changes nothing."""
-        assert isinstance(label_B, Tensor), "the scale follows the angle to one class"
+    def forward(self, emb_BD: Tensor, target: Target, progress: float = 1.0) -> Tensor:
+        label_B = target.only_label_B()
         cos_BK = self.cosines(emb_BD)
         with margins.full_precision(emb_BD):
             if self.training and not self.fixed:
                 self.adapt(cos_BK, label_B)
             return F.cross_entropy(self.scale * cos_BK, label_B)
-
-    def expected_loss(self, progress: float = 0.0) -> float:
-        """ln K + s^2 / 2D, at the scale that the first batch sets."""
-        classes, dim = self.weight.shape
-        s = self.scale_now()
-        if not self.fixed and classes > 1:
-            cos_M, weight_M = scales.cosines(dim)
-            log_b = math.log((classes - 1) * (weight_M * np.exp(s * cos_M)).sum())
-            s = max(1.0, log_b / math.cos(math.pi / 4))
-        return fresh_log_sum(self, s)

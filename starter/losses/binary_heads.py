@@ -5,45 +5,53 @@ The bias is a scalar parameter, so it has no weight decay.
 """
 
 import math
-from typing import Any
+from typing import Annotated
 
-import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
-from starter.losses import margins, scales
-from starter.losses.margin_heads import MarginHead
+from starter.losses import margins
+from starter.losses.base import CosineMargin, Scale, Target, options
+from starter.losses.margin_heads import AddedMargin
+from starter.recipe.schema.base import Positive
 
 
-class SphereFace2(MarginHead):
-    """One-against-all classifiers on the sphere (Wen et al. 2022):
+@options
+class SphereFace2(AddedMargin):
+    """One-against-all classifiers on the sphere.
 
-    factor / s * mean_i sum_j w_ij softplus(-+ (s (g(c_j) -+ m) + b)), upper signs and weight
-    w = positive_share for j = y, lower signs and 1 - positive_share for the others;
-    g(z) = 2 ((z + 1) / 2)^t - 1. The parameter `offset` (b) starts where the positives' pull equals
-    the negatives' (a wrong start stops training). Margins are shifts: exact and detached are one.
+    Upper signs and weight w = positive_share for j = y, lower signs and 1 - positive_share for the
+    others; the loss is a mean over images. The parameter `offset` (b) starts where the positives'
+    pull equals the negatives' (a wrong start stops training). Margins are shifts: exact and
+    detached are one.
     """
 
-    def __init__(self, *, t: float, positive_share: float, factor: float, **shared: Any):
-        super().__init__(**shared)
-        self.t, self.positive_share, self.factor = t, positive_share, factor
-        self.offset = nn.Parameter(torch.zeros(()))
+    kind = "sphereface2"
+    formula = "factor/s sum_j w_j softplus(-+ (s (g(c_j) -+ m) + b)), g(z) = 2 ((z+1)/2)^t - 1"
+    paper = "Wen et al. 2022, SphereFace2"
 
-    def settle(self) -> None:
-        """Also sets the offset's start, which depends on the scale."""
-        super().settle()
-        with torch.no_grad():
-            self.offset.fill_(self.start())
+    scale: Scale = 40.0
+    margin: CosineMargin = 0.4
+    t: Annotated[float, Field(ge=1, le=10, description="spreads similarities out")] = 3.0
+    positive_share: Annotated[
+        float, Field(gt=0, lt=1, description="w of the true class; the others have 1 - w")
+    ] = 0.7
+    factor: Annotated[Positive, Field(description="on the whole loss")] = 50.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.offset = nn.Parameter(torch.tensor(self.start()))
 
     def start(self) -> float:
         """b at which, for cosines of 0, both sides' gradients balance (Wen et al. 2022, app. A)."""
-        classes, alpha, r = len(self.weight), self.positive_share, self.scale_now()
+        classes, alpha, r = self.classes, self.positive_share, self.scale
         if classes < 2:
             return 0.0
         z = alpha / ((1 - alpha) * (classes - 1))
         middle = 2 * 0.5**self.t - 1
-        margin = self.margin if self.margin_K is None else float(self.margin_K.mean())
+        margin = self.mean_margin()
         a_y, a_i = r * (middle - margin), r * (middle + margin)
         # ln(2 z) - ln(1 - z + sqrt((1 - z)^2 + 4 z e^(a_y - a_i))) - a_i, the root taken apart so
         # that z near 1 and above loses no digits.
@@ -59,9 +67,8 @@ class SphereFace2(MarginHead):
     def phi(self, cos_B: Tensor, margin: float | Tensor) -> Tensor:
         return self.spread(cos_B) - margin
 
-    def forward(self, emb_BD: Tensor, label_B: Any, progress: float = 1.0) -> Tensor:
-        """The mean loss, a scalar; labels only."""
-        assert isinstance(label_B, Tensor), "a margin has no meaning between two labels"
+    def forward(self, emb_BD: Tensor, target: Target, progress: float = 1.0) -> Tensor:
+        label_B = target.only_label_B()
         cos_BK = self.cosines(emb_BD)
         with margins.full_precision(emb_BD):
             margin = self.margin_of(label_B, progress)
@@ -77,35 +84,28 @@ class SphereFace2(MarginHead):
     def reach(self) -> None:
         return None
 
-    steadiness = 0.5  # a sum of exponentials, not its logarithm
 
-    def expected_loss(self, progress: float = 0.0) -> float:
-        """The formula's mean over random cosines."""
-        classes, dim = self.weight.shape
-        margin = self.margin if self.margin_K is None else float(self.margin_K.mean())
-        m, s, b = self.grown(margin, progress), self.scale_now(), self.offset.item()
-        cos_M, weight_M = scales.cosines(dim)
-        g_M = 2 * ((cos_M + 1) / 2) ** self.t - 1
-        positive = (weight_M * np.logaddexp(0, -(s * (g_M - m) + b))).sum()
-        negative = (weight_M * np.logaddexp(0, s * (g_M + m) + b)).sum()
-        share = self.positive_share
-        return float(self.factor / s * (share * positive + (1 - share) * (classes - 1) * negative))
+@options
+class UniFace(AddedMargin):
+    """Unified cross-entropy: one threshold b between all matching and all other pairs.
 
-
-class UniFace(MarginHead):
-    """Unified cross-entropy: one threshold b between all matching and all other pairs (Zhou et
-    al. 2023):
-
-    mean_i softplus(b - s (c_y - m)) + negative_weight sum_{j != y} softplus(s c_j - b). The
-    parameter `threshold` (b) starts at ln(10 K); b / s is a cosine to verify by. Margins are
-    shifts: exact and detached are one. (The authors clamp at +-64 before the exponential, which
-    leaves no gradient beyond; softplus needs no clamp.)
+    The sum runs over the other classes, and the loss is a mean over images. The parameter
+    `threshold` (b) starts at ln(10 K); b / s is a cosine to verify by. Margins are shifts: exact
+    and detached are one. (The authors clamp at +-64 before the exponential, which leaves no
+    gradient beyond; softplus needs no clamp.)
     """
 
-    def __init__(self, *, negative_weight: float, **shared: Any):
-        super().__init__(**shared)
-        self.negative_weight = negative_weight
-        self.threshold = nn.Parameter(torch.tensor(math.log(10.0 * len(self.weight))))
+    kind = "uniface"
+    formula = "softplus(b - s (c_y - m)) + l sum_j softplus(s c_j - b)"
+    paper = "Zhou et al. 2023, UniFace"
+
+    scale: Scale = 32.0
+    margin: CosineMargin = 0.4
+    negative_weight: Annotated[Positive, Field(description="l, of the other classes")] = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.threshold = nn.Parameter(torch.tensor(math.log(10.0 * self.classes)))
 
     def phi(self, cos_B: Tensor, margin: float | Tensor) -> Tensor:
         return cos_B - margin
@@ -118,15 +118,3 @@ class UniFace(MarginHead):
 
     def reach(self) -> None:
         return None
-
-    steadiness = 0.5  # a sum of exponentials, not its logarithm
-
-    def expected_loss(self, progress: float = 0.0) -> float:
-        """The formula's mean over random cosines."""
-        classes, dim = self.weight.shape
-        margin = self.margin if self.margin_K is None else float(self.margin_K.mean())
-        m, s, b = self.grown(margin, progress), self.scale_now(), self.threshold.item()
-        cos_M, weight_M = scales.cosines(dim)
-        positive = (weight_M * np.logaddexp(0, b - s * (cos_M - m))).sum()
-        negative = (weight_M * np.logaddexp(0, s * cos_M - b)).sum()
-        return float(positive + self.negative_weight * (classes - 1) * negative)

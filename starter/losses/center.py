@@ -3,20 +3,25 @@
 Shapes: B batch, D embedding, K classes.
 """
 
-from typing import Any
+from dataclasses import field
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from pydantic import Field
+from torch import Tensor
 
 from starter import distributed
 from starter.losses import margins
-from starter.losses.heads import CosineHead, Target
+from starter.losses.base import Loss, Target, options
+from starter.losses.heads import CosineHead
 from starter.losses.similarity import NOTHING, masked_mean
+from starter.recipe.schema.base import Fraction, Positive, Rate
 
 
-class Center(nn.Module):
-    """Center loss (Wen et al. 2016): mean_i |x_i - c_yi|^2 / 2, beside a loss that parts classes.
+@options
+class Center(Loss):
+    """A pull to the running centre of the class, beside a loss that parts classes.
 
     Centres follow their class after each training batch: c_j += rate * sum_{i of j} (x_i - c_j) /
     (1 + n_j), n_j its images in the batch of all processes. They start at 0 and are a buffer,
@@ -25,16 +30,23 @@ class Center(nn.Module):
     sums over the batch with weight 0.003: here, with a mean, that is a weight of 0.003 B.
     """
 
-    center_KD: Tensor
+    kind = "center"
+    formula = "mean |x - centre_y|^2 / 2"
+    paper = "Wen et al. 2016, Center loss"
+    separates = False
 
-    def __init__(self, *, embedding: int, classes: int, rate: float, unit: bool):
-        super().__init__()
-        self.rate, self.unit = rate, unit
-        self.register_buffer("center_KD", torch.zeros(classes, embedding))
+    embedding: int
+    classes: int
+    rate: Annotated[Fraction, Field(description="alpha: how fast centres follow")] = 0.5
+    unit: Annotated[bool, Field(description="of unit embeddings, as verification compares")] = True
+    center_KD: Tensor = field(init=False)
 
-    def forward(self, emb_BD: Tensor, label_B: Target, progress: float = 1.0) -> Tensor:
-        """The mean loss, a scalar. label_B: int64. `progress` is not used."""
-        assert isinstance(label_B, Tensor), "a mixed image has no centre"
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.register_buffer("center_KD", torch.zeros(self.classes, self.embedding))
+
+    def forward(self, emb_BD: Tensor, target: Target, progress: float = 1.0) -> Tensor:
+        label_B = target.only_label_B()
         with margins.full_precision(emb_BD):
             x_BD = margins.wide(emb_BD)
             x_BD = margins.unit(x_BD) if self.unit else x_BD
@@ -52,31 +64,31 @@ class Center(nn.Module):
         self.center_KD.add_(self.rate * sum_KD / (1 + count_K)[:, None])
 
 
+@options
 class ProxyAnchor(CosineHead):
-    """Proxy-Anchor loss (Kim et al. 2020): each class's weight is an anchor among the batch.
+    """Each class's weight, its proxy, is an anchor among the images of the batch.
 
-    mean over classes in the batch of ln(1 + sum_{x of j} exp(-s (c_xj - m))) + mean over all
-    classes of ln(1 + sum_{x not of j} exp(s (c_xj + m))). s: alpha; m: delta. The paper trains the
+    The first mean is over the classes in the batch, the second over all. The paper trains the
     proxies 100 times as fast as the backbone: optimizer.lr_scale.head.
     """
 
-    def __init__(self, *, margin: float, **shared: Any):
-        super().__init__(**shared)
-        self.margin = margin
+    kind = "proxy_anchor"
+    formula = "mean softplus(LSE_x+ -s (c - m)) + mean softplus(LSE_x- s (c + m)), over proxies"
+    paper = "Kim et al. 2020, Proxy Anchor"
+    whole_batch = True
 
-    def forward(self, emb_BD: Tensor, label_B: Target, progress: float = 1.0) -> Tensor:
-        """The loss, a scalar. label_B: int64. `progress` is not used."""
-        assert isinstance(label_B, Tensor), "a mixed image has no proxy"
+    scale: Annotated[Positive, Field(description="s, alpha in the paper")] = 32.0
+    margin: Annotated[Rate, Field(description="m, delta in the paper")] = 0.1
+
+    def forward(self, emb_BD: Tensor, target: Target, progress: float = 1.0) -> Tensor:
+        label_B = target.only_label_B()
         cos_BK = self.cosines(emb_BD)
         with margins.full_precision(emb_BD):
             s, m = self.scale, self.margin
-            own_BK = F.one_hot(label_B, len(self.weight)).bool()
+            own_BK = F.one_hot(label_B, self.classes).bool()
             near_K = (-s * (cos_BK - m)).masked_fill(~own_BK, NOTHING).logsumexp(dim=0)
             away_K = (s * (cos_BK + m)).masked_fill(own_BK, NOTHING).logsumexp(dim=0)
             return masked_mean(F.softplus(near_K), own_BK.any(dim=0)) + F.softplus(away_K).mean()
-
-    def expected_loss(self, progress: float = 0.0) -> None:
-        return None
 
     def reach(self) -> None:
         return None

@@ -6,26 +6,17 @@ in torch (IndexError or RuntimeError on a CPU, a device assert on a GPU).
 """
 
 import math
-from typing import Any, NamedTuple
+from dataclasses import field
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from starter.errors import UserError
 from starter.losses import margins, scales
-
-
-class Mixed(NamedTuple):
-    """The target of mixed images (mixup, cutmix): two labels and the first one's share."""
-
-    label_B: Tensor  # int64
-    other_B: Tensor  # int64
-    weight_B: Tensor  # float, 0..1: the share of label_B
-
-
-Target = Tensor | Mixed
-FROM_RECIPE = frozenset({"margin_K", "class_weight_K"})  # buffers that a later stage makes anew
+from starter.losses.base import Loss, Scale, Smoothing, Target, options
 
 
 def cross_entropy(
@@ -34,23 +25,24 @@ def cross_entropy(
     label_smoothing: float = 0.0,
     class_weight_K: Tensor | None = None,
 ) -> Tensor:
-    """Mean cross-entropy; for a Mixed target each image's two losses weighted by its share.
+    """Mean cross-entropy; a mixed image's two losses are weighted by its share.
 
     class_weight_K: factors on the loss of each class's images. The sum is divided by B, not by the
     batch's weights: those vary with the batch, and would make its rare images count less.
     """
-    if isinstance(target, Tensor) and class_weight_K is None:
-        return F.cross_entropy(logits_BK, target, label_smoothing=label_smoothing)
+    if target.other_B is None and class_weight_K is None:
+        return F.cross_entropy(logits_BK, target.label_B, label_smoothing=label_smoothing)
 
     def each(label_B: Tensor) -> Tensor:
         return F.cross_entropy(
             logits_BK, label_B, class_weight_K, label_smoothing=label_smoothing, reduction="none"
         )
 
-    if isinstance(target, Tensor):
-        return each(target).mean()
-    weight_B = target.weight_B.to(logits_BK.dtype)
-    return (weight_B * each(target.label_B) + (1 - weight_B) * each(target.other_B)).mean()
+    if target.other_B is None:
+        return each(target.label_B).mean()
+    assert target.share_B is not None
+    share_B = target.share_B.to(logits_BK.dtype)
+    return (share_B * each(target.label_B) + (1 - share_B) * each(target.other_B)).mean()
 
 
 def by_count(rule: str, class_count_K: Tensor | None, classes: int) -> Tensor:
@@ -63,23 +55,20 @@ def by_count(rule: str, class_count_K: Tensor | None, classes: int) -> Tensor:
     return (count_K.sum() / (count_K / shrunk_K).sum() / shrunk_K).float()
 
 
-class ClassHead(nn.Module):
-    """A term with a weight vector per class. `cosine`: whether only its direction counts."""
+@options
+class ClassHead(Loss):
+    """A loss with a weight vector per class. `cosine`: whether only its direction counts.
 
-    weight: nn.Parameter
-    cosine: bool
-    steadiness = 0.15  # the share that a first loss may differ from expected_loss
+    embedding: D. classes: K. class_count_K: images per class, None where a checkpoint's weights are
+    loaded next.
+    """
 
-    def expected_loss(self, progress: float = 0.0) -> float | None:
-        """The loss that fresh weights and embeddings without order begin with, at this share of
-        the stage; None where it cannot be said. Embeddings count as sqrt(D) long, as BatchNorm
-        leaves them."""
-        return None
+    embedding: int
+    classes: int
+    class_count_K: Tensor | None = None
+    weight: nn.Parameter = field(init=False)
 
-    def reach(self) -> float | None:
-        """The target's cosine after the full margin, of an embedding in its class's direction;
-        None where the logits are no scaled cosines."""
-        return None
+    cosine = False
 
     def logits(self, emb_BD: Tensor) -> Tensor:
         """logits_BK without margin, for accuracy and prediction."""
@@ -94,41 +83,40 @@ class ClassHead(nn.Module):
         return self.weight
 
 
-def fresh_log_sum(head: ClassHead, scale: float) -> float:
-    """ln sum exp of a fresh head's logits scale * c_j, about ln K + scale^2 / 2D."""
-    cos_M, weight_M = scales.cosines(head.weight.shape[-1])
-    return scales.log_sum(len(head.weight), scale * cos_M, weight_M)
-
-
+@options
 class Softmax(ClassHead):
-    """Cross-entropy over a linear layer with bias: CE(W x + b) (Bridle 1990).
+    """Cross-entropy over a linear layer with bias.
 
     class_weights: losses of class j are weighted by 1/n_j ("balanced"), 1/sqrt(n_j) ("sqrt") or
     1/ln(1 + n_j) ("log") of its n_j images, scaled so that their mean over all images is 1.
     """
 
-    cosine = False
-    class_weight_K: Tensor | None
+    kind = "softmax"
+    formula = "CE(W x + b)"
+    paper = "Bridle 1990"
+    mixable = True
 
-    def __init__(
-        self,
-        *,
-        embedding: int,
-        classes: int,
-        label_smoothing: float,
-        class_weights: str = "none",
-        class_count_K: Tensor | None = None,
-    ):
-        super().__init__()
-        self.label_smoothing = label_smoothing
-        self.class_weights = class_weights
+    label_smoothing: Smoothing = 0.0
+    class_weights: Annotated[
+        Literal["none", "balanced", "sqrt", "log"],
+        Field(description="of n images: 1/n, 1/sqrt(n), 1/ln(1+n), with mean 1 over the images"),
+    ] = "none"
+    class_weight_K: Tensor | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         weight_K = None
-        if class_weights != "none":
-            weight_K = by_count(class_weights, class_count_K, classes)
+        if self.class_weights != "none":
+            weight_K = by_count(self.class_weights, self.class_count_K, self.classes)
         self.register_buffer("class_weight_K", weight_K)
-        bound = 1 / math.sqrt(embedding)  # as nn.Linear begins
-        self.weight = nn.Parameter(torch.empty(classes, embedding).uniform_(-bound, bound))
-        self.bias = nn.Parameter(torch.zeros(classes))
+        bound = 1 / math.sqrt(self.embedding)  # as nn.Linear begins
+        start_KD = torch.empty(self.classes, self.embedding).uniform_(-bound, bound)
+        self.weight = nn.Parameter(start_KD)
+        self.bias = nn.Parameter(torch.zeros(self.classes))
+
+    @property
+    def counted_by(self) -> str | None:
+        return None if self.class_weights == "none" else "class_weights"
 
     def logits(self, emb_BD: Tensor) -> Tensor:
         """logits_BK of emb_BD, as trained."""
@@ -136,14 +124,9 @@ class Softmax(ClassHead):
             return F.linear(margins.wide(emb_BD), self.weight, self.bias)
 
     def forward(self, emb_BD: Tensor, target: Target, progress: float = 1.0) -> Tensor:
-        """The mean loss, a scalar. `progress` changes nothing."""
         logits_BK = self.logits(emb_BD)
         with margins.full_precision(emb_BD):
             return cross_entropy(logits_BK, target, self.label_smoothing, self.class_weight_K)
-
-    def expected_loss(self, progress: float = 0.0) -> float:
-        """ln K + 1/6: logits of variance |x|^2 / 3D = 1/3."""
-        return fresh_log_sum(self, math.sqrt(self.weight.shape[1] / 3))
 
     @torch.no_grad()
     def init_from_means(self, mean_KD: Tensor) -> None:
@@ -169,28 +152,39 @@ class Softmax(ClassHead):
         self.bias[given_K] = (bias - bias.mean()).to(self.bias)
 
 
+@options
 class CosineHead(ClassHead):
-    """What NormFace, CosFace and ArcFace share: logits are the cosines times `scale`."""
+    """What the heads of unit class weights share: logits are the cosines times `scale`.
+
+    scale: a number, a parameter or a buffer; "auto" becomes a number here.
+    """
+
+    scale: Any = field(init=False)
 
     cosine = True
-    scale: Any  # a number ("auto" is resolved once the margin is known), a parameter or a buffer
 
-    def __init__(self, *, embedding: int, classes: int, scale: float | str):
-        super().__init__()
-        self.scale = scale
+    def __post_init__(self) -> None:
+        super().__post_init__()
         # Length about 1: only the direction counts, but the length divides its gradient.
-        self.weight = nn.Parameter(torch.randn(classes, embedding) / math.sqrt(embedding))
+        start_KD = torch.randn(self.classes, self.embedding) / math.sqrt(self.embedding)
+        self.weight = nn.Parameter(start_KD)
 
-    def settle(self) -> None:
-        """Puts a number for scale "auto", once all is known that it depends on."""
-        if isinstance(self.scale, str) and self.scale == "auto":
-            reach = self.reach()
-            self.scale = scales.auto(len(self.weight), 1.0 if reach is None else reach)
-            if math.isinf(self.scale):
-                raise UserError(
-                    "loss.scale: auto: a margin this large leaves the true class no larger cosine "
-                    "than the others, so no scale is enough; lower the margin"
-                )
+    def settle_scale(self) -> None:
+        """Puts a number for scale "auto", once the margin is known that it depends on."""
+        if self.scale != "auto":
+            return
+        reach = self.reach()
+        self.scale = scales.auto(self.classes, 1.0 if reach is None else reach)
+        if math.isinf(self.scale):
+            raise UserError(
+                "loss.scale: auto: a margin this large leaves the true class no larger cosine "
+                "than the others, so no scale is enough; lower the margin"
+            )
+
+    def reach(self) -> float | None:
+        """The target's cosine after the full margin, of an embedding in its class's direction;
+        None where the logits are no scaled cosines."""
+        return 1.0
 
     def cosines(self, emb_BD: Tensor) -> Tensor:
         """cos_BK between embeddings and class weights, within rounding of -1..1."""
@@ -200,17 +194,6 @@ class CosineHead(ClassHead):
     def logits(self, emb_BD: Tensor) -> Tensor:
         """logits_BK without margin, for accuracy and prediction."""
         return self.scale * self.cosines(emb_BD)
-
-    def scale_now(self) -> float:
-        """s as a number; reading a parameter or a buffer waits for the device."""
-        return self.scale.item() if isinstance(self.scale, Tensor) else float(self.scale)
-
-    def reach(self) -> float | None:
-        return 1.0
-
-    def expected_loss(self, progress: float = 0.0) -> float | None:
-        """ln K + s^2 / 2D: cosines of variance 1/D."""
-        return fresh_log_sum(self, self.scale_now())
 
     @torch.no_grad()
     def init_from_means(self, mean_KD: Tensor) -> None:
@@ -222,15 +205,19 @@ class CosineHead(ClassHead):
         self.weight[given_K] = margins.unit(margins.wide(mean_KD[given_K])).to(self.weight)
 
 
+@options
 class ModifiedSoftmax(CosineHead):
-    """Cross-entropy over unit class weights without bias: CE(|x| cos theta) (Liu et al. 2017).
+    """Cross-entropy over unit class weights without bias.
 
     The embedding's length stays free, so training can lower the loss by growing it.
     """
 
-    def __init__(self, *, embedding: int, classes: int, label_smoothing: float):
-        super().__init__(embedding=embedding, classes=classes, scale=1.0)
-        self.label_smoothing = label_smoothing
+    kind = "modified_softmax"
+    formula = "CE(|x| c)"
+    paper = "Liu et al. 2017, SphereFace eq. 4"
+    mixable = True
+
+    label_smoothing: Smoothing = 0.0
 
     def logits(self, emb_BD: Tensor) -> Tensor:
         """logits_BK = |x| cos theta_j, as trained."""
@@ -238,45 +225,35 @@ class ModifiedSoftmax(CosineHead):
             return F.linear(margins.wide(emb_BD), margins.unit(self.weight))
 
     def forward(self, emb_BD: Tensor, target: Target, progress: float = 1.0) -> Tensor:
-        """The mean loss, a scalar. `progress` changes nothing."""
         logits_BK = self.logits(emb_BD)
         with margins.full_precision(emb_BD):
             return cross_entropy(logits_BK, target, self.label_smoothing)
 
-    def expected_loss(self, progress: float = 0.0) -> float:
-        """ln K + 1/2: logits of variance |x|^2 / D = 1."""
-        return fresh_log_sum(self, math.sqrt(self.weight.shape[1]))
 
-    def reach(self) -> None:
-        return None
-
-
+@options
 class NormFace(CosineHead):
-    """Cross-entropy over scaled cosines: CE(s cos theta) (Wang et al. 2017).
+    """Cross-entropy over scaled cosines.
 
     learn_scale: s is a parameter (scalar, so without weight decay) that starts at `scale`. It tends
     to drift up.
     """
 
-    def __init__(
-        self,
-        *,
-        embedding: int,
-        classes: int,
-        scale: float | str,
-        label_smoothing: float,
-        learn_scale: bool = False,
-    ):
-        super().__init__(embedding=embedding, classes=classes, scale=scale)
-        self.label_smoothing = label_smoothing
-        self.learn_scale = learn_scale
-        if learn_scale:
-            start = scales.auto(classes) if self.scale == "auto" else float(self.scale)
-            del self.scale
-            self.scale = nn.Parameter(torch.tensor(start))
+    kind = "normface"
+    formula = "CE(s c)"
+    paper = "Wang et al. 2017, NormFace"
+    mixable = True
+
+    scale: Scale = 16.0
+    learn_scale: Annotated[bool, Field(description="scale is trained, from this value on")] = False
+    label_smoothing: Smoothing = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.settle_scale()
+        if self.learn_scale:
+            self.scale = nn.Parameter(torch.tensor(float(self.scale)))
 
     def forward(self, emb_BD: Tensor, target: Target, progress: float = 1.0) -> Tensor:
-        """The mean loss, a scalar. `progress` changes nothing."""
         logits_BK = self.logits(emb_BD)
         with margins.full_precision(emb_BD):
             return cross_entropy(logits_BK, target, self.label_smoothing)

@@ -5,67 +5,77 @@ its own class, c_j the cosine to class j, s `scale`. All are cross-entropy over 
 the target's place, and phi falls with theta_y over all of 0..pi without a jump (see margins).
 """
 
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import field
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
-from starter.losses import margins, scales
-from starter.losses.heads import CosineHead, Target, fresh_log_sum
+from starter.losses import margins
+from starter.losses.base import Angle, CosineMargin, Gradient, Scale, Target, Warmup, options
+from starter.losses.heads import CosineHead
+from starter.recipe.schema.base import Positive, Section
 
 
-def margins_by_count(
-    least: float, most: float, power: float, spread: bool, count_K: Tensor
-) -> Tensor | None:
-    """m_j = least + (most - least) u_j, u_j = n_j^-power (Ha et al. 2020, GLR 2020's 3rd place).
+class ClassMargins(Section):
+    """A margin of each class's own: m_j = least + (most - least) u_j, u_j = n_j^-power of n_j
+    images (Ha et al. 2020, 3rd place of Google Landmark Recognition), spread over 0..1 where
+    `spread` is on. Classes without images count as with one."""
 
-    spread: u is stretched over 0..1, so that the rarest class has `most` and the commonest `least`;
-    None where all classes have as many images. Classes without images count as with one.
-    """
-    u_K = count_K.double().clamp_min(1) ** -power
-    if spread:
-        if u_K.max() == u_K.min():
-            return None
-        u_K = (u_K - u_K.min()) / (u_K.max() - u_K.min())
-    return (least + (most - least) * u_K).float()
+    least: Annotated[float, Field(ge=0, lt=1.58, description="of a class with many images")] = 0.05
+    most: Annotated[float, Field(ge=0, lt=1.58, description="of a class with few images")] = 0.5
+    power: Annotated[Positive, Field(description="how fast margins fall with images")] = 0.25
+    spread: Annotated[
+        bool, Field(description="the rarest class gets most, the commonest least; else one image")
+    ] = True
+
+    def of(self, count_K: Tensor) -> Tensor | None:
+        """margin_K, float32; None where the margins are spread and all classes have as many
+        images."""
+        u_K = count_K.double().clamp_min(1) ** -self.power
+        if self.spread:
+            if u_K.max() == u_K.min():
+                return None
+            u_K = (u_K - u_K.min()) / (u_K.max() - u_K.min())
+        return (self.least + (self.most - self.least) * u_K).float()
 
 
+@options
 class MarginHead(CosineHead):
     """Cross-entropy over scaled cosines with a margin on the target's; subclasses say which.
 
     margin_warmup: share (0..1) of the stage over which margins grow from none.
     gradient: "exact" or "detached", see margins.angular.
-    class_margins: options of margins_by_count, in place of one margin for all; the buffer margin_K
-    holds what they come to.
     """
 
-    margin_K: Tensor | None
+    margin_warmup: Warmup = 0.0
+    gradient: Gradient = "exact"
+    margin: float = field(init=False)
+    margin_K: Tensor | None = field(init=False)
 
-    def __init__(
-        self,
-        *,
-        embedding: int,
-        classes: int,
-        scale: float | str,
-        margin_warmup: float,
-        gradient: str,
-        margin: float = 0.0,
-        class_margins: dict[str, Any] | None = None,
-        class_count_K: Tensor | None = None,
-    ):
-        super().__init__(embedding=embedding, classes=classes, scale=scale)
-        self.margin = margin
-        self.margin_warmup = margin_warmup
-        self.gradient = gradient
-        self.class_margins = class_margins
-        margin_K = None
-        if class_margins is not None:
-            if class_count_K is not None:
-                margin_K = margins_by_count(**class_margins, count_K=class_count_K)
-            if margin_K is None:  # balanced classes, or the checkpoint's are loaded over these
-                margin_K = torch.full((classes,), margin)
-        self.register_buffer("margin_K", margin_K)
+    refused: ClassVar = {
+        "label_smoothing": "a margin is measured to the one true class, smoothing spreads the "
+        "target over all; leave it out, or use softmax or normface"
+    }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.register_buffer("margin_K", self.class_margin_K())
+        self.settle_scale()
+
+    def class_margin_K(self) -> Tensor | None:
+        """A margin of each class's own, None for one that all share."""
+        return None
+
+    def mean_margin(self) -> float:
+        """The margin, or the mean of all classes'."""
+        return self.margin if self.margin_K is None else float(self.margin_K.mean())
+
+    def reach(self) -> float | None:
+        return float(self.phi(torch.ones(1, dtype=torch.float64), self.mean_margin()))
 
     def phi(self, cos_B: Tensor, margin: float | Tensor) -> Tensor:
         """The target's cosine after the margin, one for all rows or margin_B."""
@@ -101,9 +111,8 @@ class MarginHead(CosineHead):
         """The mean loss of a batch."""
         return F.cross_entropy(logits_BK, label_B)
 
-    def forward(self, emb_BD: Tensor, label_B: Target, progress: float = 1.0) -> Tensor:
-        """The mean loss, a scalar. Labels only: the recipe's schema refuses mixing here."""
-        assert isinstance(label_B, Tensor), "a margin has no meaning between two labels"
+    def forward(self, emb_BD: Tensor, target: Target, progress: float = 1.0) -> Tensor:
+        label_B = target.only_label_B()
         cos_BK = self.cosines(emb_BD)
         with margins.full_precision(emb_BD):
             cos_B = margins.target_of(cos_BK, label_B)
@@ -112,98 +121,130 @@ class MarginHead(CosineHead):
             logits_BK = self.multiplier(emb_BD) * margins.with_target(cos_BK, label_B, phi_B)
             return self.reduce(logits_BK, label_B, cos_B)
 
-    def typical(self, cos: float, progress: float) -> float:
-        """phi of this cosine under the mean margin of all classes."""
-        margin = self.margin if self.margin_K is None else float(self.margin_K.mean())
-        at = torch.tensor([cos], dtype=torch.float64)
-        return float(self.phi(at, self.grown(margin, progress)))
 
-    def mean_phi(self, progress: float, of: int = 1) -> float:
-        """typical, mean over random directions (the greatest of `of`): about phi(pi / 2)."""
-        cos_M, weight_M = scales.cosines(self.weight.shape[-1], of, count=101)
-        return float(
-            sum(w * self.typical(c, progress) for c, w in zip(cos_M, weight_M, strict=True))
-        )
+@options
+class AddedMargin(MarginHead):
+    """A margin that is added, so that classes may have their own; the buffer margin_K has them."""
 
-    def reach(self) -> float | None:
-        return self.typical(1.0, 1.0)
+    class_margins: Annotated[
+        ClassMargins | None, Field(description="in place of one margin: by images per class")
+    ] = None
 
-    def expected_loss(self, progress: float = 0.0) -> float | None:
-        """ln K + s^2 / 2D - s phi(pi / 2): s m for CosFace, s sin m for ArcFace."""
-        plain = super().expected_loss()
-        assert plain is not None
-        return plain - self.scale_now() * self.mean_phi(progress)
+    @property
+    def counted_by(self) -> str | None:
+        return None if self.class_margins is None else "class_margins"
+
+    @classmethod
+    def mistakes(cls, options: Any) -> Iterator[tuple[str, str]]:
+        own = options.class_margins
+        if own is not None and own.least > own.most:
+            why = f"least {own.least} is above most {own.most}: rare classes get the larger one"
+            yield "class_margins.least", why
+
+    def class_margin_K(self) -> Tensor | None:
+        if self.class_margins is None:
+            return None
+        counts = self.class_count_K
+        margin_K = None if counts is None else self.class_margins.of(counts)
+        # Balanced classes, or the checkpoint's margins are loaded over these.
+        return torch.full((self.classes,), self.margin) if margin_K is None else margin_K
 
 
-class CosFace(MarginHead):
-    """Additive cosine margin (Wang et al. 2018): s (cos theta_y - m), 0 <= m < 2.
+@options
+class CosFace(AddedMargin):
+    """Additive cosine margin. Its slope is the plain cosine's: exact and detached are one."""
 
-    Its slope is the plain cosine's: exact and detached gradients are one.
-    """
+    kind = "cosface"
+    formula = "z_y = s (c_y - m)"
+    paper = "Wang et al. 2018, CosFace"
+
+    scale: Scale = 32.0
+    margin: CosineMargin = 0.35
 
     def phi(self, cos_B: Tensor, margin: float | Tensor) -> Tensor:
         return margins.cosface(cos_B, margin)
 
 
-class ArcFace(MarginHead):
-    """Additive angular margin (Deng et al. 2019): s cos(theta_y + m), m in radians."""
+@options
+class ArcFace(AddedMargin):
+    """Additive angular margin."""
+
+    kind = "arcface"
+    formula = "z_y = s cos(theta_y + m)"
+    paper = "Deng et al. 2019, ArcFace"
+
+    scale: Scale = 32.0
+    margin: Angle = 0.5
 
     def phi(self, cos_B: Tensor, margin: float | Tensor) -> Tensor:
         return margins.arcface(cos_B, margin, self.gradient)
 
 
-class Combined(MarginHead):
-    """All three margins (Deng et al. 2019, eq. 4): s (cos(m1 theta_y + m2) - m3).
+@options
+class Combined(AddedMargin):
+    """All three margins at once.
 
-    m1 >= 1 is a factor, m2 in radians, m3 on the cosine. All three count whatever the others are,
-    and all grow over the warm-up (m1 from 1). Class margins take the place of m2.
+    All three count whatever the others are, and all grow over the warm-up (m1 from 1). Class
+    margins take the place of m2.
     """
 
-    def __init__(self, *, m1: float, m2: float, m3: float, **shared: Any):
-        super().__init__(margin=m2, **shared)
-        self.m1, self.m2, self.m3 = m1, m2, m3
+    kind = "combined"
+    formula = "z_y = s (cos(m1 theta_y + m2) - m3)"
+    paper = "Deng et al. 2019, ArcFace eq. 4"
+
+    scale: Scale = 32.0
+    m1: Annotated[float, Field(ge=1, le=8, description="a factor on the angle")] = 1.0
+    m2: Annotated[float, Field(ge=0, lt=1.58, description="added to the angle, in radians")] = 0.3
+    m3: Annotated[float, Field(ge=0, lt=2, description="taken from the cosine")] = 0.2
+
+    def __post_init__(self) -> None:
+        self.margin = self.m2
+        super().__post_init__()
+
+    def phi(self, cos_B: Tensor, margin: float | Tensor, progress: float = 1.0) -> Tensor:
+        m1 = 1 + self.grown(self.m1 - 1, progress)
+        return margins.angular(cos_B, m1, margin, self.gradient) - self.grown(self.m3, progress)
 
     def target(self, cos_B: Tensor, emb_BD: Tensor, label_B: Tensor, progress: float) -> Tensor:
-        return self._combined(cos_B, self.margin_of(label_B, progress), progress)
-
-    def _combined(self, cos_B: Tensor, m2: float | Tensor, progress: float) -> Tensor:
-        m1 = 1 + self.grown(self.m1 - 1, progress)
-        return margins.angular(cos_B, m1, m2, self.gradient) - self.grown(self.m3, progress)
-
-    def typical(self, cos: float, progress: float) -> float:
-        m2 = self.m2 if self.margin_K is None else float(self.margin_K.mean())
-        at = torch.tensor([cos], dtype=torch.float64)
-        return float(self._combined(at, self.grown(m2, progress), progress))
+        return self.phi(cos_B, self.margin_of(label_B, progress), progress)
 
 
+@options
 class SphereFace(MarginHead):
-    """Multiplicative angular margin (Liu et al. 2017), m >= 1 any real number:
+    """Multiplicative angular margin, m >= 1 any real number.
 
-    z_y = s (l cos theta_y + psi(m theta_y)) / (1 + l), l = max(to, from / (1 + decay n)) in
-    update n, psi as in margins.angular. s is the embedding's length ("norm", as published) or a
-    number (SphereFace-R, Liu et al. 2022: s = 30, m = 1.7, gradient detached, no annealing).
-    The buffer `updates` counts n, so a resumed stage anneals on.
+    In update n the plain cosine weighs l beside the margin's 1; psi is as in margins.angular. s is
+    the embedding's length ("norm", as published) or a number (SphereFace-R: s = 30, m = 1.7,
+    gradient detached, no annealing). The buffer `updates` counts n, so a resumed stage anneals on.
     """
 
-    updates: Tensor
+    kind = "sphereface"
+    formula = "z_y = s (l c_y + psi(m theta_y)) / (1 + l), l = max(to, from / (1 + decay n))"
+    paper = "Liu et al. 2017, SphereFace; Liu et al. 2022, SphereFace-R"
 
-    def __init__(self, *, anneal_from: float, anneal_decay: float, anneal_to: float, **shared: Any):
-        super().__init__(**shared)
-        self.anneal_from, self.anneal_decay = anneal_from, anneal_decay
-        self.anneal_to = anneal_to
-        self.by_norm = self.scale == "norm"
+    scale: Annotated[
+        Positive | Literal["norm", "auto"],
+        Field(description="s; norm: the embedding's length; auto: from the number of classes"),
+    ] = "norm"
+    margin: Annotated[float, Field(ge=1, le=8, description="m, a factor on the angle")] = 4.0
+    anneal_from: Annotated[float, Field(ge=0, description="l at the start")] = 1000.0
+    anneal_decay: Annotated[float, Field(ge=0, description="how fast l falls an update")] = 0.12
+    anneal_to: Annotated[float, Field(ge=0, description="the least l")] = 5.0
+    updates: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
 
-    def dilution(self) -> Tensor:
-        """l, the weight of the plain cosine beside the margin's 1, a scalar."""
-        falling = self.anneal_from / (1 + self.anneal_decay * self.updates.float())
-        return falling.clamp_min(self.anneal_to)
+    def reach(self) -> float | None:
+        return None if self.scale == "norm" else 1.0  # psi(0) = 1
 
-    def phi(self, cos_B: Tensor, margin: float | Tensor, dilution: Tensor | None = None) -> Tensor:
+    def phi(self, cos_B: Tensor, margin: float | Tensor) -> Tensor:
         assert isinstance(margin, float)
         psi_B = margins.angular(cos_B, margin, 0.0, self.gradient)
-        dilution = (self.dilution() if dilution is None else dilution).to(cos_B)
-        return (dilution * cos_B + psi_B) / (1 + dilution)
+        falling = self.anneal_from / (1 + self.anneal_decay * self.updates.float())
+        plain = falling.clamp_min(self.anneal_to).to(cos_B)
+        return (plain * cos_B + psi_B) / (1 + plain)
 
     def target(self, cos_B: Tensor, emb_BD: Tensor, label_B: Tensor, progress: float) -> Tensor:
         if self.training:
@@ -211,23 +252,12 @@ class SphereFace(MarginHead):
         return self.phi(cos_B, 1 + self.grown(self.margin - 1, progress))
 
     def multiplier(self, emb_BD: Tensor) -> Any:
-        return margins.wide(emb_BD).norm(dim=1, keepdim=True) if self.by_norm else self.scale
+        if self.scale == "norm":
+            return margins.wide(emb_BD).norm(dim=1, keepdim=True)
+        return self.scale
 
     def logits(self, emb_BD: Tensor) -> Tensor:
         """logits_BK without margin, for accuracy and prediction."""
         cos_BK = self.cosines(emb_BD)
         with margins.full_precision(emb_BD):
             return self.multiplier(emb_BD) * cos_BK
-
-    def typical(self, cos: float, progress: float) -> float:
-        at = torch.tensor([cos], dtype=torch.float64)
-        annealed = torch.tensor(self.anneal_to) if progress >= 1 else None  # else as it stands
-        return float(self.phi(at, 1 + self.grown(self.margin - 1, progress), annealed))
-
-    def reach(self) -> float | None:
-        return None if self.by_norm else 1.0  # psi(0) = 1
-
-    def expected_loss(self, progress: float = 0.0) -> float:
-        """ln K + s^2 / 2D - s phi(pi / 2), s = sqrt(D) for "norm"."""
-        s = self.weight.shape[1] ** 0.5 if self.by_norm else self.scale_now()
-        return fresh_log_sum(self, s) - s * self.mean_phi(progress)

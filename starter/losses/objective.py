@@ -3,51 +3,53 @@
 Shapes: B batch, D embedding, K classes.
 """
 
+import inspect
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor, nn
 
 from starter.errors import UserError
-from starter.losses import (
-    adaptive_heads,
-    binary_heads,
-    center,
-    heads,
-    margin_heads,
-    pairs,
-    similarity,
-    subcenter,
-)
-from starter.losses.heads import ClassHead, CosineHead, Target
-from starter.recipe.schema.losses import LOSSES, PAIR_KINDS, LossTerm
+from starter.losses.base import GIVEN, LOSSES, Loss, Target, options_of
+from starter.losses.heads import ClassHead
+from starter.recipe.named import fill, find, problem, raise_all
+from starter.recipe.own import is_own, split_own
+from starter.recipe.problems import Problem
+from starter.recipe.schema import LossTerm
 
-TERMS: dict[str, type[nn.Module]] = {
-    "softmax": heads.Softmax,
-    "modified_softmax": heads.ModifiedSoftmax,
-    "normface": heads.NormFace,
-    "sphereface": margin_heads.SphereFace,
-    "cosface": margin_heads.CosFace,
-    "arcface": margin_heads.ArcFace,
-    "combined": margin_heads.Combined,
-    "subcenter": subcenter.SubCenter,
-    "curricularface": adaptive_heads.CurricularFace,
-    "adaface": adaptive_heads.AdaFace,
-    "magface": adaptive_heads.MagFace,
-    "elasticface": adaptive_heads.ElasticFace,
-    "adacos": adaptive_heads.AdaCos,
-    "sphereface2": binary_heads.SphereFace2,
-    "uniface": binary_heads.UniFace,
-    "proxy_anchor": center.ProxyAnchor,
-    "center": center.Center,
-    "contrastive": similarity.Contrastive,
-    "triplet": pairs.Triplet,
-    "supcon": similarity.SupCon,
-    "circle": similarity.Circle,
-    "multi_similarity": similarity.MultiSimilarity,
-}
+
+def find_loss(term: LossTerm) -> type[Loss] | Problem:
+    """The class that a term's kind names, the kit's or a user's own."""
+    besides = "`python -m starter.losses` lists them; yours is path/to/loss.py:Class"
+    found = find(term, "loss", LOSSES, besides)
+    if isinstance(found, Problem) or (isinstance(found, type) and issubclass(found, Loss)):
+        return found
+    return problem(term, "kind", f"should be a subclass of starter.losses.Loss (got {term.kind!r})")
+
+
+def resolve(terms: Sequence[LossTerm]) -> tuple[tuple[LossTerm, ...], list[Problem]]:
+    """The terms with their defaults, and what is wrong with them."""
+    filled, problems = [], []
+    for term in terms:
+        term, wrong = _resolve(term)
+        filled.append(term)
+        problems += wrong
+    return tuple(filled), problems
+
+
+def _resolve(term: LossTerm) -> tuple[LossTerm, list[Problem]]:
+    loss = find_loss(term)
+    if isinstance(loss, Problem):
+        return term, [loss]
+    refused = [name for name in loss.refused if term.options.get(name)]
+    if refused:
+        return term, [problem(term, name, loss.refused[name]) for name in refused]
+    filled, problems = fill(term, loss, given=GIVEN)
+    if not problems:
+        options = options_of(loss).model_validate(filled.options)
+        problems = [problem(term, *mistake) for mistake in loss.mistakes(options)]
+    return filled, problems
 
 
 def build(
@@ -57,55 +59,38 @@ def build(
     classes: int,
     class_count_K: Tensor | None = None,
     **options: Any,
-) -> nn.Module:
-    """A loss term, callable (emb_BD, target, progress=1.0) -> scalar.
+) -> Loss:
+    """A loss term, callable (emb_BD, label_B or Target, progress=1.0) -> scalar.
 
-    kind: a key of the schema's LOSSES. embedding: D. classes: K. class_count_K: images per class,
-    needed by `class_margins` and `class_weights`. options: those of the kind's section in the
-    schema, without `weight`, which belongs to the sum. Raises UserError for a wrong kind or option.
+    kind: a key of LOSSES, or path/to/loss.py:Class. embedding: D. classes: K. class_count_K: images
+    per class, needed by `class_margins` and `class_weights`. options: those of the class, without
+    `weight`, which belongs to the sum. Raises UserError for a wrong kind or option.
     """
-    if kind not in LOSSES:
-        raise UserError(f"loss.kind: no loss {kind!r}; there are {', '.join(LOSSES)}")
     if "weight" in options:
         raise UserError(f"loss.weight: belongs to the objective's sum, not to the {kind} term")
-    try:
-        section = cast(LossTerm, LOSSES[kind].model_validate({"kind": kind, **options}))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise UserError(
-            f"loss ({kind}).{place}: {first['msg']} (got {first['input']!r})"
-        ) from error
-    if class_count_K is None and (needed := counted_by(section)):
-        raise UserError(f"loss ({kind}).{needed}: needs class_count_K, the images of each class")
     if class_count_K is not None and len(class_count_K) != classes:
         raise UserError(f"class_count_K has {len(class_count_K)} entries for {classes} classes")
-    return _term(section, embedding, classes, class_count_K)
+    term, problems = _resolve(LossTerm(kind=kind, **options))
+    raise_all(problems)
+    loss = _made(term, embedding, classes, class_count_K)
+    if class_count_K is None and loss.counted_by:
+        raise UserError(
+            f"loss ({kind}).{loss.counted_by}: needs class_count_K, the images of each class"
+        )
+    return loss
 
 
-def counted_by(section: LossTerm) -> str | None:
-    """The option of this term that depends on the images of each class, or None."""
-    if getattr(section, "class_margins", None) is not None:
-        return "class_margins"
-    return "class_weights" if getattr(section, "class_weights", "none") != "none" else None
-
-
-def _term(
-    section: LossTerm, embedding: int, classes: int, class_count_K: Tensor | None
-) -> nn.Module:
-    options = section.model_dump(exclude={"kind", "weight"})
-    if section.kind not in PAIR_KINDS:  # those have no parameters
-        options |= {"embedding": embedding, "classes": classes}
-    if counted_by(section):
-        options["class_count_K"] = class_count_K
-    term = TERMS[section.kind](**options)
-    if isinstance(term, CosineHead):
-        term.settle()
-    return term
+def _made(term: LossTerm, embedding: int, classes: int, class_count_K: Tensor | None) -> Loss:
+    loss = find_loss(term)
+    assert not isinstance(loss, Problem), "a recipe is resolved before anything is built"
+    options = dict(options_of(loss).model_validate(term.options))
+    given = {"embedding": embedding, "classes": classes, "class_count_K": class_count_K}
+    wanted = inspect.signature(loss).parameters
+    return loss(**options, **{name: given[name] for name in GIVEN if name in wanted})
 
 
 class Objective(nn.Module):
-    """The weighted sum of loss terms, each (kind, weight, module).
+    """The weighted sum of loss terms, each (name, weight, module).
 
     `terms` holds the modules under their names: the kind, and kind_2, kind_3 for repeated ones.
     """
@@ -127,7 +112,7 @@ class Objective(nn.Module):
         return next((term for term in self.terms.values() if isinstance(term, ClassHead)), None)
 
     def forward(
-        self, emb_BD: Tensor, target: Target, progress: float = 1.0
+        self, emb_BD: Tensor, target: Target | Tensor, progress: float = 1.0
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """(total, parts): the weighted sum, and each term's own loss, unweighted and detached.
 
@@ -154,5 +139,12 @@ def build_objective(
     class_count_K: images per class; may be left out where a checkpoint's weights are loaded next.
     """
     return Objective(
-        [(term.kind, term.weight, _term(term, embedding, classes, class_count_K)) for term in terms]
+        [
+            (
+                split_own(term.kind)[1] if is_own(term.kind) else term.kind,
+                term.weight,
+                _made(term, embedding, classes, class_count_K),
+            )
+            for term in terms
+        ]
     )

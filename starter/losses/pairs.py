@@ -4,12 +4,16 @@ Shapes: B batch, D embedding. Rows are anchors; float32 (float64 if the embeddin
 the caller's autocast says.
 """
 
+from typing import Annotated, Literal
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from pydantic import Field
+from torch import Tensor
 
 from starter.losses import margins
-from starter.losses.heads import Target
+from starter.losses.base import Loss, Target, options
+from starter.recipe.schema.base import Positive
 
 
 def distances(emb_BD: Tensor, p: float = 2.0, squared: bool = False) -> Tensor:
@@ -26,8 +30,9 @@ def distances(emb_BD: Tensor, p: float = 2.0, squared: bool = False) -> Tensor:
     return square_BB if squared else (square_BB + 1e-8).sqrt()
 
 
-class Triplet(nn.Module):
-    """Triplet loss on unit embeddings: max(0, d_ap - d_an + margin), or softplus(d_ap - d_an).
+@options
+class Triplet(Loss):
+    """Triplet loss on unit embeddings.
 
     d is the distance in the p-norm (p >= 1; 2 is Euclidean), or its square. mining "batch_all":
     every triplet. "batch_hard" (Hermans et al. 2017): one per anchor, its farthest positive and
@@ -38,16 +43,25 @@ class Triplet(nn.Module):
     skipped; a batch without any triplet has loss 0.
     """
 
-    def __init__(self, *, mining: str, margin: float | str, squared: bool = False, p: float = 2.0):
-        super().__init__()
-        self.mining = mining
-        self.margin = margin
-        self.squared = squared
-        self.p = p
+    kind = "triplet"
+    formula = "mean [d_ap - d_an + m]+, or softplus(d_ap - d_an)"
+    paper = "Schroff et al. 2015, FaceNet; Hermans et al. 2017"
+    mines_pairs = True
 
-    def forward(self, emb_BD: Tensor, label_B: Target, progress: float = 1.0) -> Tensor:
-        """The mean loss, a scalar. emb_BD: any lengths. label_B: int64. `progress` is not used."""
-        assert isinstance(label_B, Tensor), "pairs have no meaning between two labels"
+    mining: Annotated[
+        Literal["batch_all", "batch_hard", "semi_hard"],
+        Field(description="which negatives are taken"),
+    ] = "batch_hard"
+    margin: Annotated[
+        Positive | Literal["soft"], Field(description="in distance, or soft: softplus")
+    ] = 0.3
+    squared: Annotated[bool, Field(description="distances are squared")] = False
+    p: Annotated[
+        float, Field(ge=1, le=10, description="p of the distance's norm; 2: Euclidean")
+    ] = 2.0
+
+    def forward(self, emb_BD: Tensor, target: Target, progress: float = 1.0) -> Tensor:
+        label_B = target.only_label_B()
         with margins.full_precision(emb_BD):
             dist_BB = distances(margins.wide(emb_BD), self.p, self.squared)
             same_BB = label_B[:, None] == label_B

@@ -5,24 +5,30 @@ class, its negatives those of other classes; anchors that lack what a loss needs
 mean, and a batch without any has loss 0. Float32 (float64 if the embeddings are) throughout.
 """
 
+from collections.abc import Iterator
+from typing import Annotated, Any
+
 import torch.nn.functional as F
-from torch import Tensor, nn
+from pydantic import Field
+from torch import Tensor
 
 from starter.losses import margins, pairs
-from starter.losses.heads import Target
+from starter.losses.base import Loss, Target, options
+from starter.recipe.schema.base import Positive
 
 NOTHING = -1e9  # in place of a logit that is left out: -inf would make a row without any NaN
 
 
-class PairLoss(nn.Module):
+class PairLoss(Loss):
     """A loss of cos_BB and who is whose positive and negative; subclasses say which."""
+
+    mines_pairs = True
 
     def of_pairs(self, cos_BB: Tensor, positive_BB: Tensor, negative_BB: Tensor) -> Tensor:
         raise NotImplementedError
 
-    def forward(self, emb_BD: Tensor, label_B: Target, progress: float = 1.0) -> Tensor:
-        """The mean loss, a scalar. emb_BD: any lengths. label_B: int64. `progress` is not used."""
-        assert isinstance(label_B, Tensor), "pairs have no meaning between two labels"
+    def forward(self, emb_BD: Tensor, target: Target, progress: float = 1.0) -> Tensor:
+        label_B = target.only_label_B()
         with margins.full_precision(emb_BD):
             z_BD = margins.unit(margins.wide(emb_BD))
             same_BB = label_B[:, None] == label_B
@@ -39,21 +45,31 @@ def log_sum_exp(x_BB: Tensor, mask_BB: Tensor) -> Tensor:
     return x_BB.masked_fill(~mask_BB, NOTHING).logsumexp(dim=1)
 
 
-class Contrastive(nn.Module):
-    """Contrastive loss on unit embeddings (Hadsell et al. 2006):
+@options
+class Contrastive(Loss):
+    """Positives together, negatives apart by a margin, on unit embeddings.
 
-    mean over positives of [d - positive_margin]+^2 + mean over negatives of [margin - d]+^2, d the
-    Euclidean distance, 0..2. squared=False leaves the squares out. The means are over all pairs,
-    those at 0 included, so that its scale does not depend on how many are still active.
+    d is the Euclidean distance, 0..2; `squared: false` leaves the squares out. The means are over
+    all pairs, those at 0 included, so that its scale does not depend on how many are still active.
     """
 
-    def __init__(self, *, margin: float, positive_margin: float, squared: bool):
-        super().__init__()
-        self.margin, self.positive_margin, self.squared = margin, positive_margin, squared
+    kind = "contrastive"
+    formula = "mean_p [d - positive_margin]+^2 + mean_n [margin - d]+^2"
+    paper = "Hadsell et al. 2006"
+    mines_pairs = True
 
-    def forward(self, emb_BD: Tensor, label_B: Target, progress: float = 1.0) -> Tensor:
-        """The loss, a scalar. emb_BD: any lengths. label_B: int64. `progress` is not used."""
-        assert isinstance(label_B, Tensor), "pairs have no meaning between two labels"
+    margin: Annotated[float, Field(gt=0, le=2, description="wanted between negatives")] = 1.0
+    positive_margin: Annotated[float, Field(ge=0, le=2, description="free to positives")] = 0.0
+    squared: Annotated[bool, Field(description="the square of what is missing")] = True
+
+    @classmethod
+    def mistakes(cls, options: Any) -> Iterator[tuple[str, str]]:
+        free, wanted = options.positive_margin, options.margin
+        if free >= wanted:
+            yield "positive_margin", f"{free} is not below margin {wanted}: nothing to part"
+
+    def forward(self, emb_BD: Tensor, target: Target, progress: float = 1.0) -> Tensor:
+        label_B = target.only_label_B()
         with margins.full_precision(emb_BD):
             dist_BB = pairs.distances(margins.wide(emb_BD))
             same_BB = label_B[:, None] == label_B
@@ -64,16 +80,18 @@ class Contrastive(nn.Module):
             return masked_mean(near_BB, pairs.others(same_BB)) + masked_mean(far_BB, ~same_BB)
 
 
+@options
 class SupCon(PairLoss):
-    """Supervised contrastive loss (Khosla et al. 2020, eq. 2, the mean outside the logarithm):
+    """Supervised contrastive loss, the positives' mean outside the logarithm.
 
-    -mean over positives p of ln(exp(S_ap / t) / sum_{i != a} exp(S_ai / t)), then the mean over
-    anchors that have a positive. t: temperature > 0. Needs two images of a class in the batch.
+    It is a mean over anchors that have a positive: two images of a class in the batch.
     """
 
-    def __init__(self, *, temperature: float):
-        super().__init__()
-        self.temperature = temperature
+    kind = "supcon"
+    formula = "-mean_p ln(exp(S_ap / t) / sum over others exp(S_ai / t))"
+    paper = "Khosla et al. 2020, SupCon eq. 2"
+
+    temperature: Annotated[Positive, Field(description="t: similarities are divided by it")] = 0.1
 
     def of_pairs(self, cos_BB: Tensor, positive_BB: Tensor, negative_BB: Tensor) -> Tensor:
         logits_BB = cos_BB / self.temperature
@@ -83,17 +101,22 @@ class SupCon(PairLoss):
         return masked_mean(log_sum_B - mean_B, count_B > 0)
 
 
+@options
 class Circle(PairLoss):
-    """Circle loss over pairs (Sun et al. 2020, eq. 4 to 8):
+    """Pairs weighted by how far they are from where they should be.
 
-    softplus(LSE_n(s [S_an + m]+ (S_an - m)) + LSE_p(-s [1 + m - S_ap]+ (S_ap - 1 + m))), the
-    factors [.]+ without gradient; mean over anchors with a positive and a negative. Logits reach
-    1000 at s = 256.
+    The factors [.]+ carry no gradient; it is a mean over anchors with a positive and a negative.
+    Logits reach 1000 at s = 256.
     """
 
-    def __init__(self, *, scale: float, margin: float):
-        super().__init__()
-        self.scale, self.margin = scale, margin
+    kind = "circle"
+    formula = (
+        "softplus(LSE_n(s [S + m]+ (S - m)) + LSE_p(-s [1 + m - S]+ (S - 1 + m))), [.]+ detached"
+    )
+    paper = "Sun et al. 2020, Circle loss eq. 4 to 8"
+
+    scale: Annotated[Positive, Field(description="s, gamma in the paper")] = 80.0
+    margin: Annotated[float, Field(gt=0, lt=1, description="m, on the cosine")] = 0.4
 
     def of_pairs(self, cos_BB: Tensor, positive_BB: Tensor, negative_BB: Tensor) -> Tensor:
         s, m, fixed_BB = self.scale, self.margin, cos_BB.detach()
@@ -103,18 +126,26 @@ class Circle(PairLoss):
         return masked_mean(F.softplus(log_sum_B), positive_BB.any(1) & negative_BB.any(1))
 
 
+@options
 class MultiSimilarity(PairLoss):
-    """Multi-similarity loss (Wang et al. 2019, eq. 15) with its pair mining (eq. 11, 12):
+    """Pairs weighted by themselves and by the other pairs of their anchor, with pair mining.
 
-    ln(1 + sum_p exp(-alpha (S - base))) / alpha + ln(1 + sum_n exp(beta (S - base))) / beta, mean
-    over anchors with a positive and a negative. With epsilon, negatives count that are more similar
-    than the least similar positive - epsilon, positives that are less similar than the most similar
-    negative + epsilon; None: all.
+    It is a mean over anchors with a positive and a negative. With epsilon, negatives count that are
+    more similar than the least similar positive - epsilon, positives that are less similar than the
+    most similar negative + epsilon; None: all.
     """
 
-    def __init__(self, *, alpha: float, beta: float, base: float, epsilon: float | None):
-        super().__init__()
-        self.alpha, self.beta, self.base, self.epsilon = alpha, beta, base, epsilon
+    kind = "multi_similarity"
+    formula = "softplus(LSE_p -alpha (S - base)) / alpha + softplus(LSE_n beta (S - base)) / beta"
+    paper = "Wang et al. 2019, Multi-Similarity loss eq. 11, 12, 15"
+
+    alpha: Annotated[Positive, Field(description="sharpness for positives")] = 2.0
+    beta: Annotated[Positive, Field(description="sharpness for negatives")] = 50.0
+    base: Annotated[float, Field(ge=-1, le=1, description="the similarity pairs part at")] = 0.5
+    epsilon: Annotated[
+        float | None,
+        Field(ge=0, le=2, description="keep pairs within this of the hardest; null: all"),
+    ] = 0.1
 
     def of_pairs(self, cos_BB: Tensor, positive_BB: Tensor, negative_BB: Tensor) -> Tensor:
         valid_B = positive_BB.any(1) & negative_BB.any(1)

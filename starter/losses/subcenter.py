@@ -4,21 +4,26 @@ Shapes: B batch, D embedding, K classes, C centres a class, N images.
 """
 
 import math
-from typing import Any
+from dataclasses import field
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from starter import distributed
-from starter.losses import margins, scales
+from starter.losses import margins
+from starter.losses.base import options
 from starter.losses.margin_heads import ArcFace
+from starter.recipe.schema.base import Count, Fraction
 
 MEMORY = 0.999  # share of the wins kept from one update to the next
 
 
+@options
 class SubCenter(ArcFace):
-    """Sub-center ArcFace (Deng et al. 2020): ArcFace of c_j = max over the C centres of class j.
+    """ArcFace with C centres a class, for noisy labels.
 
     weight: (K, C, D). Images that are not of their class gather at centres of their own. The
     centre most used by its class is dominant: `wins_KC`, a buffer, counts uses in training with a
@@ -30,24 +35,23 @@ class SubCenter(ArcFace):
     (arcface, cosface, ...) takes the dominant ones by itself.
     """
 
-    wins_KC: Tensor
+    kind = "subcenter"
+    formula = "ArcFace of c_j = max over a class's centres"
+    paper = "Deng et al. 2020, Sub-center ArcFace"
 
-    def __init__(
-        self,
-        *,
-        embedding: int,
-        classes: int,
-        centers: int,
-        clean_degrees: float | None,
-        clean_from: float,
-        **shared: Any,
-    ):
-        super().__init__(embedding=embedding, classes=classes, **shared)
-        self.centers = centers
-        self.clean_degrees, self.clean_from = clean_degrees, clean_from
-        start = torch.randn(classes, centers, embedding) / math.sqrt(embedding)
-        self.weight = nn.Parameter(start)
-        self.register_buffer("wins_KC", torch.zeros(classes, centers))
+    centers: Annotated[Count, Field(description="of each class")] = 3
+    clean_degrees: Annotated[
+        float | None,
+        Field(gt=0, lt=180, description="leave out images further from the dominant centre"),
+    ] = None
+    clean_from: Annotated[Fraction, Field(description="share of the stage before cleaning")] = 0.5
+    wins_KC: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        start_KCD = torch.randn(self.classes, self.centers, self.embedding)
+        self.weight = nn.Parameter(start_KCD / math.sqrt(self.embedding))
+        self.register_buffer("wins_KC", torch.zeros(self.classes, self.centers))
         self._keep_B: Tensor | None = None
 
     def cosines_by_center(self, emb_BD: Tensor) -> Tensor:
@@ -118,14 +122,6 @@ class SubCenter(ArcFace):
         beside = margins.unit(self.weight[given_K].flatten(0, 1)).view_as(self.weight[given_K])
         beside[:, 0] = 0
         self.weight[given_K] = F.normalize(mean_KD[:, None] + 0.5 * beside, dim=2, eps=1e-6)
-
-    def expected_loss(self, progress: float = 0.0) -> float:
-        """That of ArcFace where each cosine is the greatest of C."""
-        classes, centers, dim = self.weight.shape
-        cos_M, weight_M = scales.cosines(dim, of=centers)
-        s = self.scale_now()
-        log_sum = scales.log_sum(classes, s * cos_M, weight_M)
-        return log_sum - s * self.mean_phi(progress, of=centers)
 
 
 @torch.no_grad()

@@ -3,14 +3,15 @@
 import inspect
 import json
 import typing
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from starter.recipe.explore import options
-from starter.recipe.schema import Recipe, data, losses, model, train, verify
+from starter.recipe import explore
+from starter.recipe.schema import Recipe, data, model, train, verify
 
 PAGES: list[tuple[str, type[BaseModel]]] = [
     ("top level", Recipe),
@@ -33,25 +34,41 @@ PAGES: list[tuple[str, type[BaseModel]]] = [
     ("optimizer.lr_scale", train.LearningRateScale),
     ("schedule", train.ScheduleSection),
     ("freeze", train.FreezeSection),
-    *((f"loss[]: kind {kind}", section) for kind, section in losses.LOSSES.items()),
-    ("loss[].class_margins", losses.ClassMargins),
+    ("loss[]", train.LossTerm),
     ("verify", verify.VerifySection),
     ("verify.threshold", verify.ThresholdSection),
     ("verify.transductive", verify.TransductiveSection),
     ("submission", verify.SubmissionSection),
 ]
+# Of a named section, by the name of its class here: the options of every kind that the kit knows.
+Kinds = Mapping[str, Mapping[str, type[BaseModel]]]
 
 
-def json_schema_text() -> str:
+def json_schema_text(kinds: Kinds) -> str:
     """JSON Schema of a recipe file or overlay: any section may be partial, as a file under it may
     hold the rest; the items of a list may not, as a list replaces the one under it."""
     schema = Recipe.model_json_schema()
+    for section, models in kinds.items():
+        _add_kinds(schema["$defs"], section, models)
     _allow_partial(schema, _items(schema))
     schema["properties"]["base"] = {
         "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
         "description": "recipes to lie under this one, relative to it",
     }
     return json.dumps(schema, indent=1, sort_keys=True) + "\n"
+
+
+def _add_kinds(defs: dict, section: str, models: Mapping[str, type[BaseModel]]) -> None:
+    """Replaces a named section's schema by that of each of its kinds, and of a user's own."""
+    shared = defs[section]["properties"]
+    variants = []
+    for kind, options in models.items():
+        variant = options.model_json_schema(ref_template="#/$defs/{model}")
+        defs.update(variant.pop("$defs", {}))
+        variant["properties"] = {**shared, **variant.get("properties", {}), "kind": {"const": kind}}
+        variants.append(variant | {"required": ["kind"]})
+    own = {"properties": shared | {"kind": {"type": "string", "pattern": r"\.py:"}}}
+    defs[section] = {"anyOf": [*variants, own | {"required": ["kind"]}]}
 
 
 def _items(node: Any) -> set[str]:
@@ -89,14 +106,22 @@ def _any_of(node: Any) -> None:
             _any_of(child)
 
 
-def key_tables() -> str:
-    """docs/recipe.md: a table a section."""
+def key_tables(kinds: Kinds) -> str:
+    """docs/recipe.md: a table a section, and one for each kind of a named section."""
     lines = [
         "# Every key of a recipe",
         "",
         "Written by `python -m starter.recipe` from `starter/recipe/schema`; do not edit.",
     ]
-    for title, section in PAGES:
+    pages = [
+        page
+        for title, section in PAGES
+        for page in (
+            (title, section),
+            *((f"{title}: kind {k}", m) for k, m in kinds.get(section.__name__, {}).items()),
+        )
+    ]
+    for title, section in pages:
         lines += ["", f"## {title}", "", inspect.cleandoc(section.__doc__ or ""), ""]
         rows = [
             row
@@ -118,7 +143,7 @@ def _rows(section: type[BaseModel]) -> typing.Iterator[tuple[str, str]]:
 
 def _type(annotation: Any) -> str:
     words = []
-    for option in options(annotation):
+    for option in explore.options(annotation):
         origin = typing.get_origin(option)
         if isinstance(option, type) and issubclass(option, BaseModel):
             words.append("section")

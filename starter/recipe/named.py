@@ -7,18 +7,19 @@ signature and adds its defaults. What is wrong is told with the same file:line:c
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from starter.errors import UserError, did_you_mean
+from starter.recipe.own import is_own, load_own
 from starter.recipe.problems import Problem, from_pydantic, place_of, unique
 from starter.recipe.reader import Document, KeyPath
 from starter.recipe.schema.base import Named, Origin, Section
 
 N = TypeVar("N", bound=Named)
-STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
 
 
 def remember(value: Any, document: Document, path: KeyPath = ()) -> None:
@@ -46,6 +47,16 @@ def unknown(section: Named, what: str, known: Iterable[str], besides: str = "") 
     """The mistake of a kind that nobody knows. besides: where else a name may come from."""
     hint = did_you_mean(section.kind, known) or (f"; {besides}" if besides else "")
     return problem(section, "kind", f"no such {what}{hint} (got {section.kind!r})")
+
+
+def find(section: Named, what: str, known: Mapping[str, Any], besides: str = "") -> Any:
+    """What a section's kind names, the kit's or a user's own; a Problem where nothing does."""
+    if not is_own(section.kind):
+        return known.get(section.kind) or unknown(section, what, known, besides)
+    try:
+        return load_own(section.kind)
+    except UserError as error:
+        return problem(section, "kind", str(error))
 
 
 def fill(
@@ -76,7 +87,8 @@ def fill(
 def options_model(
     target: Callable, *, given: Collection[str] = (), typed: bool = True
 ) -> type[BaseModel]:
-    """A pydantic model of the target's arguments: strict, unknown keys refused."""
+    """A pydantic model of the target's arguments: strict, unknown keys refused. Its docstring is
+    the target's."""
     fields: dict[str, Any] = {}
     config = STRICT
     for name, parameter in inspect.signature(target, eval_str=typed).parameters.items():
@@ -89,7 +101,8 @@ def options_model(
         annotation = _loose(parameter.annotation) if known else Any
         default = ... if parameter.default is parameter.empty else parameter.default
         fields[name] = (annotation, default)
-    return create_model(getattr(target, "__name__", "Options"), __config__=config, **fields)
+    name = getattr(target, "__name__", "Options")
+    return create_model(name, __config__=config, __doc__=target.__doc__, **fields)
 
 
 def raise_all(problems: Iterable[Problem], texts: Iterable[str] = ()) -> None:

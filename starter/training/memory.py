@@ -12,6 +12,7 @@ import torch
 from starter import distributed
 from starter.data.batches import Batch, TrainBatches
 from starter.errors import UserError
+from starter.losses import needs_whole_batch
 from starter.recipe.schema import StageSection
 from starter.training.build import StageJob
 from starter.training.choices import once
@@ -55,7 +56,7 @@ def _chosen(job: StageJob, setup: Setup, batches: TrainBatches) -> int:
     if job.device.type != "cuda":
         log.info("%s: micro_batch: auto is the whole batch of %d on a CPU", name, size)
         return size
-    if setup.section.needs_whole_batch:
+    if needs_whole_batch(setup.section.loss or ()):
         log.info("%s: micro_batch: auto is the whole batch of %d, which the loss needs", name, size)
         return size
     torch.cuda.empty_cache()
@@ -124,7 +125,7 @@ def is_shortage(error: BaseException) -> bool:
 def shortage(stage: str, section: StageSection, where: str) -> str:
     """That memory ran out, and each key that would help."""
     keys = []
-    if not section.needs_whole_batch:
+    if not needs_whole_batch(section.loss or ()):
         now = section.micro_batch or section.batch_size
         keys.append(f"micro_batch (now {now}{'' if now == 'auto' else '; auto finds what fits'})")
     keys.append(f"batch_size (now {section.batch_size})")

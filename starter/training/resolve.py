@@ -7,6 +7,7 @@ means, checks the section's other keys against that class's signature and fills 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from starter import losses
 from starter.recipe.named import raise_all
 from starter.recipe.problems import Problem
 from starter.recipe.schema import Recipe, StageSection, TrainSection
@@ -18,13 +19,19 @@ Resolver = Callable[[Any], tuple[Any, list[Problem]]]
 
 OF_RECIPE: dict[str, Resolver] = {}  # by key of the recipe
 OF_TRAIN: dict[str, Resolver] = {  # by key of `train` and of every stage
+    "loss": losses.resolve,
     "optimizer": optimizers.resolve,
     "schedule": schedules.resolve,
 }
 # Names that stand alone, such as `monitor`: of `train` and of every stage.
 NAMES_OF_TRAIN: tuple[Callable[[TrainSection], list[Problem]], ...] = ()
 # What the parts of a stage demand of each other, asked once each of them is right.
-OF_STAGE: tuple[Callable[[StageSection], list[Problem]], ...] = (schedules.check,)
+OF_STAGE: tuple[Callable[[StageSection], list[Problem]], ...] = (
+    losses.check_stage,
+    schedules.check,
+)
+# For the schema of editors and docs/recipe.md: the options of every kind, by its section's class.
+KINDS = {"LossTerm": {kind: losses.options_of(loss) for kind, loss in losses.LOSSES.items()}}
 
 
 def resolve(recipe: Recipe) -> Recipe:

@@ -13,7 +13,7 @@ from timm.utils.agc import adaptive_clip_grad
 
 from starter import distributed
 from starter.data.augment.mix import mix_batch
-from starter.losses import Mixed, Target
+from starter.losses import Target
 from starter.recipe.schema import StageSection
 from starter.recipe.schema.data import MixSection
 from starter.training.ema import AveragedWeights
@@ -97,7 +97,7 @@ def _mix(
     image_BCHW: torch.Tensor, label_B: torch.Tensor, mix: MixSection, generator: torch.Generator
 ) -> tuple[torch.Tensor, Target]:
     if not mix.on:
-        return image_BCHW, label_B
+        return image_BCHW, Target(label_B)
     image_BCHW, permutation_B, weight_B = mix_batch(
         image_BCHW,
         mixup=mix.mixup,
@@ -105,7 +105,7 @@ def _mix(
         probability=mix.probability,
         generator=generator,
     )
-    return image_BCHW, Mixed(label_B, label_B[permutation_B], weight_B)
+    return image_BCHW, Target(label_B, label_B[permutation_B], weight_B)
 
 
 def _seed_device(*numbers: int) -> torch.Generator:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from starter import losses
-from starter.losses import Mixed, heads, margin_heads
+from starter.losses import heads, margin_heads
 
 B, D, K = 7, 6, 5
 OPTIONS = {
@@ -142,8 +142,8 @@ def test_mixed_targets(kind):
     for i in range(B):
         own, second = (term(emb[i : i + 1], y[i : i + 1]).item() for y in (label, other))
         expected += (share[i].item() * own + (1 - share[i].item()) * second) / B
-    assert term(emb, Mixed(label, other, share)).item() == pytest.approx(expected, rel=1e-6)
-    same = term(emb, Mixed(label, label, share))
+    assert term(emb, losses.Target(label, other, share)).item() == pytest.approx(expected, rel=1e-6)
+    same = term(emb, losses.Target(label, label, share))
     torch.testing.assert_close(same, term(emb, label))
 
 
@@ -151,7 +151,7 @@ def test_mixed_targets(kind):
 def test_margins_refuse_mixed_targets(kind):
     emb, label = batch()
     with pytest.raises(AssertionError):
-        make(kind)(emb, Mixed(label, label, torch.ones(B)))
+        make(kind)(emb, losses.Target(label, label, torch.ones(B)))
 
 
 @pytest.mark.parametrize("bad", [-1, K])

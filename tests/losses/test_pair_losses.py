@@ -7,7 +7,6 @@ import torch
 from by_loop import cosine, length, log_sum_exp, mean, softplus
 
 from starter import losses
-from starter.recipe.schema import LOSSES
 
 D, K = 5, 4
 CASES = {
@@ -115,7 +114,9 @@ def center(o, x, y, state):
 @pytest.mark.parametrize("labels", BATCHES.values(), ids=BATCHES.keys())
 @each_case
 def test_losses_are_the_definition(kind, options, labels):
-    o = {n: f.default for n, f in LOSSES[kind].model_fields.items() if n != "kind"} | options
+    o = {
+        n: f.default for n, f in losses.options_of(losses.LOSSES[kind]).model_fields.items()
+    } | options
     term, state = make(kind, options).double(), {}
     for seed in range(4):
         emb, label = batch(labels, seed)

@@ -8,6 +8,7 @@ import torch
 
 from starter import distributed, losses
 from starter.losses import center, subcenter
+from starter.recipe.schema import LossTerm
 
 D, K = 6, 5
 STATE = {
@@ -69,7 +70,7 @@ def test_evaluation_moves_nothing(kind):
 def test_class_margins_and_weights_are_buffers_that_a_checkpoint_overrides():
     counts = torch.tensor([1, 2, 3, 4, 50])
     known = make("arcface", class_margins={}, class_count_K=counts)
-    section = losses.objective.LOSSES["arcface"](kind="arcface", class_margins={})
+    section = LossTerm(kind="arcface", class_margins={})
     unknown = losses.build_objective([section], embedding=D, classes=K).terms["arcface"]
     assert not torch.equal(known.margin_K, unknown.margin_K)
     unknown.load_state_dict(known.state_dict())
@@ -168,7 +169,9 @@ class TwoProcesses:
 
 @pytest.mark.parametrize("kind", STATE)
 def test_state_is_the_same_on_every_process(kind, monkeypatch):
-    monkeypatch.setattr(distributed, "_dist", lambda: TwoProcesses())
+    two = TwoProcesses()
+    monkeypatch.setattr(distributed, "_dist", lambda: two)
+    monkeypatch.setattr(distributed, "world_size", two.get_world_size)
     terms, data = [make(kind), make(kind)], batches(6)
     work = [
         threading.Thread(target=lambda rank=rank: [terms[rank](*b) for b in data[rank::2]])

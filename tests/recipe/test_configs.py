@@ -14,6 +14,7 @@ from starter.recipe.describe import json_schema_text, key_tables
 from starter.recipe.explore import sections
 from starter.recipe.reader import read_file, read_text
 from starter.recipe.schema import Recipe
+from starter.training.resolve import KINDS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
@@ -46,18 +47,20 @@ def test_a_recipe_opens_with_its_command_and_what_to_expect_of_it(path):
 
 def test_the_schema_for_editors_is_current():
     path = ROOT / "configs" / "schema.json"
-    assert path.read_text(encoding="utf-8") == json_schema_text(), "run: python -m starter.recipe"
+    assert path.read_text(encoding="utf-8") == json_schema_text(KINDS), (
+        "run: python -m starter.recipe"
+    )
 
 
 def test_the_page_of_keys_is_current():
     path = ROOT / "docs" / "recipe.md"
-    assert path.read_text(encoding="utf-8") == key_tables(), "run: python -m starter.recipe"
+    assert path.read_text(encoding="utf-8") == key_tables(KINDS), "run: python -m starter.recipe"
 
 
 @pytest.fixture(scope="module")
 def validator():
     jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
-    schema = json.loads(json_schema_text())
+    schema = json.loads(json_schema_text(KINDS))
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema)
 
@@ -118,7 +121,7 @@ def test_every_key_has_a_meaning_in_one_line_and_every_section_too():
         for name, field in section.model_fields.items():
             text = field.description
             assert text and "\n" not in text and len(text) < 120, (section.__name__, name, text)
-            assert f"`{name}`" in key_tables()
+            assert f"`{name}`" in key_tables(KINDS)
 
 
 @pytest.mark.parametrize("recipe", ["hw2p2", "faces64"])

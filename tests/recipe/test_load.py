@@ -34,7 +34,7 @@ def test_a_stage_has_trains_settings_under_its_own(good):
 def test_defaults_are_the_schemas(good):
     recipe = load(good)
     assert recipe.seed == 0 and recipe.verify.resamples == 1000
-    assert recipe.stages["finetune"].loss[0].scale == 32.0
+    assert recipe.stages["finetune"].loss[0].weight == 1.0
 
 
 def test_one_key_of_the_default_optimizer_needs_no_kind(good):

@@ -18,7 +18,7 @@ from starter.api import train
 from starter.errors import Interrupted, UserError
 from starter.hooks import stop
 from starter.recipe import load
-from starter.recipe.schema.losses import Softmax
+from starter.recipe.schema import LossTerm
 from starter.recipe.schema.train import StageSection
 from starter.recipe.shares import refuse_uneven
 from tests.conftest import TINY
@@ -235,7 +235,7 @@ def test_a_killed_process_ends_the_others(tiny_recipe, tmp_path):
     ],
 )
 def test_a_batch_that_two_cannot_share_is_refused(section, message):
-    whole = StageSection.model_validate({"loss": [Softmax(kind="softmax")]} | section)
+    whole = StageSection.model_validate({"loss": [LossTerm(kind="softmax")]} | section)
     with pytest.raises(UserError, match=message):
         refuse_uneven("classify", whole, 2)
     refuse_uneven("classify", whole, 1)

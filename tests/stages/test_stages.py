@@ -10,9 +10,8 @@ import pytest
 from starter.api import submit, train, verify
 from starter.errors import Interrupted, UserError
 from starter.hooks.stop import Stopper
+from starter.losses import LOSSES
 from starter.recipe import load
-from starter.recipe.schema import LOSSES
-from starter.recipe.schema.losses import BATCH_KINDS, PAIR_KINDS
 from starter.runs.folder import RunFolder
 from tests.conftest import TINY
 
@@ -219,7 +218,8 @@ def test_a_signal_stops_at_once_unless_a_training_loop_listens():
 def test_a_stage_of_every_loss_runs_to_its_end(kind, tmp_path, first):
     """Everything around a loss too: what is kept for the report, predictions, the checkpoint."""
     loss = f"{{kind: {kind}}}" + (", {kind: softmax}" if kind == "center" else "")
-    sampler = "{kind: pk, images: 4}" if kind in PAIR_KINDS | BATCH_KINDS else "{kind: shuffle}"
+    in_batch = LOSSES[kind].mines_pairs or LOSSES[kind].whole_batch
+    sampler = "{kind: pk, images: 4}" if in_batch else "{kind: shuffle}"
     recipe = load(
         first[0],
         [

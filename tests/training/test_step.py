@@ -8,7 +8,7 @@ import torch
 
 from starter import models
 from starter.losses.objective import build_objective
-from starter.recipe.schema.losses import ArcFace, Softmax
+from starter.recipe.schema import LossTerm
 from starter.recipe.schema.train import LearningRateScale, OptimizerSection, StageSection
 from starter.training import optimizers
 from starter.training.learner import Learner
@@ -16,7 +16,7 @@ from starter.training.precision import Precision, choose
 from starter.training.schedules import ByStep
 from starter.training.step import Setup, stage_seed, train_step
 
-ARCFACE = [ArcFace(kind="arcface")]
+ARCFACE = [LossTerm(kind="arcface")]
 
 
 def plain_sgd(lr):
@@ -75,7 +75,7 @@ def test_micro_batches_add_up_to_the_whole_batch():
 
 def test_one_sgd_step_equals_the_formula():
     section = StageSection(
-        loss=[Softmax(kind="softmax")],
+        loss=[LossTerm(kind="softmax")],
         batch_size=8,
         optimizer=OptimizerSection(
             kind="sgd", lr=0.1, momentum=0.0, nesterov=False, weight_decay=0.0

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from starter.losses import LOSSES
 from starter.recipe.schema import StageSection
-from starter.recipe.schema.losses import LOSSES
 from starter.training.ema import AveragedWeights
 from starter.training.step import train_step
 from tests.training.test_step import batch, make_setup

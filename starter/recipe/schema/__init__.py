@@ -10,19 +10,16 @@ from starter.recipe.schema.data import (
     ShuffleSampler,
     SplitsSection,
 )
-from starter.recipe.schema.losses import LOSSES, MARGIN_KINDS, PAIR_KINDS
 from starter.recipe.schema.model import ModelSection, RulesSection
 from starter.recipe.schema.recipe import Recipe
-from starter.recipe.schema.train import StageSection, TrainSection
+from starter.recipe.schema.train import LossTerm, StageSection, TrainSection
 from starter.recipe.schema.verify import SubmissionSection, VerifySection
 
 __all__ = [
-    "LOSSES",
-    "MARGIN_KINDS",
-    "PAIR_KINDS",
     "AugmentStep",
     "DataSection",
     "DemoSection",
+    "LossTerm",
     "MixSection",
     "ModelSection",
     "PKSampler",

@@ -7,13 +7,13 @@ from pydantic import Field, model_validator
 
 from starter.recipe.schema.base import Count, Misfit, Named, Positive, Section
 from starter.recipe.schema.data import AugmentStep, MixSection, Sampler, ShuffleSampler
-from starter.recipe.schema.losses import (
-    BATCH_KINDS,
-    CLASS_KINDS,
-    MARGIN_KINDS,
-    PAIR_KINDS,
-    LossTerm,
-)
+
+
+class LossTerm(Named):
+    """One term of the sum: a loss of the kit, or path/to/loss.py:Class. Its other keys are the
+    class's options."""
+
+    weight: Annotated[Positive, Field(description="of this term in the sum")] = 1.0
 
 
 class LearningRateScale(Section):
@@ -168,11 +168,6 @@ class TrainSection(Section):
 class StageSection(TrainSection):
     """One stage: `train:` with this stage's own keys over it."""
 
-    @property
-    def needs_whole_batch(self) -> bool:
-        """Whether a loss term looks at a batch as a whole, so that no micro_batch may part it."""
-        return bool(_kinds(self, PAIR_KINDS | BATCH_KINDS))
-
     init: Annotated[
         str | None,
         Field(description="an earlier stage's name, or the path of another run's stage"),
@@ -182,8 +177,6 @@ class StageSection(TrainSection):
     def _fits_together(self) -> "StageSection":
         mistakes = [
             *_without_loss(self),
-            *_alone(self),
-            *_mixed_margins(self),
             *_batches(self),
             *_lengths(self),
             *_recomputed(self),
@@ -200,65 +193,17 @@ def _at(key: str, message: str) -> Mistake:
     return (key,), message
 
 
-def _kinds(stage: StageSection, among: frozenset[str]) -> list[str]:
-    return sorted({term.kind for term in stage.loss or ()} & among)
-
-
 def _without_loss(stage: StageSection) -> Iterator[Mistake]:
     if not stage.loss:
         yield (), "a stage needs a loss: list, for example [{kind: softmax}]"
 
 
-def _mixed_margins(stage: StageSection) -> Iterator[Mistake]:
-    if not stage.mix.on:
-        return
-    for kind in _kinds(stage, MARGIN_KINDS):
-        yield _at(
-            "mix",
-            f"mix with {kind}: a margin is measured to one class, a mixed image has two; "
-            "set mix: {mixup: 0, cutmix: 0} or use softmax or normface",
-        )
-    for kind in _kinds(stage, CLASS_KINDS):
-        yield _at(
-            "mix",
-            f"mix with {kind}: it needs the one class of an image, a mixed image has two; "
-            "set mix: {mixup: 0, cutmix: 0} or use softmax or normface",
-        )
-    for kind in _kinds(stage, PAIR_KINDS):
-        yield _at(
-            "mix",
-            f"mix with {kind}: a mixed image has no identity to pair by; "
-            "set mix: {mixup: 0, cutmix: 0}",
-        )
-
-
 def _batches(stage: StageSection) -> Iterator[Mistake]:
-    size, sampler = stage.batch_size, stage.sampler
-    micro = None if stage.micro_batch == "auto" else stage.micro_batch
-    pairs = _kinds(stage, PAIR_KINDS)
-    if pairs and sampler.kind != "pk":
-        yield _at(
-            "sampler",
-            f"{pairs[0]} needs several images of each identity in a batch; "
-            "set sampler: {kind: pk, images: 4}",
-        )
+    size, sampler, micro = stage.batch_size, stage.sampler, stage.micro_batch
     if sampler.kind == "pk" and size % sampler.images:
         yield _at("batch_size", f"{size} is not a multiple of sampler.images {sampler.images}")
-    if micro and size % micro:
+    if isinstance(micro, int) and size % micro:
         yield _at("batch_size", f"{size} is not a multiple of micro_batch {micro}")
-    if pairs and micro and micro != size:
-        yield _at(
-            "micro_batch",
-            f"{pairs[0]} mines inside a batch, so micro_batch would change what is mined; "
-            "leave micro_batch out",
-        )
-    for kind in _kinds(stage, BATCH_KINDS):
-        if micro and micro != size:
-            yield _at(
-                "micro_batch",
-                f"{kind} compares each class with the whole batch, so micro_batch would change "
-                "the loss; leave micro_batch out",
-            )
 
 
 def _lengths(stage: StageSection) -> Iterator[Mistake]:
@@ -277,14 +222,4 @@ def _recomputed(stage: StageSection) -> Iterator[Mistake]:
         yield _at(
             "grad_checkpointing",
             "compile decides by itself what to keep for backward; leave one of the two out",
-        )
-
-
-def _alone(stage: StageSection) -> Iterator[Mistake]:
-    kinds = {term.kind for term in stage.loss or ()}
-    if kinds == {"center"}:
-        yield _at(
-            "loss",
-            "center alone pulls all classes onto one point; add a term that parts them, for "
-            "example {kind: softmax}",
         )
