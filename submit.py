@@ -3,62 +3,86 @@
 python submit.py runs/demo --dry-run
 python submit.py runs/hw2p2 --message "{run}: {combined} at {commit}"
 python submit.py my.csv --sample sample_submission.csv --competition SLUG
-python submit.py status [RUN] [--watch]   what Kaggle lists, with scores and its own errors
-python submit.py limits [RUN]             how many submissions are left today
-python submit.py best [RUN] [--lower]     the best public score and the run it is of
-python submit.py ledger                   local metrics against the leaderboard
-python submit.py package RUN              the zip to hand in to a course
+python submit.py COMMAND --help
 """
 
 import argparse
-import json
 import sys
+from collections.abc import Callable
+from typing import Any
 
-from starter.cli import door
+from starter.cli import command, logs, submit_text, words
+from starter.kaggle import leaderboard
 
-COMMANDS = ("status", "limits", "best", "ledger", "package")
+COMMANDS = {
+    "send": "check a file and submit it (the default: `submit.py RUN` means `submit.py send RUN`)",
+    "status": "what Kaggle lists: scores, and its reasons for an error",
+    "limits": "how many submissions are left today",
+    "best": "the best public score, and the run it belongs to",
+    "ledger": "local metrics beside the leaderboard's scores",
+    "package": "the zip file to hand in to a course",
+}
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    command = arguments[0] if arguments and arguments[0] in COMMANDS else "submit"
+    layout: dict[str, Any] = {"formatter_class": argparse.RawDescriptionHelpFormatter}
     parser = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=door.SUBMIT_EXIT_CODES,
+        description=__doc__, epilog=command.SUBMIT_EXIT_CODES, **layout
     )
-    add = parser.add_argument
-    if command == "submit":
-        add("target", metavar="RUN|CSV", help="a run folder or a csv file")
-        add("--dry-run", action="store_true", help="check only")
-        add("--sample", metavar="FILE", help="sample submission to check against")
-        add(
-            "--message",
-            help="shown beside the submission on Kaggle; may hold {run}, {stage}, "
-            "{combined}, {accuracy}, {eer}, {commit}",
+    parsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    made = {
+        name: parsers.add_parser(
+            name, help=text, description=text, epilog=command.SUBMIT_EXIT_CODES, **layout
         )
-        add("--force", action="store_true", help="send a file that was submitted before")
-        add("--no-wait", action="store_true", help="do not wait for the score")
-        add("--watch", action="store_true", help="wait for the score as long as it takes")
-        add("--timeout", type=seconds, metavar="S", help="wait for the score S seconds (900)")
-    elif command == "package":
-        add("target", metavar="RUN", help="a run folder")
-        add("--out", metavar="FILE.zip", help="else <name>_handin.zip in the run folder")
-    elif command != "ledger":
-        add("target", nargs="?", metavar="RUN|CSV", help="a run folder or a csv file")
-    if command == "status":
-        add("--watch", action="store_true", help="wait until nothing is pending")
-    if command == "best":
-        add("--lower", action="store_true", help="a lower score is the better one")
-    if command == "ledger":
-        add("--metric", choices=("combined", "accuracy", "eer"), help="to compare with")
-    if command != "package":
-        add("--competition", metavar="SLUG", help="over submission.competition")
-    if command not in ("limits", "package"):
-        add("--ledger", metavar="FILE", help="else submissions.jsonl beside the run, or in runs/")
-    add("--json", action="store_true", help="print the result as JSON")
-    options = parser.parse_args(arguments[1:] if command != "submit" else arguments)
-    options.command = command
-    return options
+        for name, text in COMMANDS.items()
+    }
+    made["send"].add_argument("target", metavar="RUN|CSV", help="a run folder or a csv file")
+    made["package"].add_argument("target", metavar="RUN", help="a run folder")
+    for name in ("status", "limits", "best"):
+        made[name].add_argument(
+            "target", nargs="?", metavar="RUN|CSV", help="a run folder or a csv file"
+        )
+    for name in ("send", "status", "limits", "best", "ledger"):
+        made[name].add_argument(
+            "--competition", metavar="SLUG", help="overrides submission.competition"
+        )
+    for name in ("send", "status", "best", "ledger"):
+        made[name].add_argument(
+            "--ledger",
+            metavar="FILE",
+            help="default: submissions.jsonl beside the run folder, or in runs/",
+        )
+    _add_send(made["send"].add_argument)
+    made["status"].add_argument(
+        "--watch", action="store_true", help="wait until no submission is pending"
+    )
+    made["best"].add_argument("--lower", action="store_true", help="a lower score is better")
+    made["ledger"].add_argument(
+        "--metric", choices=("combined", "accuracy", "eer"), help="the local metric to compare"
+    )
+    made["package"].add_argument(
+        "--out", metavar="FILE.zip", help="default: <name>_handin.zip in the run folder"
+    )
+    for one in made.values():
+        one.add_argument("--json", action="store_true", help="print the result as JSON")
+    first = arguments[0] if arguments else "--help"
+    named = first in (*COMMANDS, "-h", "--help")
+    return parser.parse_args(arguments if named else ["send", *arguments])
+
+
+def _add_send(add) -> None:
+    add("--dry-run", action="store_true", help="check only, send nothing")
+    add("--sample", metavar="FILE", help="the sample submission to check against")
+    add(
+        "--message",
+        help="the description shown on Kaggle; may contain {run}, {stage}, {combined}, "
+        "{accuracy}, {eer}, {commit}",
+    )
+    add("--force", action="store_true", help="send a file that was submitted before")
+    add("--no-wait", dest="wait", action="store_false", help="do not wait for the score")
+    wait = leaderboard.SCORE_TIMEOUT
+    add("--watch", action="store_true", help="wait for the score as long as it takes")
+    add("--timeout", type=seconds, default=wait, metavar="S", help=f"seconds to wait ({wait:g})")
 
 
 def seconds(text: str) -> float:
@@ -69,39 +93,33 @@ def seconds(text: str) -> float:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = parse(sys.argv[1:] if arguments is None else arguments)
+    options = vars(parse(sys.argv[1:] if arguments is None else arguments))
+    name, as_json = options.pop("command"), options.pop("json")
 
     def work() -> None:
-        door.set_up_logging()
-        from starter.cli import submit_text
+        logs.set_up_logging()
+        words.show(call(name, options), submit_text.OF[name], as_json)
 
-        result = ask(options)
-        print(
-            json.dumps(result, indent=1)
-            if options.json
-            else submit_text.OF[options.command](result)
-        )
-
-    return door.run(work)
+    return command.run(work)
 
 
-def ask(options: argparse.Namespace) -> dict:
-    """Calls what the command means."""
-    from starter.kaggle import leaderboard
+def call(name: str, options: dict) -> dict:
+    """The function that a command stands for, called with its options."""
+    if name == "package":
+        from starter.package import package  # brings torch
 
-    given = {k: v for k, v in vars(options).items() if k not in ("command", "json", "target")}
-    if options.command == "package":
-        from starter.package import package
-
-        return package(options.target, **given)
-    if options.command == "ledger":
-        return leaderboard.look_back(**given)
-    if options.command != "submit":
-        return getattr(leaderboard, options.command)(options.target, **given)
-    given["wait"] = not given.pop("no_wait")
-    timeout = leaderboard.SCORE_TIMEOUT if options.timeout is None else options.timeout
-    given["timeout"] = None if given.pop("watch") else timeout
-    return leaderboard.submit(options.target, **given)
+        return package(options.pop("target"), **options)
+    if name == "send":
+        if options.pop("watch"):
+            options["timeout"] = None
+        return leaderboard.submit(options.pop("target"), **options)
+    calls: dict[str, Callable[..., dict]] = {
+        "status": leaderboard.status,
+        "limits": leaderboard.limits,
+        "best": leaderboard.best,
+        "ledger": leaderboard.look_back,
+    }
+    return calls[name](**options)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ import json
 import sys
 from pathlib import Path
 
-from starter.cli import door
+from starter.cli import command, logs, words
 from starter.distributed import joined
 from starter.recipe import load, to_yaml
 
@@ -21,7 +21,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=door.EXIT_CODES,
+        epilog=command.EXIT_CODES,
     )
     parser.add_argument("recipe", help="a YAML recipe")
     parser.add_argument(
@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
 
                 print(to_yaml(resolve(recipe)) if prints else "", end="")
                 return
-            door.set_up_logging()
+            logs.set_up_logging()
             if options.find_lr is not None:
                 found = _find_lr(recipe, options.find_lr or None)
                 print(json.dumps(found, indent=1) if options.json else found["text"])
@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
             else:
                 print(table(recipe, summary, report))
 
-    return door.run(work, together=options.find_lr is None)
+    return command.run(work, together=options.find_lr is None)
 
 
 def _find_lr(recipe, stage: str | None) -> dict:
@@ -86,7 +86,7 @@ def table(recipe, summary: dict, report: Path | None) -> str:
     return "\n".join(
         [
             "",
-            door.stage_table(summary),
+            words.stage_table(summary),
             "",
             f"* best of the run; everything is in {folder}",
             *([f"report: {report.as_posix()}"] if report else []),

@@ -12,7 +12,7 @@ import json
 import sys
 from pathlib import Path
 
-from starter.cli import door
+from starter.cli import command, logs, words
 
 FUSIONS = ("mean", "weighted", "concat")
 
@@ -21,7 +21,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=door.EXIT_CODES,
+        epilog=command.EXIT_CODES,
     )
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, e.g. runs/demo")
     parser.add_argument("changes", nargs="*", metavar="key=value", help="over each run's recipe")
@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
 
     def work() -> None:
-        door.set_up_logging(quiet=bool(options.pair))
+        logs.set_up_logging(quiet=bool(options.pair))
         from starter import api
 
         if options.pair:
@@ -74,13 +74,13 @@ def main(arguments: list[str] | None = None) -> int:
             text = block(result, api.draw_report(result["run"]))
         print(json.dumps(result, indent=1) if options.json else text)
 
-    return door.run(work)
+    return command.run(work)
 
 
 def answer(result: dict) -> str:
     """Two pictures, in a line."""
     word = "same" if result["same"] else "different"
-    sure = f"probability of the same {door.percent(result['probability'])}"
+    sure = f"probability of the same {words.percent(result['probability'])}"
     return f"{word}: score {result['score']:.4f}, threshold {result['threshold']:.4f}, {sure}"
 
 
@@ -91,7 +91,7 @@ def block(result: dict, report: Path | None) -> str:
     lines = ["", *fused(result)]
     for name, stage in result["stages"].items():
         mark = " (embeds)" if name == result["stage"] else ""
-        values = f"accuracy {door.percent(stage['accuracy'])}, EER {door.percent(stage['eer'])}"
+        values = f"accuracy {words.percent(stage['accuracy'])}, EER {words.percent(stage['eer'])}"
         lines.append(f"{name:<12} {values}{mark}")
     if "val" in result:
         lines.append(f"{'validation':<12} {metrics(result['val'])}")
@@ -100,11 +100,11 @@ def block(result: dict, report: Path | None) -> str:
     lines += measured(result)
     for split in ("dev", "test"):
         if f"{split}_accuracy" in result:
-            lines.append(f"{split:<12} accuracy {door.percent(result[f'{split}_accuracy'])}")
+            lines.append(f"{split:<12} accuracy {words.percent(result[f'{split}_accuracy'])}")
     if "answers" in result:
         answers = result["answers"]
         parts = [
-            f"{key.upper() if key == 'eer' else key} {door.percent(value)}"
+            f"{key.upper() if key == 'eer' else key} {words.percent(value)}"
             for key, value in answers.items()
             if key != "combined"
         ]

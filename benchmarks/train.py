@@ -28,6 +28,7 @@ from starter.data.demo import ensure_demo
 from starter.hooks.progress import LOG_EVERY, LossMeter
 from starter.recipe import Recipe, load
 from starter.recipe.schema.data import DemoSection
+from starter.runs.folder import StageFolder
 from starter.training.build import StageJob, build_batches, build_setup
 from starter.training.precision import pick_device
 from starter.training.step import Setup, train_step
@@ -105,7 +106,13 @@ class Bench:
         place = self.folder / "run"
         place.mkdir()
         return StageJob(
-            stage, place, recipe, self.catalog, self.folder / "cache", None, pick_device()
+            stage,
+            StageFolder(place),
+            recipe,
+            self.catalog,
+            self.folder / "cache",
+            None,
+            pick_device(),
         )
 
     def kit(self) -> Callable[[], int]:

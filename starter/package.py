@@ -77,12 +77,12 @@ def package(run: str | Path, *, out: str | Path | None = None) -> dict:
             f"{folder.path} is a fusion and holds no network of its own: package its runs ({names})"
         )
     checked(folder.path)
-    name = folder.path.resolve().name
-    target = Path(out) if out else folder.path / f"{name}_handin.zip"
+    name = folder.name
+    target = Path(out) if out else folder.handin
     if target.suffix != ".zip" or target.is_dir():
         raise UserError(f"--out {target}: give the name of a .zip file")
     files = {f"code/{path}": content for path, content in code_files().items()}
-    recipe = load(folder.path / "recipe.yaml", [])
+    recipe = load(folder.recipe, [])
     files |= {f"code/{path}": content for path, content in own_network(recipe).items()}
     files |= _history(folder)
     model, printed = _model(folder, recipe)
@@ -101,20 +101,13 @@ def package(run: str | Path, *, out: str | Path | None = None) -> dict:
 
 def _history(folder: RunFolder) -> dict[str, bytes]:
     """Recipe, metrics of the finished stages, what was measured, the submission."""
-    wanted = {
-        name: folder.path / name
-        for name in (
-            "recipe.yaml",
-            "summary.json",
-            "environment.json",
-            "code.diff",
-            "submission.csv",
-        )
-    }
-    wanted["verify.json"] = folder.verify / "result.json"
+    optional = folder.code_difference
+    needed = (folder.recipe, folder.summary, folder.environment, folder.submission)
+    wanted = {path.name: path for path in (*needed, optional)}
+    wanted["verify.json"] = folder.result
     for stage in folder.read_summary()["stages"]:
-        wanted[f"metrics/{stage}.jsonl"] = folder.stage(stage) / "metrics.jsonl"
-    absent = [path for path in wanted.values() if not path.is_file() and path.name != "code.diff"]
+        wanted[f"metrics/{stage}.jsonl"] = folder.stage(stage).metrics
+    absent = [path for path in wanted.values() if not path.is_file() and path != optional]
     if absent:
         raise UserError(f"{absent[0]} is missing; run train.py and verify.py to their ends first")
     return {name: path.read_bytes() for name, path in wanted.items() if path.is_file()}
@@ -160,7 +153,7 @@ def _readme(folder: RunFolder, recipe: Recipe, model: dict) -> str:
             interval = local.get(f"{key}_interval")
             spread = f" [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else ""
             rows.append(f"| {label}, validation | {local[key]:.4f}{spread} |")
-    environment = json.loads((folder.path / "environment.json").read_text(encoding="utf-8"))
+    environment = json.loads((folder.environment).read_text(encoding="utf-8"))
     commit = known["commit"] or "unknown"
     return README.format(
         run=known["run"],

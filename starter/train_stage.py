@@ -70,7 +70,7 @@ def _train(
     position: Position,
 ) -> None:
     section, per_epoch = job.section, batches.batches_per_epoch
-    metrics = MetricsFile(job.folder / "metrics.jsonl", job.after_row)
+    metrics = MetricsFile(job.folder.metrics, job.after_row)
     progress = Progress(job.name, setup.steps, position.step)
     frozen_steps = round(section.freeze.backbone * per_epoch)
     try:
@@ -215,12 +215,11 @@ def _evaluate(job: StageJob, setup: Setup, image_NHWC: np.ndarray) -> Evaluation
 
 
 def _save_predictions(job: StageJob, found: Evaluation) -> None:
-    folder = job.folder / "predictions"
-    folder.mkdir(exist_ok=True)
+    job.folder.predictions.parent.mkdir(exist_ok=True)
     named = {
         "correct_M": found.correct_M,
         "predicted_M": found.predicted_M,
         "score_P": found.score_P,
     }
     arrays: dict[str, Any] = {k: v for k, v in named.items() if v is not None}
-    np.savez(folder / "best.npz", **arrays)
+    np.savez(job.folder.predictions, **arrays)

@@ -1,6 +1,6 @@
 """What submit.py tells, in words."""
 
-from starter.cli import door
+from starter.cli import words
 
 
 def submitted(result: dict) -> str:
@@ -34,12 +34,12 @@ def listed(result: dict) -> str:
                 s["run"] or "-",
                 s["file"],
                 s["status"],
-                door.number(s["public"], 5),
-                door.number(s["private"], 5),
+                words.decimal(s["public"], 5),
+                words.decimal(s["private"], 5),
             )
         )
         errors += [f"ref {s['ref']}: {s['error']}"] if s["error"] else []
-    return "\n".join([door.columns(rows), *errors])
+    return "\n".join([words.columns(rows), *errors])
 
 
 def limits(result: dict) -> str:
@@ -70,14 +70,14 @@ def ledger_words(result: dict) -> str:
                 entry["time"][:16],
                 entry.get("run") or entry["file"],
                 (entry.get("commit") or "-")[:8],
-                door.number(local.get(metric)),
+                words.decimal(local.get(metric)),
                 spread,
-                door.number(entry["public"], 5),
-                door.number(entry["private"], 5),
+                words.decimal(entry["public"], 5),
+                words.decimal(entry["private"], 5),
                 entry["status"],
             )
         )
-    lines = [door.columns(rows)]
+    lines = [words.columns(rows)]
     for slug, found in result["trust"].items():
         lines += ["", slug] if len(result["trust"]) > 1 else [""]
         lines += [trust_words(one) for one in found] or ["no score beside a local metric yet"]
@@ -113,7 +113,7 @@ def packed(result: dict) -> str:
 
 
 OF = {
-    "submit": submitted,
+    "send": submitted,
     "status": listed,
     "limits": limits,
     "best": best,

@@ -8,11 +8,10 @@ python -m starter.data pairs configs/orl.yaml --hard --out hard_pairs.txt
 
 import argparse
 import json
-import logging
 import sys
 from pathlib import Path
 
-from starter.errors import UserError
+from starter.cli import command, logs
 from starter.recipe import load
 
 
@@ -26,10 +25,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     inspect = commands.add_parser("inspect", help="counts, sizes, faults, twins, leakage, pairs")
     pairs = commands.add_parser("pairs", help="write validation pairs, 'a b 1' a line")
     augmented = commands.add_parser("augmented", help="draw variants, by the CPU and by the device")
-    for command in (inspect, augmented, pairs):
-        command.add_argument("recipe", help="a recipe, e.g. configs/hw2p2.yaml")
-        command.add_argument("changes", nargs="*", metavar="key=value", help="over the recipe")
-        command.add_argument("--json", action="store_true", help="print the result as JSON")
+    for one in (inspect, augmented, pairs):
+        one.add_argument("recipe", help="a recipe, e.g. configs/hw2p2.yaml")
+        one.add_argument("changes", nargs="*", metavar="key=value", help="over the recipe")
+        one.add_argument("--json", action="store_true", help="print the result as JSON")
     inspect.add_argument("--picture", type=Path, metavar="PNG", help="draw samples and pairs")
     inspect.add_argument("--threads", type=int, default=8, help="that read and decode (8)")
     augmented.add_argument("--picture", type=Path, default=Path("augmented.png"), metavar="PNG")
@@ -87,14 +86,13 @@ def run_pairs(options: argparse.Namespace) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    try:
-        commands = {"inspect": run_inspect, "augmented": run_augmented, "pairs": run_pairs}
+    commands = {"inspect": run_inspect, "augmented": run_augmented, "pairs": run_pairs}
+
+    def work() -> None:
+        logs.set_up_logging(quiet=True)
         commands[options.command](options)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+
+    return command.run(work)
 
 
 if __name__ == "__main__":

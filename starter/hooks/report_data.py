@@ -13,7 +13,6 @@ Shapes: N images of the pack, M of the catalog's items, P pairs, K classes, D em
 Angles are counts per degree, 0 to 180. Nothing here draws a random number.
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from starter.data import Catalog
 from starter.data.batches import Batch
 from starter.inference.embed import EmbedOptions, embed, unit
 from starter.inference.evaluate import Evaluation, nearest_means
+from starter.runs.folder import StageFolder
 from starter.training.learner import Learner
 
 FIRST, PAIRS, IMAGES = 12, 9, 16  # shown: of the first batch, pairs of each kind, worst images
@@ -36,7 +36,7 @@ ROWS = 4096  # images at once against all classes
 
 
 def keep_first_batch(
-    folder: Path, batch: Batch, image_NHWC: np.ndarray, classes: tuple[str, ...]
+    folder: StageFolder, batch: Batch, image_NHWC: np.ndarray, classes: tuple[str, ...]
 ) -> None:
     """Images of a batch beside what augmentation made of them."""
     index_M = batch.index_B[:FIRST].numpy()
@@ -52,7 +52,7 @@ def keep_first_batch(
 
 
 def keep_target_angles(
-    folder: Path, step: int, learner: Learner, catalog: Catalog, found: Evaluation
+    folder: StageFolder, step: int, learner: Learner, catalog: Catalog, found: Evaluation
 ) -> None:
     """Angles of the dev images to the weights of their own class; nothing without a class head."""
     head, dev_M = learner.objective.classifier, catalog.index("dev")
@@ -64,7 +64,7 @@ def keep_target_angles(
 
 
 def keep_result(
-    folder: Path,
+    folder: StageFolder,
     learner: Learner,
     catalog: Catalog,
     image_NHWC: np.ndarray,
@@ -106,7 +106,9 @@ def keep_result(
     )
 
 
-def _keep_pairs(folder: Path, catalog: Catalog, image_NHWC: np.ndarray, found: Evaluation) -> None:
+def _keep_pairs(
+    folder: StageFolder, catalog: Catalog, image_NHWC: np.ndarray, found: Evaluation
+) -> None:
     pairs = catalog.pairs.get("val")
     if pairs is None or pairs.same_P is None or found.score_P is None:
         return
@@ -133,7 +135,7 @@ def _keep_pairs(folder: Path, catalog: Catalog, image_NHWC: np.ndarray, found: E
 
 
 def _keep_worst(
-    folder: Path,
+    folder: StageFolder,
     catalog: Catalog,
     image_NHWC: np.ndarray,
     index_M: np.ndarray,
@@ -153,7 +155,9 @@ def _keep_worst(
     )
 
 
-def _keep_map(folder: Path, catalog: Catalog, index_M: np.ndarray, emb_MD: np.ndarray) -> None:
+def _keep_map(
+    folder: StageFolder, catalog: Catalog, index_M: np.ndarray, emb_MD: np.ndarray
+) -> None:
     """A few images of the classes with the most; a 2-D embedding needs no choice."""
     label_M = catalog.label_N[index_M]
     if emb_MD.shape[1] == 2:
@@ -167,7 +171,7 @@ def _keep_map(folder: Path, catalog: Catalog, index_M: np.ndarray, emb_MD: np.nd
 
 
 def keep_projector(
-    folder: Path, catalog: Catalog, image_NHWC: np.ndarray, found: Evaluation
+    folder: StageFolder, catalog: Catalog, image_NHWC: np.ndarray, found: Evaluation
 ) -> None:
     """Embeddings, names and thumbnails of dev images; without any, of the validation pairs'."""
     index_M = catalog.index("dev")
@@ -269,9 +273,8 @@ def _thumbnails(image_MHWC: np.ndarray, side: int = SIDE) -> np.ndarray:
     return np.stack(small).reshape(len(small), side, side, -1)
 
 
-def _save(folder: Path, file: str, /, **arrays: Any) -> None:
+def _save(folder: StageFolder, file: str, /, **arrays: Any) -> None:
     if not distributed.is_main():
         return
-    place = folder / "shown"
-    place.mkdir(exist_ok=True)
-    np.savez_compressed(place / f"{file}.npz", **arrays)
+    folder.shown.mkdir(exist_ok=True)
+    np.savez_compressed(folder.shown_file(file), **arrays)

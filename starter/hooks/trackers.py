@@ -55,7 +55,7 @@ class Trackers:
 
     def __init__(self, recipe: Recipe, folder: RunFolder, stage: str):
         self.recipe, self.folder, self.stage = recipe, folder, stage
-        self._metrics = folder.stage(stage) / "metrics.jsonl"
+        self._metrics = folder.stage(stage).metrics
         self._offset = self._rows = self._step = 0
         self._open: dict[str, Tracker] = {}
 
@@ -93,9 +93,9 @@ class Trackers:
             return
         self.follow()
         draw_report(self.folder.path)
-        paths = sorted((self.folder.path / "figures").glob("*.png"))
+        paths = sorted((self.folder.figures).glob("*.png"))
         self._each(lambda tracker: tracker.pictures(paths, self._step))
-        path = self.folder.stage(self.stage) / "shown" / "projector.npz"
+        path = self.folder.stage(self.stage).shown_file("projector")
         if path.is_file():
             with np.load(path) as arrays:
                 kept = {name: arrays[name] for name in arrays.files}
@@ -141,7 +141,7 @@ def numbers(row: dict) -> dict[str, float]:
 
 
 def _board(folder: RunFolder, stage: str) -> Path:
-    return folder.path / "tensorboard" / stage
+    return folder.tensorboard(stage)
 
 
 class TensorBoard:
@@ -193,7 +193,7 @@ class TensorBoard:
 
 
 def _wandb_state(folder: RunFolder, stage: str) -> Path:
-    return folder.stage(stage) / "wandb.json"
+    return folder.stage(stage).wandb
 
 
 class WeightsAndBiases:

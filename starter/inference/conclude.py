@@ -44,7 +44,7 @@ def conclude(
     scores = score_pairs(catalog, items_U, emb_UD, recipe)
     folder.verify.mkdir(parents=True, exist_ok=True)
     for name, score_P in scores.items():
-        np.save(folder.verify / f"{name}_scores.npy", score_P)
+        np.save(folder.scores(name), score_P)
     result = head | {"images": len(items_U), "transductive": recipe.verify.transductive.on}
     result |= _measure(recipe, catalog, scores)
     result |= over_folds(catalog, scores, recipe.seed)
@@ -58,7 +58,7 @@ def conclude(
     result |= _accuracies(catalog, classes)
     result |= write_submission(folder, recipe, catalog, scores.get("test"), classes, matches)
     result |= answer_demo(folder, recipe)
-    write_json(folder.verify / "result.json", result)
+    write_json(folder.result, result)
     return result
 
 
@@ -128,5 +128,5 @@ def _keep_for_report(folder: RunFolder, catalog: Catalog, scores: dict[str, np.n
         identity_P2 = catalog.identities(pairs)
         if identity_P2 is not None:
             kept["identity"] = identity_P2
-        (folder.verify / "shown").mkdir(exist_ok=True)
-        np.savez_compressed(folder.verify / "shown" / f"{name}.npz", **kept)
+        folder.shown_scores(name).parent.mkdir(exist_ok=True)
+        np.savez_compressed(folder.shown_scores(name), **kept)

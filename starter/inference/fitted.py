@@ -74,12 +74,12 @@ def save_fitted(
         seed=recipe.seed,
     )
     made_by = made_by | {"transductive": asked.transductive.on}
-    write_json(folder.verify / "threshold.json", {**at, "decision": decision, **made_by})
+    write_json(folder.threshold, {**at, "decision": decision, **made_by})
     calibration = fit_calibration(score_P, pairs.same_P, asked.calibration)
     judged = judge_calibration(score_P, pairs.same_P, fold_P2, asked.calibration)
     by = "image" if identity_P2 is None or identity_P2.min() < 0 else "identity"
     calibration |= {**judged, "folded_by": by}
-    write_json(folder.verify / "calibration.json", {**calibration, **made_by})
+    write_json(folder.calibration, {**calibration, **made_by})
     told = ("kind", "prior", "brier", "log_loss", "ece", "folded_by")
     return {
         "decision": decision,

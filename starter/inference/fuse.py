@@ -33,7 +33,8 @@ from starter.metrics import (
 from starter.recipe import load
 from starter.recipe.load import to_yaml
 from starter.recipe.schema import Recipe
-from starter.runs.folder import RunFolder, environment
+from starter.runs.folder import RunFolder
+from starter.runs.provenance import environment
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ def fuse(
     head = {"run": folder.path.as_posix(), "stages": {}, **made_by}
     emb_UD = fuse_embeddings([m.emb_UD for m in members], share_S)
     classes = fuse_classes([m.classes for m in members], len(catalog.classes))
-    np.savez(folder.verify / "embeddings.npz", index_U=members[0].items_U, emb_UD=emb_UD)
+    np.savez(folder.embeddings(), index_U=members[0].items_U, emb_UD=emb_UD)
     return conclude(folder, recipe, catalog, members[0].items_U, emb_UD, classes, made_by, head)
 
 
@@ -89,8 +90,7 @@ def fresh_folder(out: str | Path, runs: Sequence[str | Path], kind: str) -> RunF
     if len(runs) < 2:
         raise UserError("a fusion needs two runs or more")
     folder = RunFolder(Path(out))
-    mark = "fusion.json"
-    if (folder.path / "recipe.yaml").is_file() and not (folder.path / mark).is_file():
+    if folder.recipe.is_file() and not folder.fusion.is_file():
         raise UserError(f"--out {out} holds a run or another sort of result; give another name")
     return folder
 
@@ -123,7 +123,7 @@ def renamed(first: RunFolder, overrides: Sequence[str], folder: RunFolder) -> Re
     """The first run's recipe under the new folder's name. UserError where that is no name."""
     where = folder.path.resolve()
     changes = [*overrides, f'name="{where.name}"', f'runs="{folder.path.parent.as_posix()}"']
-    return load(first.path / "recipe.yaml", changes)
+    return load(first.recipe, changes)
 
 
 def fuse_classes(parts: Sequence[Classes], classes: int) -> Classes:
@@ -200,7 +200,7 @@ def _describe(folder: RunFolder, recipe: Recipe, fusion: dict) -> None:
     from starter.files import write_json
 
     folder.verify.mkdir(parents=True, exist_ok=True)
-    write_json(folder.path / "fusion.json", fusion)
-    (folder.path / "recipe.yaml").write_text(to_yaml(recipe), encoding="utf-8")
-    write_json(folder.path / "environment.json", environment("none: embeddings were combined", 1))
-    write_json(folder.path / "summary.json", {"stages": {}, "best": None})
+    write_json(folder.fusion, fusion)
+    folder.recipe.write_text(to_yaml(recipe), encoding="utf-8")
+    write_json(folder.environment, environment("none: embeddings were combined", 1))
+    write_json(folder.summary, {"stages": {}, "best": None})

@@ -29,11 +29,11 @@ def verify_pair(
 
     folder = RunFolder.existing(run)
     again = f"run: python verify.py {run}"
-    if not (folder.verify / "threshold.json").is_file():
+    if not (folder.threshold).is_file():
         raise UserError(
             f"{folder.verify} has no threshold.json yet; {again} (it is fitted on labelled pairs)"
         )
-    kept = read_json(folder.verify / "threshold.json")
+    kept = read_json(folder.threshold)
     if "decision" not in kept:
         raise UserError(f"{folder.verify / 'threshold.json'} is of an earlier version; {again}")
     if kept.get("transductive"):
@@ -49,7 +49,7 @@ def verify_pair(
         else _embed_as_fitted(folder, kept, paths, overrides, again)
     )
     score_1 = cosine(emb_2D, np.array([0]), np.array([1]))
-    calibration = read_json(folder.verify / "calibration.json")
+    calibration = read_json(folder.calibration)
     threshold = kept["decision"]["threshold"]
     return {
         "score": float(score_1[0]),
@@ -66,10 +66,10 @@ def _embed_as_fitted(
 ) -> np.ndarray:
     from starter.inference.open_stage import open_stage_without_data
 
-    recipe = load(folder.path / "recipe.yaml", overrides)
+    recipe = load(folder.recipe, overrides)
     trained = open_stage_without_data(folder, recipe, kept["stage"])
     if trained.checkpoint.weights_hash != kept["weights"]:
-        place = folder.verify / "threshold.json"
+        place = folder.threshold
         raise UserError(f"{place} was fitted with other weights of {folder.path}; {again}")
     tta = tuple(kept.get("tta", trained.options.tta))
     trained.options = replace(trained.options, tta=tta)

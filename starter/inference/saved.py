@@ -119,7 +119,7 @@ def wanted(catalog: Catalog) -> np.ndarray:
 
 def _place(folder: RunFolder, stage: str | None) -> Path:
     own = stage is None or stage == folder.read_best()
-    return folder.verify / ("embeddings.npz" if own else f"embeddings-{stage}.npz")
+    return folder.embeddings(None if own else stage)
 
 
 def _key(folder: RunFolder, recipe: Recipe, stage: str | None, catalog: Catalog) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from starter.errors import UserError
 from starter.recipe import load
 from starter.recipe.schema import Recipe
-from starter.runs.folder import RunFolder
+from starter.runs.folder import RunFolder, StageFolder
 
 
 def verify(run: str | Path, *, overrides: Sequence[str] = (), stage: str | None = None) -> dict:
@@ -48,7 +48,7 @@ def open_run(run: str | Path, overrides: Sequence[str]) -> tuple[RunFolder, Reci
     """A run folder, its recipe with overrides, and the stage where the path names one of it
     (runs/demo/classify)."""
     path, stage = Path(run), None
-    if (path / "checkpoints").is_dir() and (path.parent / "recipe.yaml").is_file():
+    if StageFolder(path).checkpoints.is_dir() and RunFolder(path.parent).recipe.is_file():
         path, stage = path.parent, path.name
     folder = RunFolder.existing(path)
     fusion = folder.read_fusion()
@@ -58,4 +58,4 @@ def open_run(run: str | Path, overrides: Sequence[str]) -> tuple[RunFolder, Reci
             f"{folder.path} is a fusion and holds no network; run: python verify.py {names} "
             f"--out {folder.path.as_posix()} --fusion {fusion['kind']}"
         )
-    return folder, load(folder.path / "recipe.yaml", overrides), stage
+    return folder, load(folder.recipe, overrides), stage

@@ -9,7 +9,7 @@ from pathlib import Path
 from starter.errors import UserError
 from starter.recipe import load
 from starter.recipe.schema import Recipe
-from starter.runs.folder import ROOT
+from starter.runs.provenance import ROOT
 
 log = logging.getLogger(__name__)
 
@@ -95,11 +95,12 @@ def _slug(text: str | None) -> str:
 
 def _shipped(slug: str) -> tuple[str | None, Recipe | None]:
     """The first recipe in configs/ that submits to a competition."""
-    for path in sorted((ROOT / "configs").glob("*.yaml")):
+    configs = ROOT / "configs"
+    for path in sorted([*configs.glob("*.yaml"), *configs.glob("untested/*.yaml")]):
         if slug in path.read_text(encoding="utf-8"):
             recipe = load(path)
             if recipe.submission.competition == slug:
-                return f"configs/{path.name}", recipe
+                return path.relative_to(ROOT).as_posix(), recipe
     return None, None
 
 

@@ -12,12 +12,11 @@ from starter.errors import UserError
 from starter.recipe import load, to_yaml
 from starter.recipe.schema import Recipe
 from starter.recipe.shares import refuse_uneven
-from starter.runs.folder import commit
+from starter.runs.folder import RunFolder
+from starter.runs.provenance import commit
 from starter.submission.code_files import code_files, own_network, refuse_secrets
 
 log = logging.getLogger(__name__)
-
-MARK = "kaggle_origin.json"  # in a run folder: the kernel that it came from
 
 
 def push(
@@ -112,12 +111,12 @@ def pull(target: str, changes: Sequence[str] = (), *, force: bool = False) -> di
         told = _told(place, kernel)
         new = place / "runs" / told["name"]
         target_folder = runs / told["name"]
-        if not (new / "recipe.yaml").is_file():
+        if not (RunFolder(new).recipe).is_file():
             raise UserError(f"{kernel} left no run folder ({told['state']}); see its log on Kaggle")
         _refuse_other(target_folder, kernel, force)
-        _at_home(new / "recipe.yaml", recipe, runs)
-        _note_commit(new / "environment.json", told.get("commit"))
-        (new / MARK).write_text(json.dumps({"kernel": kernel}), encoding="utf-8")
+        _at_home(RunFolder(new).recipe, recipe, runs)
+        _note_commit(RunFolder(new).environment, told.get("commit"))
+        RunFolder(new).kaggle_origin.write_text(json.dumps({"kernel": kernel}), encoding="utf-8")
         if target_folder.exists():
             os.replace(target_folder, place / "before")
         try:
@@ -126,7 +125,7 @@ def pull(target: str, changes: Sequence[str] = (), *, force: bool = False) -> di
             shutil.move(place / "before", target_folder)
             raise
         for log_file in place.glob("*.log"):
-            os.replace(log_file, target_folder / "kaggle.log")
+            os.replace(log_file, RunFolder(target_folder).kaggle_log)
     return {"kernel": kernel, "run": target_folder.as_posix(), "state": told["state"]}
 
 
@@ -177,7 +176,7 @@ def _told(place: Path, kernel: str) -> dict:
 
 def _refuse_other(folder: Path, kernel: str, force: bool) -> None:
     """A run folder that was trained elsewhere is not replaced unless asked for."""
-    mark = folder / MARK
+    mark = RunFolder(folder).kaggle_origin
     if not folder.exists() or force:
         return
     if mark.is_file() and json.loads(mark.read_text(encoding="utf-8"))["kernel"] == kernel:

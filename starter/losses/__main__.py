@@ -2,11 +2,13 @@
 
 import argparse
 import json
+import sys
 import textwrap
 from typing import Any
 
 import torch
 
+from starter.cli import command, words
 from starter.losses import LOSSES, build, options_of
 
 SIZES = {7: "K", 5: "D", 3: "C"}  # of the losses built to see their parameters
@@ -66,13 +68,12 @@ def _line(cells: dict[str, list[str]]) -> str:
     )
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m starter.losses", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON")
     as_json = parser.parse_args().json
-    rows = table()
-    print(json.dumps(rows, indent=1) if as_json else as_text(rows))
+    return command.run(lambda: words.show(table(), as_text, as_json))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -5,7 +5,7 @@ import dataclasses
 import json
 import sys
 
-from starter.errors import UserError
+from starter.cli import command
 
 
 def _arguments() -> argparse.Namespace:
@@ -30,24 +30,23 @@ def _arguments() -> argparse.Namespace:
 
 def main() -> int:
     arguments = _arguments()
+    return command.run(lambda: print_costs(arguments))
+
+
+def print_costs(arguments: argparse.Namespace) -> None:
     from starter.models.cost import Cost, Shape, cost, listed
 
     shape = Shape(arguments.image_size, arguments.channels, arguments.embedding, arguments.classes)
-    try:
-        costs: list[Cost] = []
-        for name in listed(arguments.names):
-            found = cost(name, shape, measured=arguments.measure, stem=arguments.stem)
-            costs.append(found)
-            if not arguments.json:
-                if len(costs) == 1:
-                    print(_heading(arguments.measure))
-                print(_line(found), flush=True)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    costs: list[Cost] = []
+    for name in listed(arguments.names):
+        found = cost(name, shape, measured=arguments.measure, stem=arguments.stem)
+        costs.append(found)
+        if not arguments.json:
+            if len(costs) == 1:
+                print(_heading(arguments.measure))
+            print(_line(found), flush=True)
     if arguments.json:
         print(json.dumps([dataclasses.asdict(found) for found in costs], indent=1))
-    return 0
 
 
 def _heading(measured: bool) -> str:

@@ -123,7 +123,7 @@ def _kind(value: object) -> str:
 
 def _near(path: Path) -> str:
     """The recipes one may have meant: similar names first, else all that are there."""
-    folders = (path.parent, Path("configs"))
+    folders = (path.parent, Path("configs"), Path("configs/untested"))
     there = [p for f in folders for p in sorted(f.glob("*.y*ml")) if p.is_file()]
     by_name = {p.stem: p.as_posix() for p in reversed(there)}
     close = difflib.get_close_matches(path.stem, by_name, n=3)

@@ -6,11 +6,10 @@ python -m starter.report runs/studies/margins
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
-from starter.errors import UserError
+from starter.cli import command, words
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,16 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", metavar="FOLDER", help=told)
     parser.add_argument("--json", action="store_true", help="print the pages' paths as JSON")
     options = parser.parse_args(arguments)
-    try:
-        pages = draw(options.runs, options.out)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
-    print(json.dumps(pages) if options.json else "\n".join(pages))
-    return 0
+    return command.run(lambda: words.show(draw(options.runs, options.out), "\n".join, options.json))
 
 
 def draw(runs: list[str], out: str | None = None) -> list[str]:

@@ -11,15 +11,14 @@ from starter.report.style import SOFT, colour, new_figure, save, settings
 
 
 def draw_range_test(
-    place: Path,
-    slug: str,
+    path: Path,
     lr_T: np.ndarray,
     loss_T: np.ndarray,
     smooth_T: np.ndarray,
     suggested: float | None,
 ) -> None:
-    """Writes <slug>.png and <slug>.svg into `place`: loss over the learning rate, and the
-    suggestion as a line where there is one."""
+    """Writes the figure as PNG to `path` and as SVG beside it: loss over the learning rate, and
+    the suggestion as a line where there is one."""
     with settings():
         figure = new_figure()
         ax = figure.subplots()
@@ -31,4 +30,4 @@ def draw_range_test(
         ax.set_xlabel("learning rate")
         ax.set_ylabel("loss")
         ax.legend()
-        save(figure, place, slug)
+        save(figure, path.parent, path.stem)

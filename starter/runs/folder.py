@@ -1,33 +1,136 @@
-"""A run folder: what is in runs/<name>/ and how it is read back."""
+"""The paths of a run folder: every file name of runs/<name>/ is spelled here and nowhere else.
+
+<run>/recipe.yaml, environment.json, code.diff, summary.json, best.json, report.html, figures/
+      fusion.json                        of a fusion: the runs that it was made of
+      submission.csv
+      verify/                            result.json, threshold.json, calibration.json,
+                                         embeddings.npz, <pairs>_scores.npy, shown/<pairs>.npz
+      <stage>/                           stage.json, metrics.jsonl, choices.json, predictions/,
+                                         shown/
+      <stage>/checkpoints/               last.json, best.json, <step>/ with weights.safetensors,
+                                         meta.json and resume.pt
+"""
 
 import contextlib
-import dataclasses
 import json
 import logging
-import platform
 import shutil
-import subprocess
 from collections.abc import Iterator
-from importlib import metadata
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from starter import files
 from starter.errors import UserError
 
 log = logging.getLogger(__name__)
 
-ROOT = Path(__file__).resolve().parent.parent.parent  # git's paths are relative to where it runs
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "timm",
-    "albumentations",
-    "opencv-python-headless",
-    "numpy",
-    "scikit-learn",
-)
+Pointer = Literal["last", "best"]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
+class CheckpointFolder:
+    """<stage>/checkpoints/<step>/."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return self.path.as_posix()
+
+    @property
+    def stage(self) -> "StageFolder":
+        return StageFolder(self.path.parent.parent)
+
+    @property
+    def weights(self) -> Path:
+        """Embedder and heads (averaged, where EMA is on)."""
+        return self.path / "weights.safetensors"
+
+    @property
+    def meta(self) -> Path:
+        """What the weights are, with checksums."""
+        return self.path / "meta.json"
+
+    @property
+    def resume(self) -> Path:
+        """What continues the training."""
+        return self.path / "resume.pt"
+
+
+@dataclass(frozen=True)
+class StageFolder:
+    """<run>/<stage>/."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return self.path.as_posix()
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def record(self) -> Path:
+        """The stage's hash, and whether it is finished."""
+        return self.path / "stage.json"
+
+    @property
+    def metrics(self) -> Path:
+        """A line per interval and per epoch."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def choices(self) -> Path:
+        """What the stage measured for itself."""
+        return self.path / "choices.json"
+
+    @property
+    def predictions(self) -> Path:
+        """Predictions and scores of the best checkpoint."""
+        return self.path / "predictions" / "best.npz"
+
+    @property
+    def shown(self) -> Path:
+        """The folder of what the report shows."""
+        return self.path / "shown"
+
+    def shown_file(self, name: str) -> Path:
+        """The arrays of one of the report's parts."""
+        return self.shown / f"{name}.npz"
+
+    @property
+    def wandb(self) -> Path:
+        """The stage's run at Weights & Biases."""
+        return self.path / "wandb.json"
+
+    @property
+    def distorted(self) -> Path:
+        """Accuracy on altered images, measured by a study."""
+        return self.path / "distorted.json"
+
+    @property
+    def trials(self) -> Path:
+        """What `train.minutes` writes while it measures; removed after."""
+        return self.path / ".measured"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    def checkpoint(self, step: int) -> CheckpointFolder:
+        return CheckpointFolder(self.checkpoints / str(step))
+
+    def unfinished_checkpoint(self, step: int) -> CheckpointFolder:
+        """Where a checkpoint is written before it is renamed."""
+        return CheckpointFolder(self.checkpoints / f".part-{step}")
+
+    def pointer(self, name: Pointer) -> Path:
+        """The file that names the step of the last or the best checkpoint."""
+        return self.checkpoints / f"{name}.json"
+
+
+@dataclass(frozen=True)
 class RunFolder:
     """runs/<name>/."""
 
@@ -36,12 +139,58 @@ class RunFolder:
     @classmethod
     def existing(cls, path: str | Path) -> "RunFolder":
         """The run folder at `path`. UserError when it is none, naming those that are near."""
-        folder = Path(path)
-        if (folder / "recipe.yaml").is_file():
-            return cls(folder)
-        near = sorted(p.parent.as_posix() for p in folder.parent.glob("*/recipe.yaml"))
+        folder = cls(Path(path))
+        if folder.recipe.is_file():
+            return folder
+        near = [other.path.as_posix() for other in run_folders_in(folder.path.parent)]
         hint = f"; run folders there: {', '.join(near)}" if near else ""
         raise UserError(f"{folder} is no run folder (it has no recipe.yaml){hint}")
+
+    def __str__(self) -> str:
+        return self.path.as_posix()
+
+    @property
+    def name(self) -> str:
+        return self.path.resolve().name
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe, every default written out."""
+        return self.path / "recipe.yaml"
+
+    @property
+    def environment(self) -> Path:
+        """Commit, versions and device."""
+        return self.path / "environment.json"
+
+    @property
+    def code_difference(self) -> Path:
+        """What the code differed by from its commit."""
+        return self.path / "code.diff"
+
+    @property
+    def summary(self) -> Path:
+        """What each finished stage came to."""
+        return self.path / "summary.json"
+
+    @property
+    def best(self) -> Path:
+        """The stage that the gates left as the run's best."""
+        return self.path / "best.json"
+
+    @property
+    def fusion(self) -> Path:
+        """The runs that this folder's result was made of; absent in a run."""
+        return self.path / "fusion.json"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def figures(self) -> Path:
+        """The folder of the report's figures."""
+        return self.path / "figures"
 
     @property
     def submission(self) -> Path:
@@ -49,67 +198,111 @@ class RunFolder:
         return self.path / "submission.csv"
 
     @property
+    def handin(self) -> Path:
+        """The zip that `submit.py package` makes."""
+        return self.path / f"{self.name}_handin.zip"
+
+    @property
     def verify(self) -> Path:
-        """Embeddings, scores and thresholds of verify.py."""
+        """The folder of what verify.py keeps."""
         return self.path / "verify"
+
+    @property
+    def result(self) -> Path:
+        """What verify.py measured and made."""
+        return self.verify / "result.json"
+
+    @property
+    def threshold(self) -> Path:
+        """Where to say "same", and the weights that this holds for."""
+        return self.verify / "threshold.json"
+
+    @property
+    def calibration(self) -> Path:
+        """Score -> probability, and how good it is."""
+        return self.verify / "calibration.json"
+
+    def embeddings(self, stage: str | None = None) -> Path:
+        """Embeddings of the stage that the result is of, or of another stage that is named."""
+        return self.verify / ("embeddings.npz" if stage is None else f"embeddings-{stage}.npz")
+
+    def scores(self, pairs: str) -> Path:
+        """Scores of a set of pairs, score_P float32."""
+        return self.verify / f"{pairs}_scores.npy"
+
+    def shown_scores(self, pairs: str) -> Path:
+        """Scores of labelled pairs with what they should say, for the report."""
+        return self.verify / "shown" / f"{pairs}.npz"
+
+    def tensorboard(self, stage: str) -> Path:
+        """The folder of a stage's TensorBoard events."""
+        return self.path / "tensorboard" / stage
+
+    def find_lr(self, stage: str, suffix: str) -> Path:
+        """A file of the learning rate range test."""
+        return self.path / f"find-lr-{stage}{suffix}"
+
+    @property
+    def kaggle_origin(self) -> Path:
+        """The Kaggle kernel that the run came from."""
+        return self.path / "kaggle_origin.json"
+
+    @property
+    def kaggle_log(self) -> Path:
+        """What that kernel printed."""
+        return self.path / "kaggle.log"
+
+    def stage(self, name: str) -> StageFolder:
+        return StageFolder(self.path / name)
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """No other process trains in the folder while the body runs; UserError where one does.
-
-        The system lets go of the lock when its process ends, however it ends.
-        """
-        from filelock import FileLock, Timeout
-
-        self.path.mkdir(parents=True, exist_ok=True)
-        try:
-            lock = FileLock(self.path / ".lock").acquire(timeout=0)
-        except Timeout:
-            raise UserError(
-                f"{self.path.as_posix()}: another process is training there; wait until it has "
-                "ended, or train beside it with name=ANOTHER"
-            ) from None
-        with lock:
+        """No other process trains in the folder while the body runs; UserError where one does."""
+        taken = (
+            f"{self}: another process is training there; wait until it has ended, or train "
+            "beside it with name=ANOTHER"
+        )
+        with files.lock(self.path / ".lock", taken):
             yield
-
-    def stage(self, name: str) -> Path:
-        """The folder of a stage."""
-        return self.path / name
 
     def read_stage(self, name: str) -> dict | None:
         """stage.json of a stage, None where it has not begun."""
-        return _read(self.stage(name) / "stage.json", ("hash", "identity", "finished"))
+        return _read(self.stage(name).record, ("hash", "identity", "finished"))
 
     def read_best(self) -> str | None:
         """The stage that the gates left as the run's best."""
-        found = _read(self.path / "best.json", ("stage",))
+        found = _read(self.best, ("stage",))
         return None if found is None else found["stage"]
 
     def read_result(self) -> dict | None:
         """verify/result.json, None before verify.py ran."""
-        return _read(self.verify / "result.json", ("stage", "weights"))
+        return _read(self.result, ("stage", "weights"))
 
     def read_fusion(self) -> dict | None:
         """fusion.json: the runs that verify.py made this folder's result of; None for a run."""
-        return _read(self.path / "fusion.json", ("kind", "members"))
+        return _read(self.fusion, ("kind", "members"))
 
     def weights_of(self, stage: str) -> str | None:
         """sha256 of a stage's best weights; None where there are none. Imports no torch."""
-        root = self.stage(stage) / "checkpoints"
-        best = _read(root / "best.json", ("step",))
-        meta = best and _read(root / str(best["step"]) / "meta.json", ("sha256",))
+        best = _read(self.stage(stage).pointer("best"), ("step",))
+        meta = best and _read(self.stage(stage).checkpoint(best["step"]).meta, ("sha256",))
         return None if not meta else meta["sha256"]["weights.safetensors"]
 
     def read_summary(self) -> dict:
         """summary.json, or an empty one."""
-        return _read(self.path / "summary.json", ("stages",)) or {"stages": {}}
+        return _read(self.summary, ("stages",)) or {"stages": {}}
 
     def discard(self, stages: list[str]) -> None:
         """Removes stages, and what was made of them."""
         for name in stages:
-            if self.stage(name).exists():
-                shutil.rmtree(self.stage(name))
+            if self.stage(name).path.exists():
+                shutil.rmtree(self.stage(name).path)
                 log.info("%s: discarded", self.stage(name))
+
+
+def run_folders_in(path: Path) -> list[RunFolder]:
+    """The run folders directly in a folder, sorted."""
+    return [RunFolder(recipe.parent) for recipe in sorted(path.glob("*/recipe.yaml"))]
 
 
 def _read(path: Path, keys: tuple[str, ...]) -> dict | None:
@@ -130,43 +323,3 @@ def _damaged(path: Path, why: str) -> UserError:
     ours = path.parent.name == "verify" or path.name == "fusion.json"
     writer = "verify.py" if ours else "train.py"
     return UserError(f"{path} is damaged: {why}; remove it and run {writer} again")
-
-
-def environment(device_name: str, threads: int) -> dict:
-    """What the run ran on: commit, versions, device."""
-    return {
-        "commit": _git("rev-parse", "HEAD"),
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "device": device_name,
-        "threads": threads,
-        "packages": {name: _version(name) for name in PACKAGES},
-    }
-
-
-def commit() -> str | None:
-    """The commit of the code, "+" after it where the code differs; None outside a git checkout."""
-    found = _git("rev-parse", "HEAD")
-    return f"{found}+" if found and code_difference() else found
-
-
-def code_difference() -> str | None:
-    """What the code differs by from its commit; None outside a git checkout."""
-    return _git("diff", "HEAD", "--", "*.py", "*.yaml")
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=20
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None

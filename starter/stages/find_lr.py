@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from starter.errors import UserError
 from starter.recipe.schema import Recipe
-from starter.runs.folder import RunFolder
+from starter.runs.folder import RunFolder, StageFolder
 
 if TYPE_CHECKING:  # imports torch
     from starter.training.range_test import RangeTest
@@ -35,13 +35,13 @@ def find_lr(recipe: Recipe, stage: str | None = None) -> dict:
     folder = RunFolder(Path(recipe.runs) / recipe.name)
     found = _test(folder, recipe, name)
     folder.path.mkdir(parents=True, exist_ok=True)
-    slug = f"find-lr-{name}"
-    with open(folder.path / f"{slug}.csv", "w", encoding="utf-8", newline="") as file:
+    with open(folder.find_lr(name, ".csv"), "w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["lr", "loss", "smoothed"])
         rows.writerows(zip(found.lr_T, found.loss_T, found.smooth_T, strict=True))
-    draw_range_test(folder.path, slug, found.lr_T, found.loss_T, found.smooth_T, found.suggested)
-    return _told(recipe, name, found, folder.path / slug)
+    figure = folder.find_lr(name, ".png")
+    draw_range_test(figure, found.lr_T, found.loss_T, found.smooth_T, found.suggested)
+    return _told(folder, recipe, name, found)
 
 
 def _test(folder: RunFolder, recipe: Recipe, name: str) -> "RangeTest":
@@ -59,7 +59,7 @@ def _test(folder: RunFolder, recipe: Recipe, name: str) -> "RangeTest":
     with tempfile.TemporaryDirectory() as apart:
         job = StageJob(
             name=name,
-            folder=Path(apart),
+            folder=StageFolder(Path(apart)),
             recipe=recipe,
             catalog=catalog,
             cache=Path(recipe.data.cache),
@@ -77,7 +77,7 @@ def _test(folder: RunFolder, recipe: Recipe, name: str) -> "RangeTest":
             batches.close()
 
 
-def _told(recipe: Recipe, name: str, found: "RangeTest", place: Path) -> dict:
+def _told(folder: RunFolder, recipe: Recipe, name: str, found: "RangeTest") -> dict:
     override = None
     if found.suggested is None:
         text = f"{name}: the loss did not fall at any rate: look at the batches and the labels"
@@ -87,13 +87,13 @@ def _told(recipe: Recipe, name: str, found: "RangeTest", place: Path) -> dict:
             f"{name}: suggested lr {found.suggested:g}, where the recipe has "
             f"{recipe.stages[name].optimizer.lr:g}; use it: {override}"
         )
-    figure = place.with_suffix(".png").as_posix()
+    figure = folder.find_lr(name, ".png").as_posix()
     return {
         "stage": name,
         "updates": len(found.lr_T),
         "suggested": found.suggested,
         "override": override,
         "figure": figure,
-        "csv": place.with_suffix(".csv").as_posix(),
+        "csv": folder.find_lr(name, ".csv").as_posix(),
         "text": f"{text}\nfigure: {figure}",
     }

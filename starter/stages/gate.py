@@ -88,7 +88,7 @@ def read_evaluation(folder: RunFolder, stage: str | None) -> Evaluation:
     assert stage is not None
     record = folder.read_stage(stage)
     assert record is not None
-    path = folder.stage(stage) / "predictions" / "best.npz"
+    path = folder.stage(stage).predictions
     try:
         with np.load(path) as arrays:
             kept = {name: arrays[name] for name in arrays.files}

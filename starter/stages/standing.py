@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from starter.errors import UserError
 from starter.recipe import differences
 from starter.recipe.schema import Recipe
-from starter.runs.folder import RunFolder
+from starter.runs.folder import RunFolder, StageFolder
 
 if TYPE_CHECKING:  # these import torch
     from starter.data import Catalog
@@ -49,15 +49,15 @@ def discard(folder: RunFolder, recipe: Recipe, catalog: "Catalog", stages: list[
     from starter.files import write_json
     from starter.stages.gate import best_without
 
-    there = [name for name in stages if folder.stage(name).exists()]
+    there = [name for name in stages if folder.stage(name).path.exists()]
     if not there:
         return
     # First, so that a kill in between leaves no best that is gone.
     best = best_without(folder, recipe, there, catalog)
-    write_json(folder.path / "best.json", {"stage": best})
+    write_json(folder.best, {"stage": best})
     summary = folder.read_summary()
     kept = {name: value for name, value in summary["stages"].items() if name not in there}
-    write_json(folder.path / "summary.json", summary | {"stages": kept, "best": best})
+    write_json(folder.summary, summary | {"stages": kept, "best": best})
     folder.discard(there)
 
 
@@ -77,7 +77,7 @@ def parent_of(folder: RunFolder, recipe: Recipe, name: str) -> "Checkpoint | Non
             )
         place = folder.stage(init)
     else:
-        place = Path(init).expanduser()
+        place = StageFolder(Path(init).expanduser())
     found = checkpoint.find(place, "best")
     if found is None:
         raise UserError(f"stages.{name}.init: {place} holds no checkpoint of a stage")

@@ -15,7 +15,8 @@ from starter.hooks.trackers import Trackers, check_trackers
 from starter.recipe import to_yaml
 from starter.recipe.schema import Recipe
 from starter.recipe.shares import refuse_uneven
-from starter.runs.folder import RunFolder, code_difference, environment
+from starter.runs.folder import RunFolder
+from starter.runs.provenance import code_difference, environment
 from starter.stages.standing import descendants, discard, parent_of, refuse_changed, stage_record
 
 if TYPE_CHECKING:  # these import torch
@@ -149,12 +150,12 @@ def _describe(folder: RunFolder, recipe: Recipe, device: "torch.device") -> None
 
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     folder.path.mkdir(parents=True, exist_ok=True)
-    (folder.path / "recipe.yaml").write_text(to_yaml(recipe), encoding="utf-8")
+    (folder.recipe).write_text(to_yaml(recipe), encoding="utf-8")
     found = environment(name, torch.get_num_threads()) | {"processes": distributed.world_size()}
-    write_json(folder.path / "environment.json", found)
+    write_json(folder.environment, found)
     difference = code_difference()
     if difference is not None:
-        (folder.path / "code.diff").write_text(difference + "\n", encoding="utf-8")
+        (folder.code_difference).write_text(difference + "\n", encoding="utf-8")
 
 
 def _run(
@@ -190,8 +191,8 @@ def _run(
         raise Interrupted(f"{reason}: stopped before stage {name}")
 
     def begin() -> None:
-        folder.stage(name).mkdir(parents=True, exist_ok=True)
-        write_json(folder.stage(name) / "stage.json", record)
+        folder.stage(name).path.mkdir(parents=True, exist_ok=True)
+        write_json(folder.stage(name).record, record)
 
     distributed.main_does(begin)
     job = StageJob(
@@ -238,10 +239,10 @@ def _finish(
     stages[name] = _stage_summary(folder, recipe, name, catalog, found, last.resume())
     order = [*recipe.stages, *(other for other in stages if other not in recipe.stages)]
     summary = {"stages": {n: stages[n] for n in order if n in stages}, "best": taken}
-    write_json(folder.path / "best.json", {"stage": taken})
-    write_json(folder.path / "summary.json", summary)
+    write_json(folder.best, {"stage": taken})
+    write_json(folder.summary, summary)
     write_json(
-        folder.stage(name) / "stage.json",
+        folder.stage(name).record,
         record
         | {
             "finished": True,

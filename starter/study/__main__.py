@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from starter.cli import door
+from starter.cli import command, logs, words
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -18,7 +18,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         prog="python -m starter.study",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=door.EXIT_CODES,
+        epilog=command.EXIT_CODES,
     )
     parser.add_argument("study", help="a study file")
     parser.add_argument(
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.list:
             print("\n".join(f"{run.cell.variant}, seed {run.seed}: {run.folder}" for run in runs))
             return
-        door.set_up_logging()
+        logs.set_up_logging()
         from starter.study.run import conclude, train_all
 
         failed = {} if options.table else train_all(runs)
@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
             print(
                 "\n".join(
                     [
-                        door.columns(result.cells),
+                        words.columns(result.cells),
                         "",
                         *result.notes,
                         f"everything is in {result.folder.as_posix()}",
@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
                 )
             )
 
-    return door.run(work)
+    return command.run(work)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from starter.errors import UserError
+from starter.runs.folder import RunFolder, StageFolder
 from starter.study.plan import HIGHER_IS_BETTER, Run, Study
 
 METRICS = ("accuracy", "precision", "recall", "eer", "auc")
@@ -41,11 +42,11 @@ def measure(study: Study, run: Run) -> Row:
         UserError: the run is not finished, or does not measure the study's metric.
     """
     stage = study.stage or list(run.recipe.stages)[-1]
-    folder = run.folder / stage
-    record = _read(folder / "stage.json")
+    folder = StageFolder(run.folder / stage)
+    record = _read(folder.record)
     if record is None or not record["finished"]:
         raise UserError(f"{folder}: not finished; run the same command to continue")
-    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (folder.metrics).read_text(encoding="utf-8").splitlines()
     epochs = [row for row in map(json.loads, lines) if row["kind"] == "epoch"]
     last = epochs[-1]
     value: dict[str, float | None] = {name: last.get(name) for name in METRICS}
@@ -55,13 +56,13 @@ def measure(study: Study, run: Run) -> Row:
         value[DISTORTED] = distorted_accuracy(study, run, stage)
     if value.get(study.metric) is None:
         raise UserError(f"metric: {folder} does not measure {study.metric}")
-    summary = _read(run.folder / "summary.json")
+    summary = _read(RunFolder(run.folder).summary)
     assert summary is not None
     seconds = sum(entry["seconds"] for entry in summary["stages"].values())
     reached = [row["epoch"] for row in epochs if _reaches(study, row.get(study.metric))]
     kept: dict[str, np.ndarray] = {}
     if record["best_step"] == last["step"]:
-        with np.load(folder / "predictions" / "best.npz") as arrays:
+        with np.load(folder.predictions) as arrays:
             kept = {name: arrays[name] for name in arrays.files}
     return Row(
         run, value, seconds, min(reached, default=None), kept.get("score_P"), kept.get("correct_M")
@@ -79,7 +80,7 @@ def distorted_accuracy(study: Study, run: Run, stage: str) -> float:
 
     Every run sees the same altered images: an image's are drawn from (0, 0, its number).
     """
-    path = run.folder / stage / "distorted.json"
+    path = StageFolder(run.folder / stage).distorted
     steps = [step.model_dump(mode="json") for step in study.distorted]
     known = _read(path)
     if known is not None and known["distorted"] == steps:
@@ -89,12 +90,11 @@ def distorted_accuracy(study: Study, run: Run, stage: str) -> float:
     from starter.inference.embed import EmbedOptions, embed
     from starter.inference.evaluate import predict
     from starter.inference.open_stage import open_stage
-    from starter.runs.folder import RunFolder
     from starter.training import checkpoint
 
     catalog = load_catalog(run.recipe.data)
     trained = open_stage(RunFolder(run.folder), run.recipe, stage, catalog)
-    last = checkpoint.find(run.folder / stage, "last")
+    last = checkpoint.find(StageFolder(run.folder / stage), "last")
     assert last is not None
     trained.learner.load_state_dict(last.weights())
     contract = trained.learner.embedder.preprocessing

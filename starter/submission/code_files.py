@@ -4,7 +4,7 @@ from pathlib import Path
 
 from starter.errors import UserError
 from starter.recipe.schema import Recipe
-from starter.runs.folder import ROOT
+from starter.runs.provenance import ROOT
 from starter.submission.ids import first_five
 from starter.submission.secrets import known_secrets, secrets_in
 

@@ -22,7 +22,7 @@ def facts(folder: RunFolder | None) -> dict:
     found: dict = dict.fromkeys(("run", "stage", "recipe", "weights", "commit", "local"))
     if folder is None:
         return found
-    recipe = (folder.path / "recipe.yaml").read_bytes()
+    recipe = (folder.recipe).read_bytes()
     result = folder.read_result() or {}
     return found | {
         "run": folder.path.name,
@@ -65,7 +65,7 @@ def fill_message(template: str, known: dict) -> str:
 
 
 def _commit(folder: RunFolder) -> str | None:
-    path, difference = folder.path / "environment.json", folder.path / "code.diff"
+    path, difference = folder.environment, folder.code_difference
     try:
         commit = json.loads(path.read_text(encoding="utf-8")).get("commit")
     except (OSError, ValueError):
@@ -90,7 +90,7 @@ def _local(folder: RunFolder, result: dict) -> dict | None:
     local["eer_interval"] = (val.get("intervals") or {}).get("eer")
     count = result.get("dev_images")
     if count is None and stage:
-        count = _dev_images(folder.stage(stage) / "predictions" / "best.npz")
+        count = _dev_images(folder.stage(stage).predictions)
     if accuracy is not None and count:
         local["accuracy_interval"] = wilson(accuracy, count)
     if accuracy is not None and local["eer"] is not None:

@@ -151,7 +151,7 @@ def open_target(target: str | Path) -> Handin:
         folder = RunFolder.existing(path)
         if not folder.submission.is_file():
             raise UserError(f"{folder.submission} is not there; run: python verify.py {target}")
-        return Handin(folder.submission, folder, load(folder.path / "recipe.yaml", []))
+        return Handin(folder.submission, folder, load(folder.recipe, []))
     if not path.is_file():
         raise UserError(f"{target} is neither a run folder nor a file")
     return Handin(path)

@@ -18,6 +18,7 @@ from starter.errors import UserError
 from starter.inference.embed import EmbedOptions
 from starter.losses.objective import build_objective
 from starter.recipe.schema import Recipe, StageSection
+from starter.runs.folder import StageFolder
 from starter.training import checkpoint, initialise, optimizers, precision, schedules
 from starter.training.checkpoint import Checkpoint
 from starter.training.choices import once
@@ -37,7 +38,7 @@ class StageJob:
     """
 
     name: str
-    folder: Path
+    folder: StageFolder
     recipe: Recipe
     catalog: Catalog
     cache: Path

@@ -5,16 +5,16 @@ measured. None of them counts in the stage's hash.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
 from starter import distributed
 from starter.files import read_json, write_json
+from starter.runs.folder import StageFolder
 
 T = TypeVar("T", str, int)
 
 
-def once(stage_folder: Path, name: str, measure: Callable[[], T]) -> T:
+def once(stage_folder: StageFolder, name: str, measure: Callable[[], T]) -> T:
     """The stage's choice of this name: the saved one, else what `measure` gives, saved.
 
     Of several processes all call it, with a measure that gives them the same, or the first alone.
@@ -24,11 +24,11 @@ def once(stage_folder: Path, name: str, measure: Callable[[], T]) -> T:
         value = measure()
         found = chosen(stage_folder) | {name: value}
         if distributed.is_main():
-            write_json(stage_folder / "choices.json", found)
+            write_json(stage_folder.choices, found)
     return found[name]
 
 
-def chosen(stage_folder: Path) -> dict:
+def chosen(stage_folder: StageFolder) -> dict:
     """Every choice made so far. UserError when the file is damaged."""
-    path = stage_folder / "choices.json"
+    path = stage_folder.choices
     return read_json(path) if path.is_file() else {}

@@ -6,7 +6,6 @@ import shutil
 import time
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -16,6 +15,7 @@ from starter.data.batches import TrainBatches
 from starter.hooks.progress import duration
 from starter.inference.evaluate import evaluate
 from starter.recipe.schema import StageSection
+from starter.runs.folder import StageFolder
 from starter.training import schedules
 from starter.training.build import StageJob, embed_options
 from starter.training.choices import chosen, once
@@ -82,7 +82,7 @@ def with_length(
     )
 
 
-def epochs_of(section: StageSection, stage_folder: Path) -> int:
+def epochs_of(section: StageSection, stage_folder: StageFolder) -> int:
     """The length of a stage that has begun: the recipe's, or the one that was measured."""
     return section.epochs or chosen(stage_folder)["epochs"]
 
@@ -145,12 +145,12 @@ def measure(
 
 def _save_apart(job: StageJob, setup: Setup) -> None:
     """Writes a checkpoint beside the stage's own, on the same disk, and removes it."""
-    apart = dataclasses.replace(job, folder=job.folder / ".measured")
+    apart = dataclasses.replace(job, folder=StageFolder(job.folder.trials))
     try:
-        apart.folder.mkdir(exist_ok=True)
+        apart.folder.path.mkdir(exist_ok=True)
         save(apart, setup, Position(), {})
     finally:
-        shutil.rmtree(apart.folder, ignore_errors=True)
+        shutil.rmtree(apart.folder.path, ignore_errors=True)
 
 
 def _now(device: torch.device) -> float:

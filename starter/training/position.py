@@ -30,7 +30,7 @@ class Position:
 
 def resume(job: StageJob, setup: Setup) -> Position:
     """Puts everything back as it was at the last checkpoint; a new position where there is none."""
-    metrics = MetricsFile(job.folder / "metrics.jsonl")
+    metrics = MetricsFile(job.folder.metrics)
     last = checkpoint.find(job.folder, "last")
     _require_same_disk(job, last)
     if last is None:
@@ -60,7 +60,7 @@ def resume(job: StageJob, setup: Setup) -> Position:
     if distributed.is_main():
         metrics.cut(last.step)
         checkpoint.point_best(job.folder, state["best_step"] or last.step)
-        checkpoint.remove_unnamed(job.folder / "checkpoints")
+        checkpoint.remove_unnamed(job.folder)
     log.info("%s: continued after update %d of %d", job.name, last.step, setup.steps)
     return Position(
         step=last.step,

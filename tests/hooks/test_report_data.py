@@ -28,14 +28,14 @@ def trained(tmp_path_factory, demo_root):
 
 
 def shown(folder: RunFolder, stage: str, name: str) -> dict:
-    with np.load(folder.stage(stage) / "shown" / f"{name}.npz") as file:
+    with np.load(folder.stage(stage).path / "shown" / f"{name}.npz") as file:
         return {key: file[key] for key in file.files}
 
 
 def test_scores_have_the_labels_of_their_pairs(trained):
     _, catalog, folder = trained
     kept, pairs = shown(folder, "classify", "scores"), catalog.pairs["val"]
-    with np.load(folder.stage("classify") / "predictions" / "best.npz") as best:
+    with np.load(folder.stage("classify").path / "predictions" / "best.npz") as best:
         assert np.array_equal(kept["score"], best["score_P"])
     assert np.array_equal(kept["same"], pairs.same_P)
 
@@ -82,9 +82,9 @@ def test_angles_and_predictions_are_those_of_the_best_checkpoint(trained):
 def test_every_evaluation_has_its_angles_and_the_first_batch_is_kept_as_it_was_seen(trained):
     recipe, catalog, folder = trained
     for stage in ("classify", "finetune"):
-        rows = (folder.stage(stage) / "metrics.jsonl").read_text().splitlines()
+        rows = (folder.stage(stage).path / "metrics.jsonl").read_text().splitlines()
         steps = {row["step"] for row in map(json.loads, rows) if row.get("accuracy") is not None}
-        files = (folder.stage(stage) / "shown").glob("angles-*.npz")
+        files = (folder.stage(stage).path / "shown").glob("angles-*.npz")
         assert {int(path.stem[7:]) for path in files} == steps
         kept = shown(folder, stage, "augmented")
         pack = load_pack(catalog, 16, 3, Path(recipe.data.cache))

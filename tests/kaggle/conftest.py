@@ -192,7 +192,7 @@ def door(in_process, csv, capsys, monkeypatch, tmp_path):
     """`submit.py` in this process: runs a command, returns code, out, err; see `hand_in`."""
     import submit
 
-    monkeypatch.setattr(submit.door, "set_up_logging", lambda: None)
+    monkeypatch.setattr(submit.logs, "set_up_logging", lambda: None)
 
     def run(*arguments: str) -> SimpleNamespace:
         code = submit.main(list(arguments))

@@ -95,7 +95,7 @@ def ask(in_process, capsys, monkeypatch, tmp_path, data):
 
     from starter.kaggle import __main__ as command
 
-    monkeypatch.setattr(command.door, "set_up_logging", lambda: None)
+    monkeypatch.setattr(command.logs, "set_up_logging", lambda: None)
     monkeypatch.setattr(kaggle_api_extended.time, "sleep", lambda _: None)
     in_process.files["stub-comp.zip"] = zipped(data)
 

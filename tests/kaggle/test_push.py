@@ -78,7 +78,7 @@ def ask(there, capsys, monkeypatch, tmp_path):
     """The command in this process."""
     from starter.kaggle import __main__ as command
 
-    monkeypatch.setattr(command.door, "set_up_logging", lambda: None)
+    monkeypatch.setattr(command.logs, "set_up_logging", lambda: None)
     (tmp_path / "my.yaml").write_text(RECIPE)
 
     def run(*arguments):
@@ -115,7 +115,7 @@ def test_a_push_uploads_the_kit_and_starts_a_kernel(there, ask):
     assert not kernel.get("kernelDataSources")
     settings = settings_of(kernel["text"])
     assert settings["changes"] == ["train.max_hours=11.5"] and settings["processes"] == 2
-    from starter.runs.folder import commit
+    from starter.runs.provenance import commit
 
     assert settings["commit"] == commit()
     assert settings["sources"] == ["stub-comp", "someone/weights"]

@@ -173,10 +173,10 @@ def test_verify_refuses_an_edited_network(net, tmp_path):
     from starter.runs.folder import RunFolder
 
     spec, folder = f"{net}:Map", RunFolder(tmp_path / "run")
-    folder.stage("one").mkdir(parents=True)
+    folder.stage("one").path.mkdir(parents=True)
     value = identity(recipe(spec), "one", "data", None)
     record = {"hash": identity_hash(value), "identity": value, "finished": True}
-    (folder.stage("one") / "stage.json").write_text(json.dumps(record))
+    (folder.stage("one").path / "stage.json").write_text(json.dumps(record))
     _require_same_network(folder, "one", spec)
     net.write_text(NET + "# edited")
     with pytest.raises(UserError, match="another text"):

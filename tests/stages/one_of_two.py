@@ -13,7 +13,7 @@ import torch
 
 from starter import distributed, losses, train_stage
 from starter.api import train
-from starter.cli import door
+from starter.cli import command
 from starter.distributed import joined
 from starter.errors import Interrupted, UserError
 from starter.hooks import stop
@@ -26,7 +26,7 @@ def main(phase: str, folder: Path) -> int:
             found = {"begin": begin, "end": end}[phase](folder)
             (folder / f"{phase}-{distributed.rank()}.json").write_text(json.dumps(found))
 
-    return door.run(work, together=True)
+    return command.run(work, together=True)
 
 
 def begin(folder: Path) -> dict:

@@ -11,6 +11,7 @@ from starter.data import Catalog, Pairs
 from starter.inference.embed import EmbedOptions
 from starter.inference.evaluate import evaluate
 from starter.recipe.schema import Recipe
+from starter.runs.folder import StageFolder
 from starter.stages.stage_hash import identity, identity_hash
 from starter.training.build import StageJob, build_batches, build_learner
 from starter.training.precision import Precision
@@ -78,7 +79,7 @@ def catalog(count=12, size=16) -> Catalog:
 def test_augmentation_is_tried_out_on_the_channels_of_the_data(channels, tmp_path):
     chosen = recipe({"channels": channels, "image_size": 16}, augment=[{"kind": "VerticalFlip"}])
     there = catalog()
-    job = StageJob("one", tmp_path, chosen, there, tmp_path, None, torch.device("cpu"))
+    job = StageJob("one", StageFolder(tmp_path), chosen, there, tmp_path, None, torch.device("cpu"))
     image_NHWC = np.repeat(there.array_N[..., None], channels, axis=3)
     batches = build_batches(job, image_NHWC)
     assert batches._maker.augment.channels == channels
@@ -92,7 +93,9 @@ def test_where_images_are_augmented_is_settled_once_per_stage(tmp_path):
         there = catalog()
         folder = tmp_path / where
         folder.mkdir(exist_ok=True)
-        job = StageJob("two", folder, values, there, tmp_path, None, torch.device("cpu"))
+        job = StageJob(
+            "two", StageFolder(folder), values, there, tmp_path, None, torch.device("cpu")
+        )
         return build_batches(job, np.repeat(there.array_N[..., None], 3, axis=3))
 
     assert build("device")._on_device is not None and build("device")._maker.augment is None

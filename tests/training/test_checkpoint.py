@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from starter.errors import UserError
+from starter.runs.folder import StageFolder
 from starter.training import checkpoint
 
 
@@ -16,49 +17,54 @@ def save(folder, step, best_step=None):
     return checkpoint.save(folder, weights, meta, {"step": step}, best_step=best_step or step)
 
 
-def steps(folder):
-    return sorted(p.name for p in (folder / "checkpoints").iterdir() if p.is_dir())
+@pytest.fixture
+def stage(tmp_path):
+    return StageFolder(tmp_path)
 
 
-def test_pointers_name_whole_checkpoints_and_others_are_removed(tmp_path):
-    save(tmp_path, 1)
-    save(tmp_path, 2, best_step=1)
-    assert steps(tmp_path) == ["1", "2"]
-    save(tmp_path, 3, best_step=3)
-    assert steps(tmp_path) == ["3"]
-    assert checkpoint.find(tmp_path, "last").resume() == {"step": 3}
+def steps(stage):
+    return sorted(p.name for p in stage.checkpoints.iterdir() if p.is_dir())
+
+
+def test_pointers_name_whole_checkpoints_and_others_are_removed(stage):
+    save(stage, 1)
+    save(stage, 2, best_step=1)
+    assert steps(stage) == ["1", "2"]
+    save(stage, 3, best_step=3)
+    assert steps(stage) == ["3"]
+    assert checkpoint.find(stage, "last").resume() == {"step": 3}
     torch.testing.assert_close(
-        checkpoint.find(tmp_path, "best").weights()["embedder.w"], torch.full((3,), 3.0)
+        checkpoint.find(stage, "best").weights()["embedder.w"], torch.full((3,), 3.0)
     )
 
 
-@pytest.mark.parametrize("name", [checkpoint.WEIGHTS, checkpoint.RESUME])
+@pytest.mark.parametrize("name", ["weights", "resume"])
 @pytest.mark.parametrize("harm", ["flip", "truncate", "remove"])
-def test_damage_is_named(tmp_path, name, harm):
-    saved = save(tmp_path, 5)
-    path = saved.folder / name
+def test_damage_is_named(stage, name, harm):
+    saved = save(stage, 5)
+    path = getattr(saved.folder, name)
     content = bytearray(path.read_bytes())
     if harm == "remove":
         path.unlink()
     else:
         content[len(content) // 2] ^= 0xFF
         path.write_bytes(content if harm == "flip" else content[:-7])
-    found = checkpoint.find(tmp_path, "last")
-    read = found.weights if name == checkpoint.WEIGHTS else found.resume
-    with pytest.raises(UserError, match=f"{name}.*--fresh"):
+    found = checkpoint.find(stage, "last")
+    read = getattr(found, name)
+    with pytest.raises(UserError, match=f"{path.name}.*--fresh"):
         read()
 
 
-def test_damaged_meta_is_named(tmp_path):
-    saved = save(tmp_path, 5)
-    (saved.folder / checkpoint.META).write_text("{")
+def test_damaged_meta_is_named(stage):
+    saved = save(stage, 5)
+    saved.folder.meta.write_text("{")
     with pytest.raises(UserError, match=r"meta\.json is damaged"):
-        checkpoint.find(tmp_path, "last")
+        checkpoint.find(stage, "last")
 
 
 @pytest.mark.parametrize("where", ["weights", "resume", "meta", "rename", "best", "last"])
-def test_a_full_disk_at_any_point_leaves_the_last_checkpoint(tmp_path, monkeypatch, where):
-    save(tmp_path, 1)
+def test_a_full_disk_at_any_point_leaves_the_last_checkpoint(stage, monkeypatch, where):
+    save(stage, 1)
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def fail(*arguments, **options):
@@ -80,12 +86,12 @@ def test_a_full_disk_at_any_point_leaves_the_last_checkpoint(tmp_path, monkeypat
 
         monkeypatch.setattr(checkpoint, "write_json", some)
     with pytest.raises(UserError, match="disk is full"):
-        save(tmp_path, 2)
+        save(stage, 2)
     monkeypatch.undo()
-    last = checkpoint.find(tmp_path, "last")
+    last = checkpoint.find(stage, "last")
     assert last.step == 1
     assert last.resume() == {"step": 1}
-    assert checkpoint.find(tmp_path, "best").weights()
+    assert checkpoint.find(stage, "best").weights()
 
 
 def test_a_real_full_disk(tmp_path):
@@ -100,19 +106,20 @@ def test_a_real_full_disk(tmp_path):
     if made.returncode:
         pytest.skip("needs the right to mount a tmpfs")
     try:
-        save(disk, 1)
+        stage = StageFolder(disk)
+        save(stage, 1)
         big = {"embedder.w": torch.zeros(400_000)}
         for weights, resume in ((big, {}), ({"embedder.w": torch.zeros(3)}, {"a": big})):
             with pytest.raises(UserError, match="disk is full"):
-                checkpoint.save(disk, weights, {"stage": "s", "step": 2}, resume, best_step=2)
-        assert checkpoint.find(disk, "last").resume() == {"step": 1}
+                checkpoint.save(stage, weights, {"stage": "s", "step": 2}, resume, best_step=2)
+        assert checkpoint.find(stage, "last").resume() == {"step": 1}
     finally:
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_a_kill_between_the_pointers_is_mended_on_resume(tmp_path):
+def test_a_kill_between_the_pointers_is_mended_on_resume(stage):
     """best moved, last did not: resume points best back, and both steps are still there."""
-    save(tmp_path, 1)
-    before = checkpoint.find(tmp_path, "last")
-    checkpoint.point_best(tmp_path, 1)
-    assert checkpoint.find(tmp_path, "best").step == before.step == 1
+    save(stage, 1)
+    before = checkpoint.find(stage, "last")
+    checkpoint.point_best(stage, 1)
+    assert checkpoint.find(stage, "best").step == before.step == 1

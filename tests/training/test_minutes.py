@@ -8,6 +8,7 @@ import torch
 from starter.api import train
 from starter.errors import Interrupted
 from starter.recipe import load
+from starter.runs.folder import StageFolder
 from starter.training import minutes
 from starter.training.ema import AveragedWeights
 from starter.training.minutes import Costs
@@ -100,7 +101,9 @@ def prepared(recipe, folder):
     from starter.training.build import StageJob, build_batches, build_setup
 
     catalog = load_catalog(recipe.data)
-    job = StageJob("classify", folder, recipe, catalog, folder, None, torch.device("cpu"))
+    job = StageJob(
+        "classify", StageFolder(folder), recipe, catalog, folder, None, torch.device("cpu")
+    )
     images = load_pack(catalog, 16, 3, folder)
     batches = build_batches(job, images)
     return job, batches, build_setup(job, images, batches), images
@@ -115,7 +118,7 @@ def test_a_run_of_minutes_is_the_run_of_its_epochs_and_resumes_as_one(
 
     def two_epochs(job, setup, batches, images, budget):
         measured.append(measure(job, setup, batches, images, budget))
-        assert not (job.folder / ".measured").exists()
+        assert not job.folder.trials.exists()
         return Costs(update=1.0, evaluation=0.0, checkpoint=0.0)
 
     monkeypatch.setattr(minutes, "_now", lambda device: 0.0)  # no time is spent on measuring

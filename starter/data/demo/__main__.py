@@ -9,6 +9,7 @@ import sys
 
 from pydantic import ValidationError
 
+from starter.cli import command
 from starter.data.demo import answers_of, ensure_demo
 from starter.errors import UserError
 from starter.recipe.schema.data import DemoSection
@@ -36,17 +37,17 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     options = vars(parse(arguments))
     root = options.pop("root")
-    try:
-        place = ensure_demo(DemoSection(**options), root)
-    except ValidationError as error:
-        first = error.errors()[0]
-        print(f"error: --{first['loc'][0]}: {first['msg']}", file=sys.stderr)
-        return 2
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(f"competition: {place}\nanswers:     {answers_of(place)}")
-    return 0
+
+    def work() -> None:
+        try:
+            section = DemoSection(**options)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise UserError(f"--{first['loc'][0]}: {first['msg']}") from None
+        place = ensure_demo(section, root)
+        print(f"competition: {place}\nanswers:     {answers_of(place)}")
+
+    return command.run(work)
 
 
 if __name__ == "__main__":

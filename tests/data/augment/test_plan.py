@@ -67,7 +67,9 @@ def test_where_auto_goes():
             assert choose(where, steps(FLIP), 40, 3, device) is not None
 
 
-@pytest.mark.parametrize("name", ["hw2p2", "faces64", "demo", "cifar10", "omniglot", "orl", "lfw"])
+@pytest.mark.parametrize(
+    "name", ["hw2p2", "faces64", "demo", "omniglot", "orl", "untested/cifar10"]
+)
 def test_the_kit_s_recipes_can_all_go_there(name):
     recipe = load(f"configs/{name}.yaml", ["data.root=x"])
     data = recipe.data
