@@ -4,11 +4,13 @@ Shapes: U images that are embedded, V of a set of pairs, P pairs, D embedding.
 """
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from starter.data import Catalog
+from starter.data import Catalog, resolve_root
+from starter.inference.demo_answers import answer_demo
 from starter.inference.fitted import save_fitted
 from starter.inference.identify import find_alike, find_known, over_folds
 from starter.inference.saved import Classes
@@ -16,7 +18,8 @@ from starter.metrics import cosine, evaluate
 from starter.metrics.transductive import expand, rerank
 from starter.recipe.schema import Recipe
 from starter.runs.folder import RunFolder
-from starter.submission.handin import answer_demo, write_submission
+from starter.submission import Answers
+from starter.submission.handin import sample_path, write_submission
 
 log = logging.getLogger(__name__)
 
@@ -56,10 +59,50 @@ def conclude(
         result |= save_fitted(folder, recipe, catalog, scores["val"], made_by)
     result["classes_from"] = classes.source
     result |= _accuracies(catalog, classes)
-    result |= write_submission(folder, recipe, catalog, scores.get("test"), classes, matches)
+    answers = answers_of(catalog, scores.get("test"), classes, matches)
+    result |= _hand_in(folder, recipe, answers)
     result |= answer_demo(folder, recipe)
     write_json(folder.result, result)
     return result
+
+
+def answers_of(
+    catalog: Catalog, score_P: np.ndarray | None, classes: Classes, matches: Sequence[str]
+) -> Answers:
+    """What a submission may ask for."""
+    test_M, pairs = catalog.index("test"), catalog.pairs.get("test")
+    pair_names = []
+    if pairs is not None:
+        pair_names = [
+            (catalog.submission_name(a), catalog.submission_name(b))
+            for a, b in zip(pairs.a_P, pairs.b_P, strict=True)
+        ]
+    return Answers(
+        test_names=[catalog.submission_name(i) for i in test_M],
+        class_of_test=[catalog.classes[k] for k in classes.of(test_M)] if len(test_M) else None,
+        pair_names=pair_names,
+        score_P=score_P,
+        classes=catalog.classes,
+        match_of_face=matches,
+        pair_ids=None if pairs is None else pairs.text_P,
+    )
+
+
+def _hand_in(folder: RunFolder, recipe: Recipe, answers: Answers) -> dict:
+    """Writes submission.csv, where there is anything to answer."""
+    if not answers:
+        log.info("nothing to submit: the data has no test images, test pairs or unknown faces")
+        return {"submission": None}
+    sample = (
+        None if recipe.submission.sample is None else sample_path(recipe, resolve_root(recipe.data))
+    )
+    table = write_submission(folder.submission, sample, recipe.submission.format, answers)
+    return {
+        "submission": folder.submission.as_posix(),
+        "rows": len(table.rows),
+        "sample": sample and sample.as_posix(),
+        "note": table.note,
+    }
 
 
 def score_pairs(

@@ -5,10 +5,10 @@ Shapes: R rows of the file, S rows of the sample.
 
 import difflib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-from starter.submission.ids import bare, first_five, stem
+from starter.submission.ids import difference, first_five
 from starter.submission.labels import check_labels
 from starter.submission.problem import Problem
 from starter.submission.table import Sheet, Unreadable, read_sample, read_sheet
@@ -28,33 +28,33 @@ def check(csv: str | Path, sample: str | Path | None) -> list[Problem]:
     Raises:
         UserError: the sample itself cannot be read.
     """
-    theirs = None if sample is None else read_sample(sample)
+    expected = None if sample is None else read_sample(sample)
     try:
         sheet = read_sheet(Path(csv))
     except Unreadable as error:
         return [Problem(error.code, "error", str(error), error.line)]
-    if theirs is None:
+    if expected is None:
         return _alone(sheet)
-    problems = [*_file(sheet), *_header(sheet, theirs)]
+    problems = [*_file(sheet), *_header(sheet, expected)]
     if any(problem.code == "header" for problem in problems):
         return problems  # the columns cannot be matched, so what is in them says nothing
     ragged = [*_ragged(sheet)]
     if ragged:
         return problems + ragged
-    return [*problems, *_ids(sheet, theirs), *check_labels(sheet, theirs)]
+    return [*problems, *_ids(sheet, expected), *check_labels(sheet, expected)]
 
 
 def _alone(sheet: Sheet) -> list[Problem]:
     """What is wrong whatever the competition: columns, repeated ids, labels without a value."""
     problems = [*_file(sheet), *_ragged(sheet)]
     if len(sheet.header) < 2:
-        what = f"one column ({sheet.header[0]}); expected an id and a label, parted by a comma"
-        problems.append(Problem("header", "error", what, 1))
+        text = f"one column ({sheet.header[0]}); expected an id and a label, separated by a comma"
+        problems.append(Problem("header", "error", text, 1))
     if any(problem.severity == "error" for problem in problems):
         return problems
     names = dict.fromkeys(row[0] for row in sheet.rows)
     blank = [[name] + [""] * (len(sheet.header) - 1) for name in names]
-    own = Sheet(sheet.header, blank, list(range(len(blank))), bom=False, size=0)
+    own = Sheet(sheet.path, sheet.header, blank, list(range(len(blank))), bom=False, size=0)
     return [*problems, *_ids(sheet, own), *check_labels(sheet, own)]
 
 
@@ -74,31 +74,35 @@ def _file(sheet: Sheet) -> Iterator[Problem]:
 
 
 def _header(sheet: Sheet, sample: Sheet) -> Iterator[Problem]:
-    """Errors when the columns are not the sample's, with the likeliest reason."""
-    mine, theirs = sheet.header, sample.header
-    if mine == theirs:
+    """An error when the columns are not the sample's, with the likeliest reason."""
+    header, expected = sheet.header, sample.header
+    if header == expected:
         return
-    want = f"should be {','.join(theirs)}"
-    if mine[1:] == theirs and mine[0] in INDEX_COLUMNS:
+    want = f"should be {','.join(expected)}"
+    first_ids = {row[0] for row in sample.rows}
+    delimiters = [
+        word
+        for delimiter, word in DELIMITERS.items()
+        if len(header) == 1 and len(header[0].split(delimiter)) == len(expected)
+    ]
+    if header[1:] == expected and header[0] in INDEX_COLUMNS:
         message = f"has pandas' index as its first column, {want}; write it with index=False"
-    elif sorted(mine) == sorted(theirs):
-        message = f"has the columns in another order: {','.join(mine)}; {want}"
-    elif len(mine) == 1 and (
-        found := [d for d in DELIMITERS if len(mine[0].split(d)) == len(theirs)]
-    ):
-        message = f"parts its columns by {DELIMITERS[found[0]]}, {want}, parted by commas"
-    elif mine in sample.rows or (len(mine) == len(theirs) and mine[0] in _ids_of(sample)):
+    elif sorted(header) == sorted(expected):
+        message = f"has the columns in another order: {','.join(header)}; {want}"
+    elif delimiters:
+        message = f"separates its columns by {delimiters[0]}, {want}, separated by commas"
+    elif header in sample.rows or (len(header) == len(expected) and header[0] in first_ids):
         message = f"has no header: its first line is a row; {want}"
     else:
-        message = f"the header is {','.join(mine)}; {want}{_renamed(mine, theirs)}"
+        message = f"the header is {','.join(header)}; {want}{_renamed(header, expected)}"
     yield Problem("header", "error", message, 1)
 
 
-def _renamed(mine: list[str], theirs: list[str]) -> str:
+def _renamed(header: list[str], expected: list[str]) -> str:
     """Which unknown column is probably which missing one, and what else must change."""
-    missing = {name.strip().lower(): name for name in theirs if name not in mine}
+    missing = {name.strip().lower(): name for name in expected if name not in header}
     hints = []
-    for name in (name for name in mine if name not in theirs):
+    for name in (name for name in header if name not in expected):
         close = difflib.get_close_matches(name.strip().lower(), list(missing), n=1)
         hints.append(
             f"rename {name!r} to {missing.pop(close[0])!r}"
@@ -106,7 +110,7 @@ def _renamed(mine: list[str], theirs: list[str]) -> str:
             else f"remove the column {name!r}"
         )
     hints += [f"add {name!r}" for name in missing.values()]
-    hints += [f"{name!r} stands {n} times" for name, n in Counter(mine).items() if n > 1]
+    hints += [f"{name!r} stands {n} times" for name, n in Counter(header).items() if n > 1]
     return f" ({', '.join(hints)})"
 
 
@@ -128,67 +132,28 @@ def _ragged(sheet: Sheet) -> Iterator[Problem]:
 
 def _ids(sheet: Sheet, sample: Sheet) -> Iterator[Problem]:
     """Missing, extra and repeated ids, and the likeliest reason for a whole column of them."""
-    mine, theirs = [row[0] for row in sheet.rows], [row[0] for row in sample.rows]
-    have, asked = Counter(mine), Counter(theirs)  # a sample may ask for a pair twice
-    line = {name: number for name, number in zip(mine, sheet.line_R, strict=True)}
-    twice = [name for name in have if have[name] > max(1, asked[name])]
-    missing = [name for name in asked if have[name] < asked[name]]
-    extra = [name for name in have if name not in asked]
-    counts = f"{len(mine)} rows, the sample has {len(theirs)}"
-    hint = _why(extra, missing)
+    ids, expected = [row[0] for row in sheet.rows], [row[0] for row in sample.rows]
+    have, want = Counter(ids), Counter(expected)  # a sample may ask for a pair twice
+    line = dict(zip(ids, sheet.line_R, strict=True))
+    twice = [name for name in have if have[name] > max(1, want[name])]
+    missing = [name for name in want if have[name] < want[name]]
+    extra = [name for name in have if name not in want]
+    counts = f"({len(ids)} rows, the sample has {len(expected)})"
+    hint = difference(extra, missing)
     if twice:
-        yield Problem(
-            "duplicate-ids",
-            "error",
-            f"{len(twice)} ids stand too often ({counts}): {first_five(twice)}",
-            line[twice[0]],
-        )
+        message = f"{len(twice)} ids are there too often {counts}: {first_five(twice)}"
+        yield Problem("duplicate-ids", "error", message, line[twice[0]])
     if missing:
-        yield Problem(
-            "missing-ids",
-            "error",
-            f"{len(missing)} ids are missing ({counts}): {first_five(missing)}{hint}",
-        )
+        message = f"{len(missing)} ids are missing {counts}: {first_five(missing)}{hint}"
+        yield Problem("missing-ids", "error", message)
     if extra:
-        yield Problem(
-            "extra-ids",
-            "error",
-            f"{len(extra)} ids are not in the sample ({counts}): "
-            f"{first_five([name or repr(name) for name in extra])}{hint}",
-            line[extra[0]],
-        )
-    if mine != theirs and not (twice or missing or extra):
+        names = first_five([name or repr(name) for name in extra])
+        message = f"{len(extra)} ids are not in the sample {counts}: {names}{hint}"
+        yield Problem("extra-ids", "error", message, line[extra[0]])
+    if ids != expected and not (twice or missing or extra):
         yield Problem(
             "order",
             "warning",
             "the rows are in another order than the sample's; Kaggle matches by id, "
             "but some metrics do not",
         )
-
-
-SPOILED: dict[str, Callable[[str], str]] = {  # of one of the words of an id
-    "a folder in front of the file names": bare,
-    "another case": str.lower,
-    "real numbers (3.0 for 3)": lambda word: word.removesuffix(".0"),
-    "an ending such as .jpg on one side only": stem,
-    "leading zeros lost: read ids as text": lambda word: stem(word).lstrip("0"),
-}
-
-
-def _why(extra: list[str], missing: list[str]) -> str:
-    """How ids that match nothing were probably spoiled."""
-    if {name.strip() for name in extra} & {name.strip() for name in missing}:
-        return "; they differ by spaces around the ids"
-    for reason, simplify in SPOILED.items():
-        mine, theirs = (
-            {" ".join(map(simplify, name.split())) for name in names} for names in (extra, missing)
-        )
-        if mine & theirs:
-            return f"; they differ by {reason}"
-    if {frozenset(name.split()) for name in extra} & {frozenset(name.split()) for name in missing}:
-        return "; they differ by the order of the two names"
-    return ""
-
-
-def _ids_of(sample: Sheet) -> set[str]:
-    return {row[0] for row in sample.rows}

@@ -1,20 +1,23 @@
-"""The file to hand in: written from scores and classes, and checked."""
+"""The file to hand in: written from a run's answers, checked, found again."""
 
 import logging
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from starter.errors import UserError
 from starter.recipe import load
 from starter.recipe.schema import Recipe
 from starter.runs.folder import RunFolder
-from starter.submission import check, fill, write
+from starter.submission.answers import Answers
+from starter.submission.check import check
+from starter.submission.formats import fill
+from starter.submission.problem import Problem
+from starter.submission.table import Table, write
 
 log = logging.getLogger(__name__)
+
+SEND_ANYWAY = "(or name the csv file itself to send it anyway)"
 
 
 @dataclass(frozen=True)
@@ -26,96 +29,44 @@ class Handin:
     recipe: Recipe | None = None
 
 
-def write_submission(
-    folder: RunFolder,
-    recipe: Recipe,
-    catalog,
-    score_P: np.ndarray | None,
-    classes,
-    match_of_face: Sequence[str] = (),
-) -> dict:
-    """Writes submission.csv as the sample asks, or the default of `submission.format`.
+def write_submission(csv: Path, sample: Path | None, format: str, answers: Answers) -> Table:
+    """Writes a checked submission as the sample asks, or the default of `submission.format`.
 
     Raises:
-        UserError: the sample asks for what this data does not have; nothing is written.
+        UserError: the sample asks for what the answers lack; a file that was there stays.
     """
-    test_M = catalog.index("test")
-    pairs = catalog.pairs.get("test")
-    if not len(test_M) and pairs is None and not match_of_face:
-        log.info("nothing to submit: the data has no test images, test pairs or unknown faces")
-        return {"submission": None}
-    sample = sample_path(recipe)
-    names = [catalog.submission_name(i) for i in test_M]
-    class_names = [catalog.classes[k] for k in classes.of(test_M)] if len(test_M) else None
-    pair_names = []
-    if pairs is not None:
-        pair_names = [
-            (catalog.submission_name(a), catalog.submission_name(b))
-            for a, b in zip(pairs.a_P, pairs.b_P, strict=True)
-        ]
-    table = fill(
-        sample,
-        recipe.submission.format,
-        test_names=names,
-        class_of_test=class_names,
-        pair_names=pair_names,
-        score_P=score_P,
-        classes=catalog.classes,
-        match_of_face=match_of_face,
-        pair_ids=None if pairs is None else pairs.text_P,
-    )
-    if table.note:
-        log.info("submission: %s", table.note)
-    part = folder.submission.with_name(".submission.csv")
+    table = fill(sample, format, answers)
+    log.info("submission: %s", table.note)
+    part = csv.with_name(f".{csv.name}")
     try:  # checked beside: a file that fails does not replace one that did not
         write(table, part)
         raise_errors(part, sample)
-        os.replace(part, folder.submission)
+        os.replace(part, csv)
     finally:
         part.unlink(missing_ok=True)
-    return {
-        "submission": folder.submission.as_posix(),
-        "rows": len(table.rows),
-        "sample": sample and sample.as_posix(),
-        "note": table.note,
-    }
+    return table
 
 
-def sample_path(recipe: Recipe) -> Path | None:
-    """The sample submission: as given, or under data.root. UserError when it is nowhere."""
-    given = recipe.submission.sample
-    if given is None:
+def sample_path(recipe: Recipe, root: Path) -> Path | None:
+    """The sample submission: as given, or under the data's folder. UserError when it is nowhere.
+
+    root: of the data; the sample may lie up to two folders deeper, where an archive was unpacked.
+    """
+    if recipe.submission.sample is None:
         return None
-    from starter.data import resolve_root
-
-    plain = Path(given).expanduser()
-    places = [plain] if plain.is_absolute() else [resolve_root(recipe.data) / plain, plain]
-    for place in places:
-        if place.is_file():
-            return place
-    looked = " or ".join(place.as_posix() for place in places)
-    raise UserError(f"submission.sample: no file {looked}")
-
-
-def answer_demo(folder: RunFolder, recipe: Recipe) -> dict:
-    """The score on the held-back answers of the built-in competition; nothing for other data."""
-    if recipe.data.demo is None or not folder.submission.is_file():
-        return {}
-    from starter.data.demo import score
-    from starter.metrics import evaluate
-
-    found = score(folder.submission, Path(recipe.data.root))
-    answer: dict[str, float] = {}
-    if found.predicted_M is not None:
-        answer["accuracy"] = float((found.predicted_M == found.label_M).mean())
-    if found.score_P is not None and found.same_P is not None:
-        answer["eer"] = evaluate(found.score_P, found.same_P)["eer"]
-    if len(answer) == 2:
-        answer["combined"] = 0.5 * answer["accuracy"] + 0.5 * (1 - answer["eer"])
-    return {"answers": answer}
+    given = Path(recipe.submission.sample).expanduser()
+    if given.is_file():
+        return given
+    if not given.is_absolute():
+        for folders in ("", "*/", "*/*/"):
+            for place in sorted(root.glob(f"{folders}{given.as_posix()}")):
+                if place.is_file():
+                    return place
+    looked = given if given.is_absolute() else f"{given} here or in {root}"
+    raise UserError(f"submission.sample: there is no file {looked}")
 
 
-def raise_errors(csv: Path, sample: Path | None) -> list:
+def raise_errors(csv: Path, sample: Path | None) -> list[Problem]:
     """Checks a file (against its sample); returns warnings. UserError listing every error."""
     problems = check(csv, sample)
     errors = [problem for problem in problems if problem.severity == "error"]
@@ -128,20 +79,22 @@ def checked(target: str | Path, sample: str | Path | None = None) -> tuple[dict,
     """Checks a run's submission (or any csv).
 
     Returns:
-        csv, sample and warnings, to print; and what to hand in.
+        csv, rows, sample and warnings, to print; and what to hand in.
     Raises:
         UserError: the file is wrong in any way, or is not of the weights that the run has now.
     """
     handin = open_target(target)
     if handin.folder is not None:
         _refuse_stale(handin.folder)
-    recipe, csv = handin.recipe, handin.csv
-    sample_file = Path(sample) if sample else (sample_path(recipe) if recipe else None)
-    result: dict = {"csv": csv.as_posix(), "sample": sample_file and sample_file.as_posix()}
-    result["warnings"] = [str(problem) for problem in raise_errors(csv, sample_file)]
+    sample_file = Path(sample) if sample else _sample_of(handin)
+    warnings = [str(problem) for problem in raise_errors(handin.csv, sample_file)]
     if sample_file is None:
-        result["warnings"].append("no sample submission to check against: give --sample FILE")
-    return result, handin
+        warnings.append("no sample submission to check against: give --sample FILE")
+    return {
+        "csv": handin.csv.as_posix(),
+        "sample": sample_file and sample_file.as_posix(),
+        "warnings": warnings,
+    }, handin
 
 
 def open_target(target: str | Path) -> Handin:
@@ -150,11 +103,22 @@ def open_target(target: str | Path) -> Handin:
     if path.is_dir():
         folder = RunFolder.existing(path)
         if not folder.submission.is_file():
-            raise UserError(f"{folder.submission} is not there; run: python verify.py {target}")
+            raise UserError(f"{folder.submission} is missing; run: python verify.py {target}")
         return Handin(folder.submission, folder, load(folder.recipe, []))
     if not path.is_file():
         raise UserError(f"{target} is neither a run folder nor a file")
     return Handin(path)
+
+
+def _sample_of(handin: Handin) -> Path | None:
+    """The sample that verify.py used, or, where the run was moved, the recipe's."""
+    if handin.folder is None or handin.recipe is None:
+        return None
+    used = (handin.folder.read_result() or {}).get("sample")
+    if used and Path(used).is_file():
+        return Path(used)
+    root = Path(os.path.expandvars(handin.recipe.data.root)).expanduser()
+    return sample_path(handin.recipe, root)
 
 
 def _refuse_stale(folder: RunFolder) -> None:
@@ -167,21 +131,23 @@ def _refuse_stale(folder: RunFolder) -> None:
         _refuse_stale_members(folder, fusion)
         return
     stage, best = result["stage"], folder.read_best()
-    again = f"run: python verify.py {folder.path} (or name the csv itself to send it all the same)"
     if folder.weights_of(stage) != result["weights"]:
-        raise UserError(f"{folder.submission} is of other weights than {stage} has now; {again}")
+        raise UserError(
+            f"{folder.submission} is of other weights than {stage} has now; run: python verify.py "
+            f"{folder} {SEND_ANYWAY}"
+        )
     if best != stage:
         log.warning("%s is of stage %s, the run's best is %s", folder.submission, stage, best)
 
 
 def _refuse_stale_members(folder: RunFolder, fusion: dict) -> None:
-    """UserError when a run of a fusion has other weights now. One that is gone is only told."""
+    """UserError when a run of a fusion has other weights now; a warning for one that is gone."""
     for member in fusion["members"]:
         run = RunFolder(Path(member["run"]))
         if not run.path.is_dir():
-            log.warning("%s is of %s, which is not there any more", folder.submission, run.path)
+            log.warning("%s is of %s, which is gone", folder.submission, run)
         elif run.weights_of(member["stage"]) != member["weights"]:
             raise UserError(
-                f"{folder.submission} is of other weights than {run.path} has now; run verify.py "
-                "on those runs again (or name the csv itself to send it all the same)"
+                f"{folder.submission} is of other weights than {run} has now; run verify.py on "
+                f"those runs again {SEND_ANYWAY}"
             )

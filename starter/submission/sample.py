@@ -5,96 +5,96 @@ Shapes: R rows of the sample, M test images, P test pairs, T unknown faces.
 
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 
 from starter.errors import UserError
-from starter.submission.ids import bare, first_five, is_number, pair_keys, stem
+from starter.submission.answers import Answers, Ask, Kind
+from starter.submission.ids import bare, difference, first_five, is_number, pair_keys, stem
 from starter.submission.table import Sheet
 from starter.submission.years import FORMATS, MATCHES
 
 SIMILARITY_HEADERS = {"match", "score", "similarity"}  # S19 to S22 verification samples
-IMAGE, PAIR, FACE = "image", "pair", "face"  # a class, a similarity, who it is among the known
-Ask = tuple[str, int]  # one of them, and which
+OTHER_DATA = "is this the sample of the data at data.root?"
 
 
-def recognise(
-    path: Path, sample: Sheet, format: str, test_names, pair_names, faces: int
-) -> list[Ask]:
+def recognise(sample: Sheet, format: str, answers: Answers) -> list[Ask]:
     """What each row asks for. UserError naming the rows that nothing fits."""
     if len(sample.header) != 2:
         raise UserError(
-            f"{path}, line 1: {len(sample.header)} columns ({', '.join(sample.header)}); "
-            "expected two, an id and a label, parted by a comma"
+            f"{sample.path}, line 1: {len(sample.header)} columns ({', '.join(sample.header)}); "
+            "expected two, an id and a label, separated by a comma"
         )
-    names = {bare(name) for name in test_names if not is_number(name)}
-    by_name = image_index(test_names) if any(bare(r[0]) in names for r in sample.rows) else {}
-    by_pair = _pair_index(pair_names)
-    asked: list[Ask | None] = []
+    names = {bare(name) for name in answers.test_names if not is_number(name)}
+    named = any(bare(row[0]) in names for row in sample.rows)
+    by_name = image_index(answers.test_names) if named else {}
+    by_pair = _pair_index(answers.pair_names)
+    asks: list[Ask | None] = []
     for row in sample.rows:
         pair = next((by_pair[key] for key in pair_keys(row[0]) if key in by_pair), None)
         image = None if is_number(row[0]) else by_name.get(bare(row[0]))
         if pair is not None:
-            asked.append((PAIR, pair))
+            asks.append(Ask("pair", pair))
         else:
-            asked.append(None if image is None else (IMAGE, image))
-    open_R = [r for r, ask in enumerate(asked) if ask is None]
+            asks.append(None if image is None else Ask("image", image))
+    open_R = [r for r, ask in enumerate(asks) if ask is None]
     if open_R:
-        kinds = {ask[0] for ask in asked if ask is not None}
-        found = _numbered(path, sample, open_R, kinds, format, test_names, pair_names, faces)
-        for r, ask in zip(open_R, found, strict=True):
-            asked[r] = ask
-    return [ask for ask in asked if ask is not None]
+        kinds = {ask.kind for ask in asks if ask is not None}
+        rest = iter(_numbered(sample, open_R, kinds, format, answers))
+        return [next(rest) if ask is None else ask for ask in asks]
+    return [ask for ask in asks if ask is not None]
 
 
 def _numbered(
-    path: Path,
-    sample: Sheet,
-    open_R,
-    kinds: set[str],
-    format: str,
-    test_names,
-    pair_names,
-    faces: int,
+    sample: Sheet, open_R: Sequence[int], kinds: set[Kind], format: str, answers: Answers
 ) -> list[Ask]:
     """Rows that no name fits: names without their ending, or row numbers of images, of pairs or of
-    unknown faces."""
+    unknown faces. kinds: what the other rows ask for."""
     ids = [bare(sample.rows[r][0]) for r in open_R]
     numbers = all(map(is_number, ids)) and {int(i) for i in ids} == set(range(len(ids)))
-    by_stem = {stem(name): i for i, name in enumerate(test_names)}
+    by_stem = {stem(name): i for i, name in enumerate(answers.test_names)}
     images: list[Ask] = []
     pairs: list[Ask] = []
-    if PAIR not in kinds and numbers and len(ids) == len(pair_names):
-        pairs = [(PAIR, int(i)) for i in ids]
-    if IMAGE not in kinds:
-        every = len(ids) == len(test_names)  # "0" to "4999" are also stems of 0.jpg to 9999.jpg
-        stems = len(by_stem) == len(test_names) and all(i in by_stem for i in ids)
+    if "pair" not in kinds and numbers and len(ids) == len(answers.pair_names):
+        pairs = [Ask("pair", int(i)) for i in ids]
+    if "image" not in kinds:
+        every = len(ids) == len(answers.test_names)  # "0" to "4999" are also stems of 0 to 9999.jpg
+        stems = len(by_stem) == len(answers.test_names) and all(i in by_stem for i in ids)
         if stems and (every or not pairs):
-            images = [(IMAGE, by_stem[i]) for i in ids]
+            images = [Ask("image", by_stem[i]) for i in ids]
         elif numbers and every:
-            images = [(IMAGE, int(i)) for i in ids]
-    if faces and numbers and len(ids) == faces and PAIR not in kinds:
-        if not images or _means_faces(path, sample, open_R, format):
-            return [(FACE, int(i)) for i in ids]
+            images = [Ask("image", int(i)) for i in ids]
+    faces = len(answers.match_of_face)
+    if faces and numbers and len(ids) == faces and "pair" not in kinds:
+        if not images or _means_faces(sample, open_R, format):
+            return [Ask("face", int(i)) for i in ids]
         return images
     if images and pairs:
-        return images if _means_images(path, sample, open_R, format) else pairs
+        return images if _means_images(sample, open_R, format) else pairs
     if images or pairs:
         return images or pairs
-    places = [f"{sample.rows[r][0]!r} (line {sample.line_R[r]})" for r in open_R]
-    have = f"the {len(test_names)} test images or {len(pair_names)} test pairs"
-    have += f" or {faces} unknown faces" if faces else ""
-    if all(map(is_number, ids)):
-        raise UserError(
-            f"{path}: {len(ids)} ids are numbers that fit none of {have} (row numbers run from 0 "
-            f"to their count less one): {first_five(places)}"
+    raise _unknown(sample, open_R, answers)
+
+
+def _unknown(sample: Sheet, open_R: Sequence[int], answers: Answers) -> UserError:
+    """The error of ids that match nothing."""
+    ids = [sample.rows[r][0] for r in open_R]
+    places = first_five([f"{sample.rows[r][0]!r} (line {sample.line_R[r]})" for r in open_R])
+    have = f"the {len(answers.test_names)} test images or {len(answers.pair_names)} test pairs"
+    if answers.match_of_face:
+        have += f" or {len(answers.match_of_face)} unknown faces"
+    if all(is_number(bare(name)) for name in ids):
+        return UserError(
+            f"{sample.path}: {len(ids)} ids are numbers that fit none of {have} (row numbers run "
+            f"from 0 to their count less one): {places}"
         )
-    raise UserError(
-        f"{path}: {len(ids)} of {len(sample.rows)} ids match none of {have}: {first_five(places)}; "
-        "is this the sample of the data at data.root?"
+    known = [*answers.test_names, *(f"{a} {b}" for a, b in answers.pair_names)]
+    reason = difference(ids, known) or f"; {OTHER_DATA}"
+    return UserError(
+        f"{sample.path}: {len(ids)} of {len(sample.rows)} ids match none of {have}: "
+        f"{places}{reason}"
     )
 
 
-def _means_images(path: Path, sample: Sheet, open_R, format: str) -> bool:
+def _means_images(sample: Sheet, open_R: Sequence[int], format: str) -> bool:
     """Row numbers fit as many images as pairs: which are meant? UserError when nothing says."""
     if format == "classification":
         return True
@@ -102,13 +102,13 @@ def _means_images(path: Path, sample: Sheet, open_R, format: str) -> bool:
     if sample.header[1].strip().lower() in SIMILARITY_HEADERS or all("." in v for v in labels):
         return False
     raise UserError(
-        f"{path}: the row numbers 0 to {len(open_R) - 1} fit both the {len(open_R)} test images "
-        f"and the {len(open_R)} test pairs; for classes set submission.format=classification, "
-        "for similarities write the sample's labels as 0.0"
+        f"{sample.path}: the row numbers 0 to {len(open_R) - 1} fit both the {len(open_R)} test "
+        f"images and the {len(open_R)} test pairs; for classes set "
+        "submission.format=classification, for similarities write the sample's labels as 0.0"
     )
 
 
-def _means_faces(path: Path, sample: Sheet, open_R, format: str) -> bool:
+def _means_faces(sample: Sheet, open_R: Sequence[int], format: str) -> bool:
     """Row numbers fit as many images as unknown faces: which are meant?"""
     if format != "verification":  # the default, which says nothing here
         return MATCHES in FORMATS[format].rows
@@ -116,8 +116,8 @@ def _means_faces(path: Path, sample: Sheet, open_R, format: str) -> bool:
     if any(label and not is_number(label) for label in labels):
         return True
     raise UserError(
-        f"{path}: the row numbers 0 to {len(open_R) - 1} fit both the test images and the unknown "
-        "faces; set submission.format to classification or to identification"
+        f"{sample.path}: the row numbers 0 to {len(open_R) - 1} fit both the test images and the "
+        "unknown faces; set submission.format to classification or to identification"
     )
 
 
@@ -143,32 +143,38 @@ def _pair_index(pair_names: Sequence[tuple[str, str]]) -> dict[str, int]:
     return index
 
 
-def refuse_gaps(path: Path, asked: list[Ask], test_names, pair_names, score_P) -> None:
-    """UserError when a kind is asked for, but not of every image or pair, or of an image twice.
-
-    Pairs of the same names share a row, so their scores must be the same.
-    """
-    times = Counter(i for kind, i in asked if kind == IMAGE)
-    twice = [test_names[i] for i, n in times.items() if n > 1]
+def refuse_gaps(sample: Sheet, asks: Sequence[Ask], answers: Answers) -> None:
+    """UserError when a kind is asked for, but not of every image or pair, or of an image twice."""
+    times = Counter(ask.number for ask in asks if ask.kind == "image")
+    twice = [answers.test_names[i] for i, n in times.items() if n > 1]
     if twice:
-        raise UserError(f"{path}: {len(twice)} images are asked for twice: {first_five(twice)}")
-    if times and len(times) < len(test_names):
-        absent = [name for i, name in enumerate(test_names) if i not in times]
         raise UserError(
-            f"{path}: {len(absent)} of {len(test_names)} test images are not asked for: "
-            f"{first_five(absent)}; is this the sample of the data at data.root?"
+            f"{sample.path}: {len(twice)} images are asked for twice: {first_five(twice)}"
         )
-    known = {frozenset(pair_names[p]): p for kind, p in asked if kind == PAIR}
-    left = [f"{a} {b}" for a, b in pair_names if frozenset((a, b)) not in known]
-    if known and left:
+    absent = [name for i, name in enumerate(answers.test_names) if i not in times]
+    if times and absent:
         raise UserError(
-            f"{path}: {len(left)} of {len(pair_names)} test pairs are not asked for: "
-            f"{first_five(left)}; is this the sample of the data at data.root?"
+            f"{sample.path}: {len(absent)} of {len(answers.test_names)} test images are not asked "
+            f"for: {first_five(absent)}; {OTHER_DATA}"
         )
-    rows = {p for kind, p in asked if kind == PAIR}
-    others = [p for p in range(len(pair_names)) if known and p not in rows]
-    twin = {p: known[frozenset(pair_names[p])] for p in others}
-    mixed = [" ".join(pair_names[p]) for p in others if abs(score_P[p] - score_P[twin[p]]) > 1e-6]
+    if any(ask.kind == "pair" for ask in asks):
+        _refuse_gaps_of_pairs(sample, asks, answers)
+
+
+def _refuse_gaps_of_pairs(sample: Sheet, asks: Sequence[Ask], answers: Answers) -> None:
+    """Pairs of the same names share a row, so their scores must be the same."""
+    names, score_P = answers.pair_names, answers.score_P
+    assert score_P is not None
+    row_of = {frozenset(names[ask.number]): ask.number for ask in asks if ask.kind == "pair"}
+    left = [f"{a} {b}" for a, b in names if frozenset((a, b)) not in row_of]
+    if left:
+        raise UserError(
+            f"{sample.path}: {len(left)} of {len(names)} test pairs are not asked for: "
+            f"{first_five(left)}; {OTHER_DATA}"
+        )
+    written = {ask.number for ask in asks if ask.kind == "pair"}
+    twin = {p: row_of[frozenset(names[p])] for p in range(len(names)) if p not in written}
+    mixed = [" ".join(names[p]) for p, q in twin.items() if abs(score_P[p] - score_P[q]) > 1e-6]
     if mixed:
         raise UserError(
             f"{len(mixed)} test pairs have the file names of another pair but not its similarity, "
@@ -176,23 +182,12 @@ def refuse_gaps(path: Path, asked: list[Ask], test_names, pair_names, score_P) -
         )
 
 
-def recognised(asked: list[Ask]) -> str:
-    times = Counter(kind for kind, _ in asked)
-    parts = [
-        f"{times[kind]} rows ask for {what}"
-        for kind, what in (
-            (IMAGE, "the class of an image"),
-            (PAIR, "the similarity of a pair"),
-            (FACE, "who an unknown face is"),
-        )
-        if times[kind]
-    ]
-    return ", ".join(parts)
-
-
-def wants_numbers(sample: Sheet, asked: list[Ask], classes: Sequence[str]) -> bool:
-    """Whether images are labelled with whole numbers, in the sample but not in the data."""
-    labels = [
-        row[1].strip() for row, ask in zip(sample.rows, asked, strict=True) if ask[0] == IMAGE
-    ]
-    return bool(labels) and all(map(is_number, labels)) and not all(map(is_number, classes))
+def in_words(asks: Sequence[Ask]) -> str:
+    """How many rows ask for what."""
+    words: dict[Kind, str] = {
+        "image": "the class of an image",
+        "pair": "the similarity of a pair",
+        "face": "who an unknown face is",
+    }
+    times = Counter(ask.kind for ask in asks)
+    return ", ".join(f"{times[kind]} rows ask for {w}" for kind, w in words.items() if times[kind])

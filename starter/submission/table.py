@@ -2,30 +2,30 @@
 
 import csv
 import io
-import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from starter.errors import UserError
+from starter.files import replacing
 
 BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows ready to write, (id, label) text; `note` is what the caller should tell, or None."""
+    """Rows ready to write, (id, label) text; `note` says how the sample was read."""
 
     header: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
-    note: str | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True)
 class Sheet:
     """A csv file as read: `line_R` is the line of the file on which each row ends, from 1."""
 
+    path: Path
     header: list[str]
     rows: list[list[str]]
     line_R: list[int]
@@ -68,7 +68,7 @@ def read_sheet(path: Path) -> Sheet:
         raise Unreadable("syntax", f"not a csv file: {error}", reader.line_num) from error
     if not rows:
         raise Unreadable("empty", "the file is empty")
-    return Sheet(rows[0], rows[1:], line_R[1:], raw.startswith(BOM), len(raw))
+    return Sheet(path, rows[0], rows[1:], line_R[1:], raw.startswith(BOM), len(raw))
 
 
 def read_sample(path: str | Path) -> Sheet:
@@ -90,28 +90,18 @@ def read_sample(path: str | Path) -> Sheet:
 
 
 def write(table: Table, path: str | Path) -> None:
-    """Writes a table as csv: UTF-8 without BOM, "\\n" line ends, in the order of its rows.
-
-    The file appears whole or not at all: it is written beside and renamed.
+    """Replaces a csv file in one step: UTF-8 without BOM, "\\n" line ends.
 
     Raises:
-        UserError: it cannot be written (no such folder, no permission, disk full); what was at
-            `path` before is still there.
+        UserError: it cannot be written (no such folder, no permission, disk full); an older file at
+            `path` stays.
     """
-    path = Path(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with beside.open("w", encoding="utf-8", newline="") as file:
+        with replacing(Path(path), "w") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(table.header)
             writer.writerows(table.rows)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, path)
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
     except UnicodeEncodeError as error:  # a file name that was not UTF-8
         raise UserError(f"{path}: cannot be written as UTF-8: {error}") from error
-    finally:
-        with suppress(OSError):  # gone where it was renamed
-            beside.unlink()

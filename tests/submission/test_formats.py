@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from starter.errors import UserError
-from starter.submission import check, fill, write
+from starter.submission import Answers, check, fill, write
 
 NAMES = ["t0.jpg", "t1.jpg", "t2.jpg"]
 CLASSES = ["17", "3", "n000317"]
@@ -29,9 +29,7 @@ def answer(tmp_path):
         if sample is not None:
             path = tmp_path / "sample.csv"
             path.write_text(sample, encoding="utf-8")
-        return fill(
-            path, format, test_names=names, class_of_test=classes, pair_names=pairs, score_P=scores
-        )
+        return fill(path, format, Answers(names, classes, pairs, scores))
 
     return answer
 
@@ -245,7 +243,7 @@ REFUSED = {
     "row numbers from 1": ("ID,Label\n1,0\n2,0\n", {}, ["row numbers run from 0"]),
     "a row number twice": ("ID,Label\n0,0\n0,0\n", {}, ["fit none of"]),
     "one column": ("ID\n0\n1\n", {}, ["line 1: 1 columns (ID)", "expected two"]),
-    "semicolons": ("ID;Label\n0;0\n", {}, ["line 1: 1 columns", "parted by a comma"]),
+    "semicolons": ("ID;Label\n0;0\n", {}, ["line 1: 1 columns", "separated by a comma"]),
     "three columns": ("ID,Label,x\n0,0,0\n", {}, ["3 columns (ID, Label, x)"]),
     "no rows": ("ID,Label\n", {}, ["no rows"]),
     "not a number": (
@@ -289,18 +287,14 @@ def test_scores_read_back_as_the_same_float32(answer, tmp_path):
 
 def test_a_class_folder_is_written_as_its_place_where_the_sample_has_numbers(tmp_path):
     sample = tmp_path / "sample.csv"
-    options = {
-        "test_names": ["0.jpg", "1.jpg"],
-        "class_of_test": ["n000009", "n000001"],
-        "pair_names": [],
-        "score_P": None,
-        "classes": ("n000001", "n000005", "n000009"),
-    }
+    answers = Answers(
+        ["0.jpg", "1.jpg"], ["n000009", "n000001"], classes=("n000001", "n000005", "n000009")
+    )
     sample.write_text("id,label\n0.jpg,0\n1.jpg,0\n")
-    table = fill(sample, "classification", **options)
+    table = fill(sample, "classification", answers)
     assert [row[1] for row in table.rows] == ["2", "0"] and "place in order" in table.note
     sample.write_text("id,label\n0.jpg,n000001\n1.jpg,n000001\n")
-    table = fill(sample, "classification", **options)
+    table = fill(sample, "classification", answers)
     assert [row[1] for row in table.rows] == ["n000009", "n000001"]
 
 
@@ -336,9 +330,7 @@ BY_HAND = {
 @pytest.mark.parametrize("format", BY_HAND)
 def test_a_years_file_equals_one_written_by_hand(format, tmp_path):
     faces = ["n000100", "n000000", "n000200"] if "identification" in format else []
-    table = fill(
-        None,
-        format,
+    answers = Answers(
         test_names=NINE,
         class_of_test=["n000010", "n000002", "n000010"],
         pair_names=PAIRS,
@@ -347,6 +339,7 @@ def test_a_years_file_equals_one_written_by_hand(format, tmp_path):
         match_of_face=faces,
         pair_ids=["v/a.jpg v/b.jpg", "v/c.jpg v/a.jpg"],
     )
+    table = fill(None, format, answers)
     write(table, tmp_path / "out.csv")
     assert (tmp_path / "out.csv").read_text() == BY_HAND[format]
     early = "verification_early_submission.csv"
@@ -365,16 +358,8 @@ def test_every_format_a_recipe_may_name_is_known_and_written_by_hand_here():
 
 
 def faces_of(sample, format="verification", faces=("n1", "n0", "n2"), names=()):
-    return fill(
-        sample,
-        format,
-        test_names=list(names),
-        class_of_test=["7"] * len(names),
-        pair_names=[],
-        score_P=None,
-        classes=["7"],
-        match_of_face=faces,
-    )
+    answers = Answers(names, ["7"] * len(names), classes=["7"], match_of_face=faces)
+    return fill(sample, format, answers)
 
 
 def test_a_sample_of_row_numbers_asks_for_unknown_faces(tmp_path):

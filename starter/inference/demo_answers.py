@@ -1,0 +1,23 @@
+"""The score on the held-back answers of the built-in competition."""
+
+from pathlib import Path
+
+from starter.data.demo import score
+from starter.metrics import evaluate
+from starter.recipe.schema import Recipe
+from starter.runs.folder import RunFolder
+
+
+def answer_demo(folder: RunFolder, recipe: Recipe) -> dict:
+    """{"answers": accuracy, eer, combined} as fractions; {} for other data."""
+    if recipe.data.demo is None or not folder.submission.is_file():
+        return {}
+    found = score(folder.submission, Path(recipe.data.root))
+    answer: dict[str, float] = {}
+    if found.predicted_M is not None:
+        answer["accuracy"] = float((found.predicted_M == found.label_M).mean())
+    if found.score_P is not None and found.same_P is not None:
+        answer["eer"] = evaluate(found.score_P, found.same_P)["eer"]
+    if len(answer) == 2:
+        answer["combined"] = 0.5 * answer["accuracy"] + 0.5 * (1 - answer["eer"])
+    return {"answers": answer}
