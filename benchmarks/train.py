@@ -12,6 +12,7 @@ its own; the images are the built-in competition's. `--steps` updates of each, i
 
 import argparse
 import contextlib
+import copy
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -24,14 +25,17 @@ import torch
 from benchmarks.loader import course_transform
 from benchmarks.timing import add_arguments, interleaved, machine, show
 from starter.data import Catalog, load_catalog, load_pack
+from starter.data.batches import Batch
 from starter.data.demo import ensure_demo
-from starter.hooks.progress import LOG_EVERY, LossMeter
+from starter.hooks.base import LOG_EVERY
+from starter.hooks.losses import LossMeter
 from starter.recipe import Recipe, load
 from starter.recipe.schema.data import DemoSection
 from starter.runs.folder import StageFolder
-from starter.training.build import StageJob, build_batches, build_setup
+from starter.train_stage import Model, prepare, ready_for_training, update
+from starter.training.build import build_batches
 from starter.training.precision import pick_device
-from starter.training.step import Setup, train_step
+from starter.training.state import StageJob, TrainState
 
 BARE = "bare step on resident tensors"
 COMPILED = "bare step, compiled"
@@ -76,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
         "batch": bench.batch,
         "size": bench.job.image_size,
         "steps": options.steps,
-        "precision": bench.setup.precision.name,
+        "precision": bench.state.precision.name,
     }
     print(show("Training", "images/s", rates, facts, options.json))
     return 0
@@ -91,11 +95,12 @@ class Bench:
         self.catalog: Catalog = load_catalog(self.recipe.data)
         self.job = self._job(options.stage or next(iter(self.recipe.stages)))
         data = self.recipe.data
-        image_NHWC = load_pack(self.catalog, self.job.image_size, data.channels, self.job.cache)
+        cache = Path(data.cache)
+        image_NHWC = load_pack(self.catalog, self.job.image_size, data.channels, cache)
         self.batches = build_batches(self.job, image_NHWC)
         stack.callback(self.batches.close)
-        self.setup: Setup = build_setup(self.job, image_NHWC, self.batches)
-        self.setup.learner.set_training(backbone_frozen=False, batchnorm_frozen=False)
+        self.state: TrainState = prepare(self.job, image_NHWC, self.batches)
+        ready_for_training(self.state)
         self.batch = self.job.section.batch_size
         self.device = self.job.device
 
@@ -105,19 +110,11 @@ class Bench:
         recipe = recipe.model_copy(update={"stages": {stage: section}})
         place = self.folder / "run"
         place.mkdir()
-        return StageJob(
-            stage,
-            StageFolder(place),
-            recipe,
-            self.catalog,
-            self.folder / "cache",
-            None,
-            pick_device(),
-        )
+        return StageJob(stage, StageFolder(place), recipe, self.catalog, None, pick_device())
 
     def kit(self) -> Callable[[], int]:
-        """What stage.py's loop does, evaluation and checkpoints apart."""
-        meter, endless = LossMeter(), self._endless()
+        """What the page's loop does, evaluation and checkpoints apart."""
+        meter, endless = LossMeter(self.job.name), self._endless()
         step = 0
 
         def work() -> int:
@@ -125,9 +122,9 @@ class Bench:
             images = 0
             for _ in range(self.options.steps):
                 batch = next(endless)
-                losses = train_step(self.setup, batch.image_BHWC, batch.label_B, step)
-                meter.add(step, 0.0, losses)
+                losses = update(self.state, batch, step)
                 step += 1
+                meter.add(step, 0.0, losses)
                 images += len(batch.label_B)
                 if step % LOG_EVERY == 0:
                     meter.end_interval()
@@ -144,17 +141,21 @@ class Bench:
 
     def bare(self, *, compiled: bool = False) -> Callable[[], int]:
         """The same update, with nothing to prepare."""
-        setup = self.setup
+        state = self.state
         if compiled:
-            setup = replace(setup, forward=torch.compile(setup.learner.embedder))
+            learner = copy.deepcopy(state.learner)
+            learner.embedder.compile()
+            state = replace(state, learner=learner, model=Model(learner, state.precision))
         size, channels = self.job.image_size, self.recipe.data.channels
         shape = (self.batch, size, size, channels)
         image_BHWC = torch.randint(256, shape, dtype=torch.uint8, device=self.device)
         label_B = torch.randint(len(self.catalog.classes), (self.batch,), device=self.device)
 
+        batch = Batch(image_BHWC, label_B, torch.arange(self.batch))
+
         def work() -> int:
             for step in range(self.options.steps):
-                train_step(setup, image_BHWC, label_B, step)
+                update(state, batch, step)
             self._wait()
             return self.options.steps * self.batch
 
@@ -186,7 +187,7 @@ class Bench:
             pin_memory=cuda,
             persistent_workers=self.options.workers > 0,
         )
-        return self._loop(loader, channels_last=True, autocast=self.setup.precision.autocast)
+        return self._loop(loader, channels_last=True, autocast=self.state.precision.autocast)
 
     def course(self) -> Callable[[], int]:
         """PIL images, torchvision's first transforms, float32, the loss read every update."""

@@ -11,7 +11,7 @@ import contextlib
 import itertools
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -143,19 +143,6 @@ def total(x: "Tensor") -> "Tensor":
 def mean(x: "Tensor") -> "Tensor":
     """The mean of x over all processes; x itself where there is one. Not differentiable."""
     return total(x) / world_size()
-
-
-def average_gradients(parameters: "Iterable[nn.Parameter]") -> None:
-    """Replaces each gradient by its mean over the processes, of equal slices."""
-    if world_size() == 1:
-        return
-    import torch
-
-    for p in parameters:
-        if p.requires_grad:
-            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
-            _dist().all_reduce(p.grad)
-            p.grad.div_(world_size())
 
 
 def share_buffers(module: "nn.Module") -> None:

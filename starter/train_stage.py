@@ -1,225 +1,265 @@
-"""One stage, start to end: build or resume, train, evaluate, checkpoint."""
+"""How one stage trains: from stored images to saved weights, top to bottom. Change the loop here.
 
-import logging
-import time
-from collections.abc import Iterator
+What is built or measured once is one call; its module is in the imports. Whatever only listens
+(progress, metrics.jsonl, the report, trackers) is a hook: `starter/hooks`.
+
+Shapes: B images of an update, b of a micro-batch, H W pixels, C channels, D embedding, K classes.
+"""
+
+import contextlib
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from timm.utils.agc import adaptive_clip_grad
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from starter import distributed
 from starter.data import load_pack
+from starter.data.augment.mix import mix_batch
 from starter.data.batches import Batch, TrainBatches
 from starter.errors import Interrupted
-from starter.hooks import data_wait
-from starter.hooks.progress import LOG_EVERY, MetricsFile, Progress
-from starter.hooks.report_data import (
-    keep_first_batch,
-    keep_projector,
-    keep_result,
-    keep_target_angles,
-)
+from starter.hooks import Hooks
+from starter.inference.embed import embed_options
 from starter.inference.evaluate import HIGHER_IS_BETTER, Evaluation, better, evaluate, monitored
+from starter.inference.initialise import initialise_heads
+from starter.losses import Target
+from starter.recipe.schema.data import MixSection
 from starter.training import checkpoint
-from starter.training.build import StageJob, build_batches, build_setup, embed_options
-from starter.training.memory import peak_gb, start_peak, with_micro_batch
+from starter.training.build import build_batches, build_learner, synchronise_batchnorm
+from starter.training.ema import AveragedWeights
+from starter.training.initialise import start_from
+from starter.training.learner import Learner
+from starter.training.memory import with_micro_batch
 from starter.training.minutes import with_length
-from starter.training.position import Position, resume, save
-from starter.training.step import Setup, train_step
+from starter.training.optimizers import build_optimizer
+from starter.training.precision import Precision, settle_precision
+from starter.training.resume import resume, save
+from starter.training.schedules import build_schedule
+from starter.training.seeds import seed_update, stage_seed
+from starter.training.state import StageJob, TrainState
 
-log = logging.getLogger(__name__)
 
-
-def run_stage(job: StageJob) -> Evaluation:
+def train_stage(job: StageJob, hooks: Hooks) -> Evaluation:
     """Trains the stage to its end, from its last checkpoint where there is one.
 
     Returns:
-        The evaluation of the best checkpoint, also saved in `<stage>/predictions`.
+        The evaluation of its best checkpoint.
     Raises:
-        Interrupted: `job.stop` gave a reason; a checkpoint was written.
+        Interrupted: `hooks.stop` gave a reason; a checkpoint was written.
         UserError: the data, the recipe or the run cannot go on; nothing is lost.
     """
-    image_NHWC = load_pack(job.catalog, job.image_size, job.recipe.data.channels, job.cache)
-    batches = build_batches(job, image_NHWC)
-    try:
-        setup = build_setup(job, image_NHWC, batches)
-        setup = with_micro_batch(job, setup, batches)
-        setup = with_length(job, setup, batches, image_NHWC)
-        position = resume(job, setup)
-        _train(job, setup, batches, image_NHWC, position)
-    finally:
-        batches.close()
-    best = checkpoint.find(job.folder, "best")
-    assert best is not None
-    setup.evaluated.load_state_dict(best.weights())
-    found = _evaluate(job, setup, image_NHWC)
-    if distributed.is_main():
-        _save_predictions(job, found)
-    options = embed_options(job, setup.precision)
-    keep_result(job.folder, setup.evaluated, job.catalog, image_NHWC, options, found)
-    if "tensorboard" in job.recipe.track:
-        keep_projector(job.folder, job.catalog, image_NHWC, found)
-    return found
+    # Every image was decoded once, to uint8 of this stage's size; batches are rows of that array.
+    data = job.recipe.data
+    image_NHWC = load_pack(job.catalog, job.image_size, data.channels, Path(data.cache))
+    with contextlib.closing(build_batches(job, image_NHWC)) as batches:
+        state = prepare(job, image_NHWC, batches)
+        with hooks.listening(state, resume(job, state)):
+            while state.step < state.steps:
+                train_epoch(job, state, batches, hooks)
+                end_epoch(job, state, image_NHWC, hooks)
+            # What counts is the best checkpoint, which need not be the last.
+            best = checkpoint.find(job.folder, "best")
+            assert best is not None
+            state.evaluated.load_state_dict(best.weights())
+            evaluation = evaluate_now(job, state, image_NHWC)
+            hooks.end(state, evaluation)
+    return evaluation
 
 
-def _train(
-    job: StageJob,
-    setup: Setup,
-    batches: TrainBatches,
-    image_NHWC,
-    position: Position,
-) -> None:
+def prepare(job: StageJob, image_NHWC: np.ndarray, batches: TrainBatches) -> TrainState:
+    """The stage before its first update: the network, its losses, and what changes them."""
     section, per_epoch = job.section, batches.batches_per_epoch
-    metrics = MetricsFile(job.folder.metrics, job.after_row)
-    progress = Progress(job.name, setup.steps, position.step)
-    frozen_steps = round(section.freeze.backbone * per_epoch)
-    try:
-        while position.step < setup.steps:
-            epoch, start = divmod(position.step, per_epoch)
-            clock = _Clock(position)
-            start_peak(job.device)
-            for batch in clock.waiting(batches.epoch(epoch, start)):
-                setup.learner.set_training(
-                    backbone_frozen=position.step < frozen_steps,
-                    batchnorm_frozen=section.freeze.batchnorm,
-                )
-                if position.step == 0:
-                    keep_first_batch(job.folder, batch, image_NHWC, job.catalog.classes)
-                rate = setup.schedule.set(position.step)
-                losses = train_step(setup, batch.image_BHWC, batch.label_B, position.step)
-                position.meter.add(position.step, rate, losses)
-                position.step += 1
-                position.images += len(batch.label_B) * distributed.world_size()
-                if position.step % LOG_EVERY == 0 or position.step % per_epoch == 0:
-                    shown = position.meter.end_interval()
-                    progress.update(position.step, shown, rate)
-                    row = {"kind": "interval", "step": position.step, "lr": rate, **shown}
-                    metrics.write(row)
-                if position.step % per_epoch == 0:
-                    break
-                _pause(job, setup, position, clock)
-            clock.stop()
-            means = position.meter.end_epoch()
-            _end_epoch(job, setup, image_NHWC, metrics, position, clock, epoch, means)
-            _pause(job, setup, position, None)
-    finally:
-        progress.close()
+    # Weights are drawn from (seed, stage); a parent's take their place where they fit.
+    classes = job.catalog.classes
+    learner = build_learner(job.recipe, job.name, len(classes), job.image_size, job.class_count_K)
+    begun = checkpoint.find(job.folder, "last") is not None
+    new_heads = start_from(learner, job.parent, classes) if job.parent and not begun else []
+    learner.to(job.device)
+    # bf16 where the hardware has it, fp16 with loss scaling on older GPUs, else float32.
+    precision = settle_precision(job, learner, image_NHWC)
+    # A head that no parent had begins at the mean embeddings of its classes.
+    initialise_heads(learner, new_heads, job.catalog, image_NHWC, embed_options(job, precision))
+    distributed.share_weights(learner)
+    if section.sync_batchnorm:
+        synchronise_batchnorm(learner.embedder, job)
+    steps = (section.epochs or 1) * per_epoch  # of `minutes`: not known yet
+    optimizer = build_optimizer(learner, section.optimizer, job.device)
+    lr = section.optimizer.lr
+    state = TrainState(
+        learner=learner,
+        optimizer=optimizer,
+        schedule=build_schedule(section.schedule, optimizer, lr, per_epoch, steps),
+        scaler=precision.scaler(),
+        average=AveragedWeights(learner, section.ema) if section.ema else None,
+        precision=precision,
+        device=job.device,
+        section=section,
+        seed=stage_seed(job.recipe.seed, job.name),
+        steps=steps,
+        per_epoch=per_epoch,
+    )
+    if section.compile:
+        learner.embedder.compile()
+    state.model = Model(learner, precision)
+    # Measured on updates that leave no trace, and kept in the stage's folder for a resume.
+    with_micro_batch(job, state, batches, update)
+    with_length(job, state, batches, update, lambda: evaluate_now(job, state, image_NHWC))
+    return state
 
 
-class _Clock:
-    """Seconds of training and of waiting for data, evaluation and checkpoints apart."""
+class Model(nn.Module):
+    """Embedder and losses in one forward, so that DistributedDataParallel sees all of it."""
 
-    def __init__(self, position: Position):
-        self.position = position
-        self.waited = 0.0
-        self.images = position.images
-        self._start = time.perf_counter()
-        self.seconds = 0.0
+    def __init__(self, learner: Learner, precision: Precision):
+        super().__init__()
+        self.learner, self.precision = learner, precision
 
-    def waiting(self, iterator: Iterator[Batch]) -> Iterator[Batch]:
-        """Passes the batches on, timing how long each takes to come."""
-        while True:
-            start = time.perf_counter()
-            batch = next(iterator, None)
-            self.waited += time.perf_counter() - start
-            if batch is None:
-                return
-            yield batch
-
-    def stop(self) -> None:
-        """Adds the time since the start to the position."""
-        self.seconds += time.perf_counter() - self._start
-        self.position.seconds += time.perf_counter() - self._start
-        self._start = time.perf_counter()
-
-    def measured(self) -> dict[str, float]:
-        """Images a second and the share of the time spent waiting, since the clock began."""
-        seconds = max(self.seconds, 1e-9)
-        return {
-            "images_per_second": (self.position.images - self.images) / seconds,
-            "data_wait": self.waited / seconds,
-        }
+    def forward(
+        self, image_BCHW: torch.Tensor, target: Target, progress: float
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """(loss, each term's own loss): only the embedder runs in low precision."""
+        with self.precision.autocast():
+            emb_BD = self.learner.embedder(image_BCHW)
+        return self.learner.objective(emb_BD, target, progress)
 
 
-def _pause(job: StageJob, setup: Setup, position: Position, clock: _Clock | None) -> None:
-    """Checkpoints inside an epoch when it is time to, and stops when asked to."""
-    reason = distributed.agreed(job.stop())
-    every = job.section.checkpoint_steps
-    if clock is not None and (reason or (every and position.step % every == 0)):
-        clock.stop()
-        save(job, setup, position, {})
-        clock._start = time.perf_counter()
-    if reason and position.step < setup.steps:
-        raise Interrupted(f"{reason}: stopped after update {position.step} of {setup.steps}")
+def train_epoch(job: StageJob, state: TrainState, batches: TrainBatches, hooks: Hooks) -> None:
+    """The updates of one epoch, or what is left of it after a resume."""
+    epoch, first = divmod(state.step, state.per_epoch)
+    ready_for_training(state)
+    for batch in hooks.timed(state, batches.epoch(epoch, first)):
+        if state.step == round(state.section.freeze.backbone * state.per_epoch):
+            ready_for_training(state)  # freezing ends, perhaps inside an epoch
+        losses = update(state, batch, state.step)
+        state.step += 1
+        state.images += len(batch.label_B) * distributed.world_size()
+        hooks.after_update(state, batch, losses)
+        if state.step % state.per_epoch == 0:
+            break
+        # A checkpoint inside an epoch, where it is time for one or somebody wants to stop.
+        reason = hooks.stop()
+        if reason or state.step % (job.section.checkpoint_steps or state.steps) == 0:
+            keep(job, state, hooks, None)
+        if reason:
+            raise Interrupted(f"{reason}: stopped after update {state.step} of {state.steps}")
 
 
-def _end_epoch(
-    job: StageJob,
-    setup: Setup,
-    image_NHWC,
-    metrics: MetricsFile,
-    position: Position,
-    clock: _Clock,
-    epoch: int,
-    means: dict[str, float],
-) -> None:
-    epochs = setup.section.epochs
-    assert epochs is not None
-    last = epoch + 1 == epochs
-    due = last or (epoch + 1) % job.section.evaluate_every == 0
-    row: dict[str, Any] = {"kind": "epoch", "step": position.step, "epoch": epoch + 1}
-    row |= means
-    measured: dict[str, float | None] = {}
-    if due:
-        found = _evaluate(job, setup, image_NHWC)
-        keep_target_angles(job.folder, position.step, setup.evaluated, job.catalog, found)
-        measured = found.metrics
-        name, value = monitored(measured, job.section.monitor)
-        setup.schedule.after_evaluation(value, less_is_better=not HIGHER_IS_BETTER[name])
-        if better(value, position.best_value, name):
-            position.best_step, position.best_value = position.step, value
-    if position.best_value is None:  # nothing to measure by, or not yet: the latest is the best
-        position.best_step = position.step
-    row |= measured | clock.measured() | {"peak_memory_gb": peak_gb(job.device)}
-    if advice := data_wait.on_waiting(row["data_wait"], job):
-        row["advice"] = advice
-    metrics.write(row)
-    log.info("%s", _line(job.name, epoch + 1, epochs, row))
-    save(job, setup, position, measured)
-    job.after_epoch()
+def ready_for_training(state: TrainState) -> None:
+    """Training mode, with the parts held still that the stage freezes."""
+    frozen = state.backbone_frozen
+    state.learner.set_training(
+        backbone_frozen=frozen, batchnorm_frozen=state.section.freeze.batchnorm
+    )
+    if distributed.world_size() > 1 and frozen != state.wrapped_frozen:
+        # Each process takes its slice of a batch; the wrapper averages their gradients in backward.
+        # It fixes at its making which parameters are trained.
+        state.model = DistributedDataParallel(
+            Model(state.learner, state.precision),
+            broadcast_buffers=False,
+            find_unused_parameters=True,
+        )
+        state.wrapped_frozen = frozen
 
 
-def _line(stage: str, epoch: int, epochs: int, row: dict) -> str:
-    """What every epoch has first, in columns; what only an evaluated one has behind it."""
-    parts = [
-        f"{stage} epoch {epoch:>{len(str(epochs))}}/{epochs}",
-        f"loss {row['loss']:7.3f}",
-        f"{row['images_per_second']:6.0f} images/s",
-        f"waiting for data {100 * row['data_wait']:2.0f} %",
-    ]
-    if row["peak_memory_gb"] is not None:
-        parts.append(f"memory {row['peak_memory_gb']:4.1f} GB")
-    parts += [
-        f"{label} {100 * row[key]:6.2f} %"
-        for key, label in (("accuracy", "accuracy"), ("eer", "EER"), ("auc", "AUC"))
-        if row.get(key) is not None
-    ]
-    if "advice" in row:
-        parts.append(row["advice"])
-    return "  ".join(parts)
+def update(state: TrainState, batch: Batch, step: int) -> dict[str, torch.Tensor]:
+    """Update number `step`, 0-based; returns each term's loss, detached, on the device.
+
+    Randomness is a function of (seed, stage, step, micro-batch, rank), so a resume repeats it.
+    """
+    section, learner, progress = state.section, state.learner, step / state.steps
+    state.learning_rate = state.schedule.set(step)
+    size = section.micro_batch or len(batch.label_B)
+    parts = list(zip(batch.image_BHWC.split(size), batch.label_B.split(size), strict=True))
+    losses: dict[str, torch.Tensor] = {}
+    for i, (image_bHWC, label_b) in enumerate(parts):
+        generator = seed_update(state.seed, step, i, distributed.rank())
+        # uint8 on its way to the device, normalised there.
+        image_bCHW = learner.embedder.prepare(image_bHWC.to(state.device, non_blocking=True))
+        label_b = label_b.to(state.device, non_blocking=True)
+        image_bCHW, target = mix(image_bCHW, label_b, section.mix, generator)
+        # Gradients add up to the whole batch's mean; processes exchange them with the last part.
+        share = len(label_b) / len(batch.label_B)
+        with contextlib.nullcontext() if i + 1 == len(parts) else no_exchange(state.model):
+            loss, terms = state.model(image_bCHW, target, progress)
+            state.scaler.scale(loss * share).backward()
+        for name, value in {**terms, "loss": loss.detach()}.items():
+            losses[name] = losses[name] + value * share if name in losses else value * share
+    # fp16 skips the step where a gradient overflowed; otherwise the scaler does nothing.
+    state.scaler.unscale_(state.optimizer)
+    if section.clip_grad:
+        nn.utils.clip_grad_norm_(learner.parameters(), section.clip_grad)
+    if section.agc:
+        adaptive_clip_grad(learner.embedder.parameters(), section.agc)
+    state.scaler.step(state.optimizer)
+    scale = state.scaler.get_scale() if state.schedule.counts_updates else 0.0
+    state.scaler.update()
+    if state.schedule.counts_updates:  # reading the loss scale waits for the device
+        state.schedule.after_update(applied=state.scaler.get_scale() >= scale)
+    state.optimizer.zero_grad(set_to_none=True)
+    if state.average:
+        state.average.update(learner, step)
+    return losses
 
 
-def _evaluate(job: StageJob, setup: Setup, image_NHWC: np.ndarray) -> Evaluation:
-    options = embed_options(job, setup.precision)
-    return evaluate(setup.evaluated, job.catalog, image_NHWC, options)
+def mix(
+    image_BCHW: torch.Tensor, label_B: torch.Tensor, section: MixSection, generator: torch.Generator
+) -> tuple[torch.Tensor, Target]:
+    """Mixup or cutmix of a batch with itself; the target then has two labels and a share."""
+    if not section.on:
+        return image_BCHW, Target(label_B)
+    image_BCHW, other_B, share_B = mix_batch(
+        image_BCHW,
+        mixup=section.mixup,
+        cutmix=section.cutmix,
+        probability=section.probability,
+        generator=generator,
+    )
+    return image_BCHW, Target(label_B, label_B[other_B], share_B)
 
 
-def _save_predictions(job: StageJob, found: Evaluation) -> None:
-    job.folder.predictions.parent.mkdir(exist_ok=True)
-    named = {
-        "correct_M": found.correct_M,
-        "predicted_M": found.predicted_M,
-        "score_P": found.score_P,
-    }
-    arrays: dict[str, Any] = {k: v for k, v in named.items() if v is not None}
-    np.savez(job.folder.predictions, **arrays)
+def no_exchange(model: Any) -> contextlib.AbstractContextManager:
+    """Gradients stay in this process until the next backward outside of it."""
+    several = isinstance(model, DistributedDataParallel)
+    return model.no_sync() if several else contextlib.nullcontext()
+
+
+def end_epoch(job: StageJob, state: TrainState, image_NHWC: np.ndarray, hooks: Hooks) -> None:
+    """Evaluates, keeps the best, saves."""
+    share_buffers(state)
+    epoch, evaluation = state.step // state.per_epoch, None
+    if state.step == state.steps or epoch % job.section.evaluate_every == 0:
+        evaluation = evaluate_now(job, state, image_NHWC)
+        name, value = monitored(evaluation.metrics, job.section.monitor)
+        state.schedule.after_evaluation(value, less_is_better=not HIGHER_IS_BETTER[name])
+        if better(value, state.best_value, name):
+            state.best_step, state.best_value = state.step, value
+    if state.best_value is None:  # nothing to measure by, or not yet: the latest is the best
+        state.best_step = state.step
+    hooks.end_epoch(state, evaluation)
+    keep(job, state, hooks, evaluation)
+    reason = hooks.stop()
+    if reason and state.step < state.steps:
+        raise Interrupted(f"{reason}: stopped after update {state.step} of {state.steps}")
+
+
+def keep(job: StageJob, state: TrainState, hooks: Hooks, evaluation: Evaluation | None) -> None:
+    """Writes a checkpoint; the clock does not count it."""
+    share_buffers(state)
+    with hooks.clock.paused():
+        save(job, state, hooks.state_dict(), evaluation.metrics if evaluation else {})
+
+
+def share_buffers(state: TrainState) -> None:
+    """BatchNorm's statistics are each process's own while it trains; rank 0's are evaluated."""
+    distributed.share_buffers(state.learner.embedder)
+    if state.average:
+        distributed.share_buffers(state.average.module.embedder)
+
+
+def evaluate_now(job: StageJob, state: TrainState, image_NHWC: np.ndarray) -> Evaluation:
+    """Margin-free, of the averaged weights where `ema` is on."""
+    options = embed_options(job, state.precision)
+    return evaluate(state.evaluated, job.catalog, image_NHWC, options)

@@ -7,32 +7,66 @@
     pairs.npz, images.npz thumbnails of the hardest pairs and of the images with the highest loss
     angles.npz            angles between classes, and of images to their own and the nearest other
     map.npz               embeddings of a few classes
-    projector.npz         embeddings of dev images with thumbnails, for TensorBoard alone
 
 Shapes: N images of the pack, M of the catalog's items, P pairs, K classes, D embedding.
 Angles are counts per degree, 0 to 180. Nothing here draws a random number.
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from starter import distributed
-from starter.data import Catalog
+from starter.data import Catalog, load_pack
 from starter.data.batches import Batch
-from starter.inference.embed import EmbedOptions, embed, unit
+from starter.hooks.base import Hook
+from starter.inference.embed import EmbedOptions, embed, embed_options, unit
 from starter.inference.evaluate import Evaluation, nearest_means
 from starter.runs.folder import StageFolder
 from starter.training.learner import Learner
+from starter.training.state import StageJob, TrainState
 
 FIRST, PAIRS, IMAGES = 12, 9, 16  # shown: of the first batch, pairs of each kind, worst images
 SIDE = 96  # pixels of a thumbnail at most
 TRAIN = 1000  # training images looked at, evenly spread
 CLASSES = 2000  # whose angles are measured against each other, evenly spread
 MAP_CLASSES, MAP_EACH, MAP_FLAT = 12, 40, 3000  # of the map; of a 2-D embedding, all classes
-PROJECTED, SPRITE = 2000, 32  # images for TensorBoard's projector, and pixels of each at most
 ROWS = 4096  # images at once against all classes
+
+
+class ReportData(Hook):
+    """Keeps what the report draws of a stage."""
+
+    def __init__(self, job: StageJob):
+        self.job = job
+
+    def begin(self, state: TrainState) -> None:
+        data = self.job.recipe.data
+        self.image_NHWC = load_pack(
+            self.job.catalog, self.job.image_size, data.channels, Path(data.cache)
+        )
+
+    def after_update(self, state: TrainState, batch: Batch) -> None:
+        if state.step == 1:
+            keep_first_batch(self.job.folder, batch, self.image_NHWC, self.job.catalog.classes)
+
+    def after_evaluation(self, state: TrainState, evaluation: Evaluation) -> None:
+        keep_target_angles(
+            self.job.folder, state.step, state.evaluated, self.job.catalog, evaluation
+        )
+
+    def end(self, state: TrainState, evaluation: Evaluation) -> None:
+        options = embed_options(self.job, state.precision)
+        keep_result(
+            self.job.folder,
+            state.evaluated,
+            self.job.catalog,
+            self.image_NHWC,
+            options,
+            evaluation,
+        )
 
 
 def keep_first_batch(
@@ -168,27 +202,6 @@ def _keep_map(
         rows = np.concatenate([np.flatnonzero(label_M == k)[:MAP_EACH] for k in chosen])
     names = np.array([catalog.classes[k] for k in label_M[rows]], dtype=str)
     _save(folder, "map", emb=emb_MD[rows].astype(np.float32), name=names)
-
-
-def keep_projector(
-    folder: StageFolder, catalog: Catalog, image_NHWC: np.ndarray, found: Evaluation
-) -> None:
-    """Embeddings, names and thumbnails of dev images; without any, of the validation pairs'."""
-    index_M = catalog.index("dev")
-    if not len(index_M):
-        index_M = found.emb_by_item["index_M"]
-    index_M = _spread(index_M, PROJECTED)
-    if not len(index_M):
-        return
-    label_M = catalog.label_N[index_M]
-    names = [catalog.classes[k] if k >= 0 else "unknown" for k in label_M]
-    _save(
-        folder,
-        "projector",
-        emb=_embeddings(found, index_M),
-        name=np.array(names, dtype=str),
-        image=_thumbnails(image_NHWC[index_M], SPRITE),
-    )
 
 
 @torch.no_grad()

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+from starter.errors import Interrupted
+
 log = logging.getLogger(__name__)
 
 
@@ -51,8 +53,6 @@ class Stopper:
             raise KeyboardInterrupt
         self._signal = signal.Signals(number).name
         if not self._listening:
-            from starter.errors import Interrupted
-
             raise Interrupted(f"{self._signal}: stopped")
         log.warning(
             "%s: stopping after this update, with a checkpoint; Ctrl-C stops at once", self._signal

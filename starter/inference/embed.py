@@ -13,7 +13,8 @@ from starter.data.batches import eval_batches
 from starter.errors import UserError
 from starter.inference.tta import views
 from starter.models import Embedder
-from starter.training.precision import Precision
+from starter.training.precision import Precision, inference_precision
+from starter.training.state import StageJob
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,12 @@ class EmbedOptions:
     precision: Precision
     tta: tuple[str, ...] = ()
     together: bool = False
+
+
+def embed_options(job: StageJob, trained_in: Precision) -> EmbedOptions:
+    """How a stage embeds images to be evaluated."""
+    wide = inference_precision(trained_in.name, job.device.type)
+    return EmbedOptions(job.recipe.verify.batch_size, job.device, wide, together=True)
 
 
 @torch.no_grad()

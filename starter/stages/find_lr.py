@@ -3,15 +3,24 @@
 import csv
 import logging
 import tempfile
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from starter.data import load_pack
 from starter.errors import UserError
 from starter.recipe.schema import Recipe
+from starter.report.range_test import draw_range_test
 from starter.runs.folder import RunFolder, StageFolder
-
-if TYPE_CHECKING:  # imports torch
-    from starter.training.range_test import RangeTest
+from starter.stages.standing import parent_of
+from starter.stages.train import load_data
+from starter.train_stage import prepare, update
+from starter.training.build import build_batches
+from starter.training.memory import shortage_told
+from starter.training.precision import pick_device
+from starter.training.range_test import RangeTest, range_test
+from starter.training.resolve import resolve
+from starter.training.state import StageJob
+from starter.training.trial import endless
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +34,6 @@ def find_lr(recipe: Recipe, stage: str | None = None) -> dict:
     Raises:
         UserError: no such stage, or the one it starts from is not finished.
     """
-    from starter.report.range_test import draw_range_test
-    from starter.training.resolve import resolve
-
     recipe = resolve(recipe)
     name = stage or next(iter(recipe.stages))
     if name not in recipe.stages:
@@ -44,40 +50,19 @@ def find_lr(recipe: Recipe, stage: str | None = None) -> dict:
     return _told(folder, recipe, name, found)
 
 
-def _test(folder: RunFolder, recipe: Recipe, name: str) -> "RangeTest":
-    from starter.data import load_catalog, load_pack
-    from starter.stages.standing import parent_of
-    from starter.stages.train import draw_demo
-    from starter.training.build import StageJob, build_batches, build_setup
-    from starter.training.memory import shortage_told, with_micro_batch
-    from starter.training.precision import pick_device
-    from starter.training.range_test import range_test
-    from starter.training.trial import endless
-
-    draw_demo(recipe)
-    catalog = load_catalog(recipe.data)
+def _test(folder: RunFolder, recipe: Recipe, name: str) -> RangeTest:
+    catalog = load_data(recipe)
     with tempfile.TemporaryDirectory() as apart:
-        job = StageJob(
-            name=name,
-            folder=StageFolder(Path(apart)),
-            recipe=recipe,
-            catalog=catalog,
-            cache=Path(recipe.data.cache),
-            parent=parent_of(folder, recipe, name),
-            device=pick_device(),
-        )
-        image_NHWC = load_pack(catalog, job.image_size, recipe.data.channels, job.cache)
-        batches = build_batches(job, image_NHWC)
-        try:
-            with shortage_told(job):
-                setup = build_setup(job, image_NHWC, batches)
-                setup = with_micro_batch(job, setup, batches)
-                return range_test(setup, endless(batches))
-        finally:
-            batches.close()
+        parent = parent_of(folder, recipe, name)
+        job = StageJob(name, StageFolder(Path(apart)), recipe, catalog, parent, pick_device())
+        cache = Path(recipe.data.cache)
+        image_NHWC = load_pack(catalog, job.image_size, recipe.data.channels, cache)
+        with closing(build_batches(job, image_NHWC)) as batches, shortage_told(job):
+            state = prepare(job, image_NHWC, batches)
+            return range_test(state, endless(batches), update)
 
 
-def _told(folder: RunFolder, recipe: Recipe, name: str, found: "RangeTest") -> dict:
+def _told(folder: RunFolder, recipe: Recipe, name: str, found: RangeTest) -> dict:
     override = None
     if found.suggested is None:
         text = f"{name}: the loss did not fall at any rate: look at the batches and the labels"

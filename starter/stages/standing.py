@@ -1,16 +1,17 @@
 """What stands in a run folder: kept as it is, refused where the recipe changed, or discarded."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from starter.data import Catalog
 from starter.errors import UserError
+from starter.files import write_json
 from starter.recipe import differences
 from starter.recipe.schema import Recipe
 from starter.runs.folder import RunFolder, StageFolder
-
-if TYPE_CHECKING:  # these import torch
-    from starter.data import Catalog
-    from starter.training.checkpoint import Checkpoint
+from starter.stages.gate import best_without
+from starter.stages.stage_hash import identity, identity_hash
+from starter.training import checkpoint
+from starter.training.checkpoint import Checkpoint
 
 
 def descendants(recipe: Recipe, stage: str) -> list[str]:
@@ -23,13 +24,12 @@ def descendants(recipe: Recipe, stage: str) -> list[str]:
 
 
 def refuse_changed(
-    folder: RunFolder, recipe: Recipe, catalog: "Catalog", discarded: list[str]
+    folder: RunFolder, recipe: Recipe, catalog: Catalog, discarded: list[str]
 ) -> None:
     """Refuses a recipe that says otherwise of a stage that was begun, before anything is written.
 
     The parents' weights are compared when a stage's turn comes: they may not be trained yet.
     """
-    from starter.stages.stage_hash import identity, identity_hash
 
     for name in recipe.stages:
         record = folder.read_stage(name)
@@ -44,10 +44,8 @@ def refuse_changed(
             )
 
 
-def discard(folder: RunFolder, recipe: Recipe, catalog: "Catalog", stages: list[str]) -> None:
+def discard(folder: RunFolder, recipe: Recipe, catalog: Catalog, stages: list[str]) -> None:
     """Removes stages; the run's best becomes what the gates of the others leave."""
-    from starter.files import write_json
-    from starter.stages.gate import best_without
 
     there = [name for name in stages if folder.stage(name).path.exists()]
     if not there:
@@ -61,9 +59,8 @@ def discard(folder: RunFolder, recipe: Recipe, catalog: "Catalog", stages: list[
     folder.discard(there)
 
 
-def parent_of(folder: RunFolder, recipe: Recipe, name: str) -> "Checkpoint | None":
+def parent_of(folder: RunFolder, recipe: Recipe, name: str) -> Checkpoint | None:
     """The checkpoint a stage starts from: an earlier stage's best, or another run's, or None."""
-    from starter.training import checkpoint
 
     init = recipe.stages[name].init
     if init is None:
@@ -85,14 +82,13 @@ def parent_of(folder: RunFolder, recipe: Recipe, name: str) -> "Checkpoint | Non
 
 
 def stage_record(
-    folder: RunFolder, recipe: Recipe, name: str, catalog: "Catalog", parent: "Checkpoint | None"
+    folder: RunFolder, recipe: Recipe, name: str, catalog: Catalog, parent: Checkpoint | None
 ) -> dict:
     """The stage's record: the one it has, else a new one that is not finished.
 
     Raises:
         UserError: it was trained from other weights than its parent has now.
     """
-    from starter.stages.stage_hash import identity, identity_hash
 
     parent_hash = None if parent is None else parent.weights_hash
     own = identity(recipe, name, catalog.fingerprint(), parent_hash)

@@ -3,27 +3,50 @@
 import contextlib
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+import torch
 
-from starter.distributed import joined
-from starter.errors import UserError
+from starter import distributed
+from starter.data import SPLITS, Catalog, load_catalog, load_pack
+from starter.data.augment.pipeline import build_augment
+from starter.data.demo import ensure_demo
+from starter.data.samplers import epoch_order
+from starter.errors import Interrupted, UserError
+from starter.files import write_json, write_text
+from starter.hooks import Hooks
+from starter.hooks.loss_watch import LossWatch
+from starter.hooks.metrics_file import MetricsFile
+from starter.hooks.progress import Progress
 from starter.hooks.redraw import Redraw, draw_report
+from starter.hooks.report_data import ReportData
 from starter.hooks.stop import Stopper
 from starter.hooks.trackers import Trackers, check_trackers
+from starter.inference.evaluate import Evaluation, monitored
+from starter.models import check_rules
 from starter.recipe import to_yaml
 from starter.recipe.schema import Recipe
 from starter.recipe.shares import refuse_uneven
-from starter.runs.folder import RunFolder
+from starter.runs.folder import RunFolder, StageFolder
 from starter.runs.provenance import code_difference, environment
-from starter.stages.standing import descendants, discard, parent_of, refuse_changed, stage_record
-
-if TYPE_CHECKING:  # these import torch
-    import torch
-
-    from starter.data import Catalog
-    from starter.inference.evaluate import Evaluation
+from starter.stages.gate import decide
+from starter.stages.standing import (
+    descendants,
+    discard,
+    parent_of,
+    refuse_changed,
+    stage_record,
+)
+from starter.train_stage import train_stage
+from starter.training.build import build_learner
+from starter.training.checkpoint import find
+from starter.training.initialise import load_embedder
+from starter.training.memory import shortage_told
+from starter.training.minutes import epochs_of
+from starter.training.precision import pick_device
+from starter.training.resolve import resolve
+from starter.training.state import StageJob
 
 log = logging.getLogger(__name__)
 
@@ -40,19 +63,8 @@ def train(recipe: Recipe, *, stage: str | None = None, fresh: str | None = None)
     Raises:
         UserError: bad data or recipe, or a stage that was trained with other settings.
         SystemExit: in one of several processes, where another raises what went wrong.
-        starter.training.Interrupted: a signal or `max_hours`; the same call continues.
+        Interrupted: a signal or `max_hours`; the same call continues.
     """
-    with joined():
-        return _train(recipe, stage, fresh)
-
-
-def _train(recipe: Recipe, stage: str | None, fresh: str | None) -> dict:
-    from starter import distributed
-    from starter.data import load_catalog
-    from starter.errors import Interrupted
-    from starter.training.precision import pick_device
-    from starter.training.resolve import resolve
-
     recipe = resolve(recipe)
     for name in filter(None, (stage, fresh)):
         if name not in recipe.stages:
@@ -61,11 +73,9 @@ def _train(recipe: Recipe, stage: str | None, fresh: str | None) -> dict:
     folder = RunFolder(Path(recipe.runs) / recipe.name)
     names = [stage] if stage else list(recipe.stages)
     discarded = [fresh, *descendants(recipe, fresh)] if fresh else []
-    with Stopper() as stopper, contextlib.ExitStack() as until_the_end:
+    with distributed.joined(), Stopper() as stopper, contextlib.ExitStack() as until_the_end:
         with distributed.local_first():  # downloads, where the recipe asks for it
-            draw_demo(recipe)
-            catalog = load_catalog(recipe.data)
-        _log_catalog(catalog)
+            catalog = load_data(recipe)
         _preflight(folder, recipe, names, catalog)
         refuse_changed(folder, recipe, catalog, discarded)
         device = pick_device()
@@ -88,16 +98,11 @@ def _train(recipe: Recipe, stage: str | None, fresh: str | None) -> dict:
     return folder.read_summary()
 
 
-def draw_demo(recipe: Recipe) -> None:
+def load_data(recipe: Recipe) -> Catalog:
+    """The recipe's catalog; the built-in competition is drawn first where it is asked for."""
     if recipe.data.demo is not None:
-        from starter.data.demo import ensure_demo
-
         ensure_demo(recipe.data.demo, Path(recipe.data.root))
-
-
-def _log_catalog(catalog: "Catalog") -> None:
-    from starter.data import SPLITS
-
+    catalog = load_catalog(recipe.data)
     counts = np.bincount(catalog.split_N, minlength=len(SPLITS))
     parts = [f"{count} {name}" for name, count in zip(SPLITS, counts, strict=True) if count]
     parts += [
@@ -105,26 +110,17 @@ def _log_catalog(catalog: "Catalog") -> None:
         for name, pairs in catalog.pairs.items()
     ]
     log.info("data: %d classes; images: %s", len(catalog.classes), ", ".join(parts))
+    return catalog
 
 
-def _preflight(folder: RunFolder, recipe: Recipe, names: list[str], catalog: "Catalog") -> None:
+def _preflight(folder: RunFolder, recipe: Recipe, names: list[str], catalog: Catalog) -> None:
     """Finds in seconds what would otherwise stop a later stage after hours."""
-    from starter import distributed
-    from starter.data.augment import choose
-    from starter.data.augment.pipeline import build_augment
-    from starter.data.samplers import epoch_order
-    from starter.models import check_rules
-    from starter.training.build import build_learner
-    from starter.training.initialise import load_embedder
-
     for name in names:
         section = recipe.stages[name]
         refuse_uneven(name, section, distributed.world_size())
         size = section.image_size or recipe.data.image_size
         steps = recipe.augment if section.augment is None else section.augment
         build_augment(steps, size, recipe.data.channels)
-        if section.augment_on == "device":
-            choose("device", steps, size, recipe.data.channels, "cpu")
         epoch_order(
             section.sampler,
             catalog.label_N,
@@ -142,76 +138,59 @@ def _preflight(folder: RunFolder, recipe: Recipe, names: list[str], catalog: "Ca
             load_embedder(learner.embedder, parent)
 
 
-def _describe(folder: RunFolder, recipe: Recipe, device: "torch.device") -> None:
-    import torch
-
-    from starter import distributed
-    from starter.files import write_json
-
+def _describe(folder: RunFolder, recipe: Recipe, device: torch.device) -> None:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     folder.path.mkdir(parents=True, exist_ok=True)
-    (folder.recipe).write_text(to_yaml(recipe), encoding="utf-8")
-    found = environment(name, torch.get_num_threads()) | {"processes": distributed.world_size()}
-    write_json(folder.environment, found)
+    write_text(folder.recipe, to_yaml(recipe))
+    ran_on = environment(name, torch.get_num_threads())
+    write_json(folder.environment, ran_on | {"processes": distributed.world_size()})
     difference = code_difference()
     if difference is not None:
-        (folder.code_difference).write_text(difference + "\n", encoding="utf-8")
+        write_text(folder.code_difference, difference + "\n")
 
 
 def _run(
     folder: RunFolder,
     recipe: Recipe,
     name: str,
-    catalog: "Catalog",
-    device: "torch.device",
+    catalog: Catalog,
+    device: torch.device,
     stopper: Stopper,
 ) -> None:
     """Runs one stage unless it is finished, then lets the gate decide."""
-    from starter import distributed
-    from starter.data import load_pack
-    from starter.errors import Interrupted
-    from starter.files import write_json
-    from starter.train_stage import run_stage
-    from starter.training.build import StageJob
-    from starter.training.memory import shortage_told
-
-    section = recipe.stages[name]
+    section, place = recipe.stages[name], folder.stage(name)
     parent = parent_of(folder, recipe, name)
     record = stage_record(folder, recipe, name, catalog, parent)
-    tracked = recipe if distributed.is_main() else recipe.model_copy(update={"track": ()})
-    trackers = Trackers(tracked, folder, name)
+    trackers = Trackers(recipe, folder, name)
     if record["finished"]:
-        log.info("%s: finished before, not run again", name)
-        if trackers.missing:
-            with trackers:
-                trackers.finish()
+        log.info("%s: already finished, skipping", name)
+        trackers.catch_up()
         return
     reason = distributed.agreed(stopper.reason(section.max_hours))
     if reason:
         raise Interrupted(f"{reason}: stopped before stage {name}")
 
     def begin() -> None:
-        folder.stage(name).path.mkdir(parents=True, exist_ok=True)
-        write_json(folder.stage(name).record, record)
+        place.path.mkdir(parents=True, exist_ok=True)
+        write_json(place.record, record)
 
     distributed.main_does(begin)
-    job = StageJob(
-        name=name,
-        folder=folder.stage(name),
-        recipe=recipe,
-        catalog=catalog,
-        cache=Path(recipe.data.cache),
-        parent=parent,
-        device=device,
-        stop=lambda: stopper.reason(section.max_hours),
-        after_row=trackers.follow,
-        after_epoch=Redraw(folder.path) if distributed.is_main() else lambda: None,
-    )
+    job = StageJob(name, place, recipe, catalog, parent, device)
     with distributed.local_first():
-        load_pack(catalog, job.image_size, recipe.data.channels, job.cache)
-    with stopper.listening(), shortage_told(job), trackers:
-        found = run_stage(job)
-    distributed.main_does(lambda: _finish(folder, recipe, name, catalog, found, record))
+        load_pack(catalog, job.image_size, recipe.data.channels, Path(recipe.data.cache))
+    # In this order: the trackers read the row that the file was given.
+    listeners = [
+        MetricsFile(place.metrics),
+        Progress(job),
+        LossWatch(job),
+        ReportData(job),
+        trackers,
+        Redraw(folder.path),
+    ]
+    hooks = Hooks(job, listeners, stop=lambda: stopper.reason(section.max_hours))
+    with stopper.listening(), shortage_told(job):
+        evaluation = train_stage(job, hooks)
+    distributed.main_does(lambda: _finish(folder, recipe, name, catalog, evaluation, record))
     trackers.finish()
 
 
@@ -219,64 +198,60 @@ def _finish(
     folder: RunFolder,
     recipe: Recipe,
     name: str,
-    catalog: "Catalog",
-    found: "Evaluation",
+    catalog: Catalog,
+    evaluation: Evaluation,
     record: dict,
 ) -> None:
     """Asks the gate, writes the stage's summary, moves the run's best, marks the stage finished.
 
     Finished comes last: a kill before it has all of this done again.
     """
-    from starter.files import write_json
-    from starter.stages.gate import decide
-    from starter.training.checkpoint import find
-
-    best, last = find(folder.stage(name), "best"), find(folder.stage(name), "last")
+    place = folder.stage(name)
+    best, last = find(place, "best"), find(place, "last")
     assert best is not None and last is not None
-    decision = decide(folder, recipe, name, catalog, found)
+    _save_predictions(place, evaluation)
+    decision = decide(folder, recipe, name, catalog, evaluation)
     taken = name if decision.take else folder.read_best()
     stages = folder.read_summary()["stages"]
-    stages[name] = _stage_summary(folder, recipe, name, catalog, found, last.resume())
+    stages[name] = _stage_summary(folder, recipe, name, catalog, evaluation, last.meta)
     order = [*recipe.stages, *(other for other in stages if other not in recipe.stages)]
     summary = {"stages": {n: stages[n] for n in order if n in stages}, "best": taken}
     write_json(folder.best, {"stage": taken})
     write_json(folder.summary, summary)
-    write_json(
-        folder.stage(name).record,
-        record
-        | {
-            "finished": True,
-            "best_step": best.step,
-            "metrics": found.metrics,
-            "gate": decision.text,
-        },
-    )
+    done = {"finished": True, "best_step": best.step, "metrics": evaluation.metrics}
+    write_json(place.record, record | done | {"gate": decision.text})
     log.info("%s: %s", name, decision.text)
+
+
+def _save_predictions(place: StageFolder, evaluation: Evaluation) -> None:
+    """The arrays that the gate compares a later stage with."""
+    arrays: dict[str, Any] = {
+        name: array
+        for name in ("correct_M", "predicted_M", "score_P")
+        if (array := getattr(evaluation, name)) is not None
+    }
+    place.predictions.parent.mkdir(exist_ok=True)
+    np.savez(place.predictions, **arrays)
 
 
 def _stage_summary(
     folder: RunFolder,
     recipe: Recipe,
     name: str,
-    catalog: "Catalog",
-    found: "Evaluation",
-    state: dict,
+    catalog: Catalog,
+    evaluation: Evaluation,
+    meta: dict,
 ) -> dict:
-    from starter.inference.evaluate import monitored
-    from starter.training.build import build_learner
-    from starter.training.minutes import epochs_of
-
-    section = recipe.stages[name]
+    section, seconds = recipe.stages[name], meta["seconds"]
     size = section.image_size or recipe.data.image_size
     learner = build_learner(recipe, name, len(catalog.classes), size)
-    seconds = state["seconds"]
     return {
         "epochs": epochs_of(section, folder.stage(name)),
         "seconds": round(seconds, 1),
-        "images_per_second": round(state["images"] / max(seconds, 1e-9), 1),
+        "images_per_second": round(meta["images"] / max(seconds, 1e-9), 1),
         "parameters": sum(p.numel() for p in learner.parameters()),
-        "accuracy": found.metrics["accuracy"],
-        "eer": found.metrics["eer"],
-        "auc": found.metrics["auc"],
-        "monitor": monitored(found.metrics, section.monitor)[1],
+        "accuracy": evaluation.metrics["accuracy"],
+        "eer": evaluation.metrics["eer"],
+        "auc": evaluation.metrics["auc"],
+        "monitor": monitored(evaluation.metrics, section.monitor)[1],
     }

@@ -10,17 +10,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from starter.data import Catalog
 from starter.errors import UserError
-from starter.inference.embed import EmbedOptions, class_means, embed, few_per_class, unit
-from starter.losses import FROM_RECIPE, ClassHead, Objective, dominant
+from starter.losses import FROM_RECIPE, ClassHead, dominant
 from starter.models import Backbone, Embedder, Preprocessing, backbone_names, choose_stem
 from starter.training.checkpoint import Checkpoint
 from starter.training.learner import Learner
 
 log = logging.getLogger(__name__)
-
-MEAN_IMAGES = 50  # per class, for the first weights of a new head
 
 
 def start_from(learner: Learner, parent: Checkpoint, classes: tuple[str, ...]) -> list[str]:
@@ -52,41 +48,15 @@ def start_from(learner: Learner, parent: Checkpoint, classes: tuple[str, ...]) -
         left -= {prefix + key for key in kept}
         term.load_state_dict({k: state[k] if k in kept else own[k] for k in own})
         log.info("%s: weights carried over from %s of %s", name, source, parent.meta["stage"])
+    dropped = sorted({key.split(".")[2] for key in left})
     log.info(
-        "init from %s (step %d): embedder loaded; left behind: %s; new: %s",
+        "starts from %s (update %d): embedder kept%s%s",
         parent.meta["stage"],
         parent.step,
-        ", ".join(sorted(left)) or "nothing",
-        ", ".join(new) or "nothing",
+        "".join(f", {name} dropped" for name in dropped),
+        "".join(f", {name} new" for name in new),
     )
     return new
-
-
-def initialise_heads(
-    objective: Objective,
-    names: list[str],
-    embedder: Embedder,
-    catalog: Catalog,
-    image_NHWC: np.ndarray,
-    options: EmbedOptions,
-) -> None:
-    """Sets each named head's class weights to the mean embeddings of its classes.
-
-    A head that compares directions is given means of directions: a long embedding counts no more
-    than a short one.
-    """
-    named = {name: objective.terms[name] for name in names}
-    heads = {name: term for name, term in named.items() if isinstance(term, ClassHead)}
-    if not heads:
-        return
-    train_M = catalog.index("train")
-    few_M = few_per_class(train_M, catalog.label_N[train_M], MEAN_IMAGES)
-    emb_MD = embed(embedder, image_NHWC, few_M, options)
-    for name, head in heads.items():
-        counted_MD = unit(emb_MD) if head.cosine else emb_MD
-        mean_KD = class_means(counted_MD, catalog.label_N[few_M], len(catalog.classes))
-        head.init_from_means(torch.from_numpy(mean_KD))
-        log.info("%s: class weights set to the means of %d embeddings", name, len(few_M))
 
 
 def _fitting(name: str, term: nn.Module, parent_terms: dict, weights: dict) -> str | None:

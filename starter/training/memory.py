@@ -14,10 +14,9 @@ from starter.data.batches import Batch, TrainBatches
 from starter.errors import UserError
 from starter.losses import needs_whole_batch
 from starter.recipe.schema import StageSection
-from starter.training.build import StageJob
 from starter.training.choices import once
-from starter.training.step import Setup
-from starter.training.trial import endless, no_trace, trial_step
+from starter.training.state import StageJob, TrainState
+from starter.training.trial import Update, endless, no_trace, trial_step
 
 log = logging.getLogger(__name__)
 
@@ -25,14 +24,13 @@ ROOM = 0.9  # of the free memory: the rest is for evaluation and what fragments
 GB = 1 << 30
 
 
-def with_micro_batch(job: StageJob, setup: Setup, batches: TrainBatches) -> Setup:
-    """The setup with `micro_batch: auto` settled: measured once and saved with the choices."""
-    if setup.section.micro_batch != "auto":
-        return setup
-    micro = once(job.folder, "micro_batch", lambda: _chosen(job, setup, batches))
-    return dataclasses.replace(
-        setup, section=setup.section.model_copy(update={"micro_batch": micro})
-    )
+def with_micro_batch(
+    job: StageJob, state: TrainState, batches: TrainBatches, update: Update
+) -> None:
+    """Settles `micro_batch: auto` in state.section: measured once and saved with the choices."""
+    if state.section.micro_batch == "auto":
+        micro = once(job.folder, "micro_batch", lambda: _chosen(job, state, batches, update))
+        state.section = state.section.model_copy(update={"micro_batch": micro})
 
 
 def choose_micro_batch(
@@ -51,42 +49,38 @@ def choose_micro_batch(
     return None
 
 
-def _chosen(job: StageJob, setup: Setup, batches: TrainBatches) -> int:
-    size, name = setup.section.batch_size // distributed.world_size(), job.name
+def _chosen(job: StageJob, state: TrainState, batches: TrainBatches, update: Update) -> int:
+    size, name = state.section.batch_size // distributed.world_size(), job.name
     if job.device.type != "cuda":
         log.info("%s: micro_batch: auto is the whole batch of %d on a CPU", name, size)
         return size
-    if needs_whole_batch(setup.section.loss or ()):
+    if needs_whole_batch(state.section.loss or ()):
         log.info("%s: micro_batch: auto is the whole batch of %d, which the loss needs", name, size)
         return size
     torch.cuda.empty_cache()
     free, _ = torch.cuda.mem_get_info(job.device)
     room = int(ROOM * (free + torch.cuda.memory_reserved(job.device)))
-    with no_trace(setup), closing(endless(batches)) as stream:
+    with no_trace(state), closing(endless(batches)) as stream:
         batch = next(stream)
-        micro = choose_micro_batch(size, lambda micro: _peak(setup, batch, micro), room)
+        micro = choose_micro_batch(size, lambda micro: _peak(state, batch, micro, update), room)
     torch.cuda.empty_cache()
     micro = distributed.least(micro)
     if micro is None:
-        raise UserError(shortage(name, setup.section, "the GPU, 2 images at a time"))
+        raise UserError(shortage(name, state.section, "the GPU, 2 images at a time"))
     log.info("%s: micro_batch: auto -> %d of %d images at once", name, micro, size)
     return micro
 
 
-def _peak(setup: Setup, batch: Batch, micro: int) -> int | None:
+def _peak(state: TrainState, batch: Batch, micro: int, update: Update) -> int | None:
     """Bytes that torch holds at the peak of a whole update, optimizer and all."""
-    section, freeze = setup.section, setup.section.freeze
-    if section.sync_batchnorm:  # which exchanges statistics; held still it takes as much memory
-        freeze = freeze.model_copy(update={"batchnorm": True})
-    section = section.model_copy(update={"micro_batch": micro, "freeze": freeze})
+    section = state.section.model_copy(update={"micro_batch": micro})
     torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats(setup.device)
+    torch.cuda.reset_peak_memory_stats(state.device)
     try:
-        with distributed.alone():  # where one runs out, the others would wait for its gradients
-            trial_step(dataclasses.replace(setup, section=section), batch, 0)
-        return torch.cuda.max_memory_reserved(setup.device)
+        trial_step(dataclasses.replace(state, section=section), batch, update)
+        return torch.cuda.max_memory_reserved(state.device)
     except torch.OutOfMemoryError:
-        setup.optimizer.zero_grad(set_to_none=True)
+        state.optimizer.zero_grad(set_to_none=True)
         return None
 
 

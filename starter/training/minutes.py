@@ -4,24 +4,21 @@ import dataclasses
 import logging
 import shutil
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from starter import distributed
 from starter.data.batches import TrainBatches
-from starter.hooks.progress import duration
-from starter.inference.evaluate import evaluate
 from starter.recipe.schema import StageSection
 from starter.runs.folder import StageFolder
-from starter.training import schedules
-from starter.training.build import StageJob, embed_options
 from starter.training.choices import chosen, once
-from starter.training.position import Position, save
-from starter.training.step import Setup
-from starter.training.trial import endless, no_trace, trial_step
+from starter.training.resume import save
+from starter.training.schedules import build_schedule
+from starter.training.state import StageJob, TrainState
+from starter.training.trial import Update, endless, no_trace, trial_step
 
 log = logging.getLogger(__name__)
 
@@ -58,27 +55,27 @@ class Costs:
 
 
 def with_length(
-    job: StageJob, setup: Setup, batches: TrainBatches, image_NHWC: np.ndarray
-) -> Setup:
-    """The setup of a stage whose length is known: `minutes` becomes a number of epochs.
+    job: StageJob,
+    state: TrainState,
+    batches: TrainBatches,
+    update: Update,
+    evaluate: Callable[[], object],
+) -> None:
+    """Settles the length of a stage of `minutes`: it becomes a number of epochs.
 
     Measured once and saved with the stage's choices. The measuring is part of the minutes.
     """
     if job.section.minutes is None:
-        return setup
-    epochs = once(job.folder, "epochs", lambda: _measured(job, setup, batches, image_NHWC))
-    steps = epochs * batches.batches_per_epoch
-    return dataclasses.replace(
-        setup,
-        section=setup.section.model_copy(update={"epochs": epochs}),
-        steps=steps,
-        schedule=schedules.build_schedule(
-            setup.section.schedule,
-            setup.optimizer,
-            setup.section.optimizer.lr,
-            batches.batches_per_epoch,
-            steps,
-        ),
+        return
+    epochs = once(job.folder, "epochs", lambda: _measured(job, state, batches, update, evaluate))
+    state.section = state.section.model_copy(update={"epochs": epochs})
+    state.steps = epochs * state.per_epoch
+    state.schedule = build_schedule(
+        state.section.schedule,
+        state.optimizer,
+        state.section.optimizer.lr,
+        state.per_epoch,
+        state.steps,
     )
 
 
@@ -87,15 +84,22 @@ def epochs_of(section: StageSection, stage_folder: StageFolder) -> int:
     return section.epochs or chosen(stage_folder)["epochs"]
 
 
-def _measured(job: StageJob, setup: Setup, batches: TrainBatches, image_NHWC: np.ndarray) -> int:
+def _measured(
+    job: StageJob,
+    state: TrainState,
+    batches: TrainBatches,
+    update: Update,
+    evaluate: Callable[[], object],
+) -> int:
     minutes, every = job.section.minutes, job.section.evaluate_every
     assert minutes is not None
-    began = _now(setup.device)
-    costs = measure(job, setup, batches, image_NHWC, 60 * minutes)
-    left = 60 * minutes - (_now(setup.device) - began)
-    epochs = costs.epochs_in(left, batches.batches_per_epoch, every)
-    images = min(setup.section.batch_size, len(batches.index_M))
-    expected = costs.seconds(epochs, batches.batches_per_epoch, every)
+    began = _now(state.device)
+    costs = measure(job, state, batches, update, evaluate, 60 * minutes)
+    left = 60 * minutes - (_now(state.device) - began)
+    # One clock for all processes, which must train as many epochs as each other.
+    epochs = distributed.main_does(lambda: costs.epochs_in(left, state.per_epoch, every))
+    images = min(state.section.batch_size, len(batches.index_M))
+    expected = costs.seconds(epochs, state.per_epoch, every)
     log.info(
         "%s: minutes: %g -> %d epochs at %.0f images/s (an evaluation %.1f s, a checkpoint %.1f s)",
         job.name,
@@ -107,7 +111,7 @@ def _measured(job: StageJob, setup: Setup, batches: TrainBatches, image_NHWC: np
     )
     if expected > left:
         log.warning(
-            "%s: one epoch, the least there is, takes about %s; of minutes: %g there are %s left",
+            "%s: 1 epoch (the minimum) takes about %s; of minutes: %g there are %s left",
             job.name,
             duration(expected),
             minutes,
@@ -117,47 +121,58 @@ def _measured(job: StageJob, setup: Setup, batches: TrainBatches, image_NHWC: np
 
 
 def measure(
-    job: StageJob, setup: Setup, batches: TrainBatches, image_NHWC: np.ndarray, budget: float
+    job: StageJob,
+    state: TrainState,
+    batches: TrainBatches,
+    update: Update,
+    evaluate: Callable[[], object],
+    budget: float,
 ) -> Costs:
     """Takes real updates on real batches, one evaluation and one checkpoint, leaving no trace.
 
     budget: seconds of the stage, of which a small part is spent on this.
     """
     most = min(SHARE * budget, LONGEST)
-    with no_trace(setup), closing(endless(batches)) as stream:
+    with no_trace(state), closing(endless(batches)) as stream:
         step = 0
-        began = mark = _now(setup.device)
+        began = mark = _now(state.device)
         while step == 0 or (step < WARM_UP and mark - began < most):
-            trial_step(setup, next(stream), 0)
-            step, mark = step + 1, _now(setup.device)
+            trial_step(state, next(stream), update)
+            step, mark = step + 1, _now(state.device)
         # The device is waited for now and then only, as in training.
         done, at_once, start = 0, 1, mark
         while done == 0 or mark - start < most:
             for _ in range(at_once):
-                trial_step(setup, next(stream), 0)
-            done, at_once, mark = done + at_once, min(2 * at_once, 16), _now(setup.device)
-        update = (mark - start) / done
-        evaluate(setup.evaluated, job.catalog, image_NHWC, embed_options(job, setup.precision))
-        evaluated = _now(setup.device)
-        _save_apart(job, setup)
-        return Costs(update, evaluated - mark, _now(setup.device) - evaluated)
+                trial_step(state, next(stream), update)
+            done, at_once, mark = done + at_once, min(2 * at_once, 16), _now(state.device)
+    began = _now(state.device)
+    evaluate()
+    evaluated = _now(state.device)
+    _save_apart(job, state)
+    return Costs((mark - start) / done, evaluated - began, _now(state.device) - evaluated)
 
 
-def _save_apart(job: StageJob, setup: Setup) -> None:
+def _save_apart(job: StageJob, state: TrainState) -> None:
     """Writes a checkpoint beside the stage's own, on the same disk, and removes it."""
     apart = dataclasses.replace(job, folder=StageFolder(job.folder.trials))
     try:
         apart.folder.path.mkdir(exist_ok=True)
-        save(apart, setup, Position(), {})
+        save(apart, state, {}, {})
     finally:
         shutil.rmtree(apart.folder.path, ignore_errors=True)
 
 
 def _now(device: torch.device) -> float:
-    """Seconds on process 0's clock, once the device has done all it was given.
-
-    One clock for all processes, which must take as many trial steps as each other.
-    """
+    """Seconds on this process's clock, once the device has done all it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return distributed.main_does(time.perf_counter)
+    return time.perf_counter()
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 45 s, 12 min, 3 h 05."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60):02d}"

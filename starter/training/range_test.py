@@ -13,8 +13,8 @@ import numpy as np
 
 from starter.data.batches import Batch
 from starter.training.schedules import ByStep
-from starter.training.step import Setup
-from starter.training.trial import trial_step
+from starter.training.state import TrainState
+from starter.training.trial import Update, trial_step
 
 UPDATES = 150
 SMOOTHING = 0.9  # decay of the running mean of the loss
@@ -33,21 +33,23 @@ class RangeTest:
     suggested: float | None
 
 
-def range_test(setup: Setup, batches: Iterable[Batch], updates: int = UPDATES) -> RangeTest:
-    """Trains `setup` with a rate that grows from update to update; the setup is spent after it.
+def range_test(
+    state: TrainState, batches: Iterable[Batch], update: Update, updates: int = UPDATES
+) -> RangeTest:
+    """Trains with a rate that grows from update to update; the state is spent after it.
 
     Over 6 decades: to 10 for SGD, else to 1. Ends early where the loss is not finite or far
     above the least. lr_scale, clipping and mixing act as in the stage; averages are left out.
     """
-    section = setup.section.optimizer
+    section = state.section.optimizer
     high = 10.0 if section.kind in ("sgd", "SGD") else 1.0
     lr_T = high * np.logspace(-6, 0, updates)
-    rising = ByStep(setup.optimizer, section.lr, lambda step: lr_T[step] / section.lr)
-    trial = dataclasses.replace(setup, average=None, schedule=rising)
+    rising = ByStep(state.optimizer, section.lr, lambda step: lr_T[step] / section.lr)
+    trial = dataclasses.replace(state, average=None, schedule=rising)
     losses: list[float] = []
     smooth: list[float] = []
     for step, batch in enumerate(islice(batches, updates)):
-        loss = trial_step(trial, batch, step)["loss"].item()
+        loss = trial_step(trial, batch, update, step)["loss"].item()
         if not math.isfinite(loss):
             break
         losses.append(loss)

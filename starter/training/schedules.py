@@ -51,7 +51,11 @@ class Schedule:
 
     Args:
         lr: the recipe's, for the log; a group's own highest rate is its `highest_lr`.
+    Attributes:
+        counts_updates: whether `after_update` is to be called.
     """
+
+    counts_updates = False
 
     def __init__(self, optimizer: torch.optim.Optimizer, lr: float):
         self.optimizer, self.lr = optimizer, lr
@@ -94,6 +98,8 @@ class Stepped(Schedule):
     The warm-up is linear to the rate that the scheduler begins with. ReduceLROnPlateau is stepped
     at evaluations instead.
     """
+
+    counts_updates = True
 
     def __init__(
         self,

@@ -1,39 +1,45 @@
-"""Training steps that leave no trace: for measuring a stage before it begins."""
+"""Updates that leave no trace: for measuring a stage before it begins.
+
+They run on the unwrapped network and exchange nothing with other processes.
+"""
 
 import contextlib
 import copy
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import torch
 
+from starter import distributed
 from starter.data.batches import Batch, TrainBatches
-from starter.training.step import Setup, train_step
+from starter.training.state import TrainState
+
+Update = Callable[[TrainState, Batch, int], dict[str, torch.Tensor]]  # the page's
 
 
 @contextlib.contextmanager
-def no_trace(setup: Setup) -> Iterator[None]:
+def no_trace(state: TrainState) -> Iterator[None]:
     """Puts weights, averages, optimizer, schedule, scaler and generators back, bit for bit.
 
     The same tensors are trained on, so a compiled network stays compiled and a GPU holds no
     second copy: what was there waits in the computer's memory.
     """
-    modules = [setup.learner, setup.average.module] if setup.average else [setup.learner]
+    modules = [state.learner, state.average.module] if state.average else [state.learner]
     kept = [_copied(module.state_dict()) for module in modules]
-    optimizer = copy.deepcopy(setup.optimizer.state_dict())
-    schedule = copy.deepcopy(setup.schedule.state_dict())
-    scaler = copy.deepcopy(setup.scaler.state_dict())
+    optimizer = copy.deepcopy(state.optimizer.state_dict())
+    schedule = copy.deepcopy(state.schedule.state_dict())
+    scaler = copy.deepcopy(state.scaler.state_dict())
     modes = [(part, part.training) for module in modules for part in module.modules()]
-    devices = [setup.device] if setup.device.type == "cuda" else []
+    devices = [state.device] if state.device.type == "cuda" else []
     try:
-        with torch.random.fork_rng(devices):
+        with torch.random.fork_rng(devices), distributed.alone():
             yield
     finally:
-        setup.optimizer.zero_grad(set_to_none=True)
-        for module, state in zip(modules, kept, strict=True):
-            module.load_state_dict(state)
-        setup.optimizer.load_state_dict(optimizer)
-        setup.schedule.load_state_dict(schedule)
-        setup.scaler.load_state_dict(scaler)
+        state.optimizer.zero_grad(set_to_none=True)
+        for module, before in zip(modules, kept, strict=True):
+            module.load_state_dict(before)
+        state.optimizer.load_state_dict(optimizer)
+        state.schedule.load_state_dict(schedule)
+        state.scaler.load_state_dict(scaler)
         for part, mode in modes:
             part.training = mode
 
@@ -50,9 +56,14 @@ def endless(batches: TrainBatches) -> Generator[Batch, None, None]:
         epoch += 1
 
 
-def trial_step(setup: Setup, batch: Batch, step: int) -> dict[str, torch.Tensor]:
-    """One update as the stage makes it, with nothing frozen; its losses, on the device."""
-    setup.learner.set_training(
-        backbone_frozen=False, batchnorm_frozen=setup.section.freeze.batchnorm
-    )
-    return train_step(setup, batch.image_BHWC, batch.label_B, step)
+def trial_step(
+    state: TrainState, batch: Batch, update: Update, step: int = 0
+) -> dict[str, torch.Tensor]:
+    """One update as the stage makes it, with nothing frozen; its losses, on the device.
+
+    SyncBatchNorm would exchange statistics; held still it takes as long and as much memory.
+    """
+    section = state.section
+    still = section.freeze.batchnorm or section.sync_batchnorm
+    state.learner.set_training(backbone_frozen=False, batchnorm_frozen=still)
+    return update(state, batch, step)

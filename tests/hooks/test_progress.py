@@ -10,14 +10,16 @@ from tests.conftest import ROOT
 
 SHOW = """
 import logging, sys, time
-from starter import door
-from starter.training import progress
+from types import SimpleNamespace
+from starter.cli import logs
+from starter.hooks import progress
 {before}
 progress.LINE_SECONDS = 0
-shown = progress.Progress("classify", 300, 0)
+shown = progress.Progress(SimpleNamespace(name="classify"))
+shown.begin(SimpleNamespace(steps=300, per_epoch=100, step=0))
 for step in range(100, 301, 100):
     time.sleep(0.11)
-    shown.update(step, {{"softmax": 1.5}}, 0.01)
+    shown.row({{"kind": "interval", "step": step, "lr": 0.01, "softmax": 1.5}})
     logging.getLogger("starter.training").info("a line after %d", step)
 shown.close()
 """
@@ -28,7 +30,7 @@ def script(before: str) -> list[str]:
 
 
 def test_without_a_terminal_a_line_says_how_much_time_is_left():
-    done = subprocess.run(script("door.set_up_logging()"), cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(script("logs.set_up_logging()"), cwd=ROOT, capture_output=True, text=True)
     lines = [line.split("  ", 1)[1] for line in done.stderr.splitlines()]
     assert len(lines) == 6 and not done.stdout
     assert lines[0] == "classify 100/300  softmax 1.500  lr 0.01  0 s left"
@@ -43,7 +45,7 @@ def test_on_a_terminal_a_bar_is_drawn_and_lines_stand_above_it():
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(theirs, (24, 100))
     done = subprocess.run(
-        script("door.set_up_logging()"), cwd=ROOT, stderr=theirs, stdout=subprocess.PIPE, text=True
+        script("logs.set_up_logging()"), cwd=ROOT, stderr=theirs, stdout=subprocess.PIPE, text=True
     )
     os.close(theirs)
     told = b""
@@ -67,7 +69,7 @@ def test_in_a_notebook_the_lines_come_whatever_logging_it_has():
         [
             "import types; sys.modules['ipykernel'] = types.ModuleType('ipykernel')",
             "logging.basicConfig(level=logging.ERROR)",
-            "door.notebook(); door.notebook()",
+            "logs.notebook(); logs.notebook()",
         ]
     )
     done = subprocess.run(script(before), cwd=ROOT, capture_output=True, text=True)

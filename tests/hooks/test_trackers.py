@@ -101,23 +101,34 @@ def begun(tmp_path: Path) -> RunFolder:
 
 
 def write(folder: RunFolder, rows: list[dict], trackers: Trackers | None = None) -> None:
+    """As MetricsFile and then the trackers are told of a row."""
     for row in rows:
-        with open(folder.stage("classify").path / "metrics.jsonl", "a") as file:
+        with open(folder.stage("classify").metrics, "a") as file:
             file.write(json.dumps(row) + "\n")
         if trackers is not None:
-            trackers.follow()
+            trackers.row(row)
+
+
+def begin(recipe: Recipe, folder: RunFolder) -> Trackers:
+    trackers = Trackers(recipe, folder, "classify")
+    trackers.begin(None)
+    return trackers
+
+
+def finish(trackers: Trackers) -> None:
+    trackers.end(None, None)
+    trackers.close()
+    trackers.finish()
 
 
 def train_killed_and_resumed(recipe: Recipe, folder: RunFolder) -> None:
     """Killed after update 50, resumed from the checkpoint of update 20, on to update 80."""
-    killed = Trackers(recipe, folder, "classify").__enter__()
-    write(folder, rows_until(5), killed)
-    del killed
-    (folder.stage("classify").path / "metrics.jsonl").unlink()
+    write(folder, rows_until(5), begin(recipe, folder))
+    folder.stage("classify").metrics.unlink()
     write(folder, rows_until(2))
-    with Trackers(recipe, folder, "classify") as trackers:
-        write(folder, rows_until(8, first=3), trackers)
-    trackers.finish()
+    trackers = begin(recipe, folder)
+    write(folder, rows_until(8, first=3), trackers)
+    finish(trackers)
 
 
 def test_tensorboard_shows_every_step_once_after_a_resume(tiny_recipe, tmp_path):
@@ -174,26 +185,6 @@ def test_a_whole_run_in_tensorboard(tracked):
         assert {"report/loss", "report/roc", f"report/augmented-{stage}"} <= images
 
 
-def test_the_projector_has_embeddings_labels_and_thumbnails(tracked):
-    _, _, folder = tracked
-    place = folder.path / "tensorboard" / "classify"
-    with np.load(folder.stage("classify").path / "shown" / "projector.npz") as kept:
-        emb_MD, name_M, image_MHWC = kept["emb"], kept["name"], kept["image"]
-    (data,) = place.rglob("tensors.tsv")
-    shown_MD = np.loadtxt(data, delimiter="\t")
-    np.testing.assert_allclose(shown_MD, emb_MD, rtol=1e-5, atol=1e-6)
-    assert (data.parent / "metadata.tsv").read_text().splitlines() == name_M.tolist()
-    from matplotlib.image import imread
-
-    sprite = imread(data.parent / "sprite.png")
-    side, across = image_MHWC.shape[1], int(np.ceil(len(emb_MD) ** 0.5))
-    assert sprite.shape[:2] == (side * across, side * across)
-    np.testing.assert_allclose(255 * sprite[:side, :side, :3], image_MHWC[0], atol=1)
-    told = (place / "projector_config.pbtxt").read_text()
-    assert "metadata.tsv" in told and "sprite.png" in told
-    assert len(emb_MD) == len(name_M) > 0 and emb_MD.shape[1] == 32
-
-
 def test_trackers_do_not_change_what_a_stage_is(tracked, caplog):
     """The same run without, then with again: nothing is trained."""
     place, recipe, folder = tracked
@@ -201,7 +192,7 @@ def test_trackers_do_not_change_what_a_stage_is(tracked, caplog):
     with caplog.at_level("INFO"):
         train(load(place / "tiny.yaml", []))
         train(recipe)
-    assert caplog.text.count("finished before, not run again") == 4
+    assert caplog.text.count("already finished, skipping") == 4
     assert (folder.stage("classify").path / "stage.json").read_bytes() == before
 
 
@@ -245,9 +236,9 @@ def test_wandb_without_an_account_is_told_in_a_line(tiny_recipe, wandb, monkeypa
 def test_a_tracker_that_breaks_costs_no_run(tiny_recipe, tmp_path, wandb, monkeypatch, caplog):
     monkeypatch.setenv("WANDB_BREAK", "1")
     folder = begun(tmp_path)
-    with Trackers(recipe_of(tiny_recipe, "tensorboard", "wandb"), folder, "classify") as trackers:
-        write(folder, rows_until(2), trackers)
-    trackers.finish()
+    trackers = begin(recipe_of(tiny_recipe, "tensorboard", "wandb"), folder)
+    write(folder, rows_until(2), trackers)
+    finish(trackers)
     assert caplog.text.count("wandb is left out from now on: OSError: no space left") == 1
     assert len(scalars(folder.path / "tensorboard" / "classify")["interval/loss"]) == 2
 

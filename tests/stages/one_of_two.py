@@ -7,6 +7,7 @@ import hashlib
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from starter.distributed import joined
 from starter.errors import Interrupted, UserError
 from starter.hooks import stop
 from starter.recipe import load
+from starter.training.build import synchronise_batchnorm
 
 
 def main(phase: str, folder: Path) -> int:
@@ -33,9 +35,8 @@ def begin(folder: Path) -> dict:
     """What is exchanged, then a run that process 1 alone wants to stop."""
     rank = distributed.rank()
     found = {
-        "gradients": gradients(rank),
         "agreed": [distributed.agreed(None), distributed.agreed("enough" if rank else None)],
-        "first_does": distributed.main_does(lambda: rank),
+        "main_does": distributed.main_does(lambda: rank),
         "embedded": embedded(),
         "sync_batchnorm": refused(),
         "alone": [by_itself() if rank else 1, distributed.world_size()],
@@ -54,10 +55,10 @@ def end(folder: Path) -> dict:
     hashes: list[str] = []
     write = train_stage.save
 
-    def save(job, setup, position, metrics):
-        for learner in (setup.learner, setup.evaluated):
+    def save(job, state, *arguments):
+        for learner in (state.learner, state.evaluated):
             hashes.append(digest(learner))
-        write(job, setup, position, metrics)
+        write(job, state, *arguments)
 
     train_stage.save = save
     minutes = ["stages.finetune.epochs=null", "stages.finetune.minutes=0.01"]
@@ -69,17 +70,6 @@ def stop_after(asked: int | None) -> None:
     """Has the loop be given a reason when it asks for the n-th time."""
     asks = iter(range(1, 10**6))
     stop.Stopper.reason = lambda self, hours: "enough" if next(asks) == asked else None
-
-
-def gradients(rank: int) -> list:
-    """Of parameters that both processes used, one used, and none."""
-    parameters = [torch.nn.Parameter(torch.zeros(2)) for _ in range(4)]
-    parameters[0].grad = torch.tensor([1.0, 2.0]) * (rank + 1)
-    if rank:
-        parameters[1].grad = torch.tensor([4.0, float("inf")])
-    parameters[3].requires_grad_(False)
-    distributed.average_gradients(parameters)
-    return [None if p.grad is None else p.grad.tolist() for p in parameters]
 
 
 def embedded() -> list:
@@ -95,7 +85,8 @@ def embedded() -> list:
 
 def refused() -> str:
     try:
-        distributed.synchronise_batchnorm(torch.nn.Sequential(), torch.device("cpu"), "classify")
+        job = SimpleNamespace(name="classify", device=torch.device("cpu"))
+        synchronise_batchnorm(torch.nn.Sequential(), job)
     except UserError as error:
         return str(error)
     return ""
@@ -106,7 +97,6 @@ def by_itself() -> int:
     head = losses.build("adaface", embedding=4, classes=3)
     with distributed.alone():
         head(torch.ones(2, 4), torch.tensor([0, 2])).backward()
-        distributed.average_gradients(head.parameters())
         return distributed.world_size()
 
 

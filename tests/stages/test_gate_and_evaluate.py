@@ -1,11 +1,8 @@
-"""The gate's words and intervals, the loss meter, class means."""
+"""The gate's words and intervals, class means."""
 
 import numpy as np
 import pytest
-import torch
 
-from starter.errors import UserError
-from starter.hooks.progress import LossMeter, MetricsFile, duration
 from starter.inference.embed import class_means, few_per_class, unit
 from starter.inference.evaluate import Evaluation, better, monitored
 from starter.stages.judge import judge, paired_interval
@@ -61,38 +58,6 @@ def test_lower_eer_is_better_and_a_first_value_beats_none():
     assert not better(None, 0.1, "accuracy")
 
 
-def test_meter_means_do_not_depend_on_when_it_is_read():
-    values = torch.rand(23).tolist()
-    whole, parts = LossMeter(), LossMeter()
-    for step, value in enumerate(values):
-        for meter in (whole, parts):
-            meter.add(step, 0.1, {"loss": torch.tensor(value)})
-        if step % 5 == 0:
-            parts = LossMeter.from_state(parts.state())
-    assert whole.end_interval() == parts.end_interval()
-    assert whole.end_epoch() == parts.end_epoch()
-    assert whole.epoch == {} and whole.epoch_count == 0
-
-
-def test_meter_names_the_first_bad_update_and_term():
-    meter = LossMeter()
-    for step in range(10):
-        bad = torch.tensor(float("nan") if step >= 6 else 1.0)
-        meter.add(step, 0.25, {"arcface": torch.tensor(1.0), "triplet": bad, "loss": bad})
-    with pytest.raises(UserError, match=r"nan at update 7, term triplet, learning rate 0.25"):
-        meter.flush()
-
-
-def test_metrics_are_cut_back_to_the_checkpoint(tmp_path):
-    file = MetricsFile(tmp_path / "metrics.jsonl")
-    for step in (5, 10, 15):
-        file.write({"step": step})
-    with open(file.path, "a") as handle:
-        handle.write('{"step": 2')
-    file.cut(10)
-    assert file.path.read_text() == '{"step": 5}\n{"step": 10}\n'
-
-
 def test_class_means_equal_a_loop():
     rng = np.random.default_rng(2)
     emb_MD, label_M = rng.normal(size=(50, 4)).astype(np.float32), rng.integers(0, 5, 50)
@@ -106,8 +71,3 @@ def test_few_per_class_takes_the_first_of_each():
     label_M = np.array([2, 0, 2, 1, 2, 0, 0, 0])
     index_M = np.arange(100, 108)
     assert few_per_class(index_M, label_M, 2).tolist() == [100, 101, 102, 103, 105]
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(45, "45 s"), (720, "12 min"), (11100, "3 h 05")])
-def test_duration(seconds, text):
-    assert duration(seconds) == text

@@ -132,9 +132,7 @@ def runs(folder):
 def test_processes_agree(runs):
     begun, second_stop, _ = runs
     for found in begun:
-        # The mean of both; of one and nothing, overflow included; none; frozen.
-        assert found["gradients"] == [[1.5, 3.0], [2.0, float("inf")], None, None]
-        assert found["agreed"] == [None, "enough"] and found["first_does"] == 0
+        assert found["agreed"] == [None, "enough"] and found["main_does"] == 0
         assert found["embedded"] == [[[i, -i] for i in range(7)], [[0, 0]]]
         assert "needs GPUs" in found["sync_batchnorm"]
         assert found["alone"] == [1, 2]
@@ -159,10 +157,8 @@ def test_losses_and_weights_are_those_of_one_process_also_when_continued_by_two_
     weights = [load_file(last(place) / "weights.safetensors") for place in (together, alone)]
     for name, value in weights[1].items():
         torch.testing.assert_close(weights[0][name], value, rtol=1e-4, atol=1e-5, msg=name)
-    resumed = [
-        torch.load(last(place) / "resume.pt", weights_only=True) for place in (together, alone)
-    ]
-    assert resumed[0]["images"] == resumed[1]["images"]
+    metas = [json.loads((last(place) / "meta.json").read_text()) for place in (together, alone)]
+    assert metas[0]["images"] == metas[1]["images"]
     scores = [np.load(place / "predictions" / "best.npz")["score_P"] for place in (together, alone)]
     np.testing.assert_allclose(*scores, atol=1e-5)
 

@@ -65,7 +65,7 @@ def state(run: Path) -> dict:
             found[stage, pointer] = (step, (place / "weights.safetensors").read_bytes())
             if pointer == "last":
                 resume = torch.load(place / "resume.pt", weights_only=True)
-                resume.pop("seconds")
+                resume["hooks"].pop("seconds")
                 found[stage, "resume"] = resume
         with np.load(folder / "predictions" / "best.npz") as arrays:
             found[stage, "score"] = arrays["score_P"].tobytes()

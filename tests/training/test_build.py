@@ -1,7 +1,6 @@
 """What a recipe's stage is built into."""
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
@@ -13,8 +12,9 @@ from starter.inference.evaluate import evaluate
 from starter.recipe.schema import Recipe
 from starter.runs.folder import StageFolder
 from starter.stages.stage_hash import identity, identity_hash
-from starter.training.build import StageJob, build_batches, build_learner
+from starter.training.build import build_batches, build_learner
 from starter.training.precision import Precision
+from starter.training.state import StageJob
 
 SOFTMAX = [{"kind": "softmax"}]
 
@@ -79,32 +79,12 @@ def catalog(count=12, size=16) -> Catalog:
 def test_augmentation_is_tried_out_on_the_channels_of_the_data(channels, tmp_path):
     chosen = recipe({"channels": channels, "image_size": 16}, augment=[{"kind": "VerticalFlip"}])
     there = catalog()
-    job = StageJob("one", StageFolder(tmp_path), chosen, there, tmp_path, None, torch.device("cpu"))
+    job = StageJob("one", StageFolder(tmp_path), chosen, there, None, torch.device("cpu"))
     image_NHWC = np.repeat(there.array_N[..., None], channels, axis=3)
     batches = build_batches(job, image_NHWC)
     assert batches._maker.augment.channels == channels
     for batch in batches.epoch(0):
         assert batch.image_BHWC.shape[1:] == (16, 16, channels)
-
-
-def test_where_images_are_augmented_is_settled_once_per_stage(tmp_path):
-    def build(where):
-        values = recipe({"image_size": 16}, augment=[{"kind": "VerticalFlip"}], augment_on=where)
-        there = catalog()
-        folder = tmp_path / where
-        folder.mkdir(exist_ok=True)
-        job = StageJob(
-            "two", StageFolder(folder), values, there, tmp_path, None, torch.device("cpu")
-        )
-        return build_batches(job, np.repeat(there.array_N[..., None], 3, axis=3))
-
-    assert build("device")._on_device is not None and build("device")._maker.augment is None
-    assert build("cpu")._on_device is None and build("cpu")._maker.augment is not None
-    assert build("auto")._on_device is None  # opencv is faster on a CPU
-    choices = tmp_path / "auto/choices.json"
-    assert json.loads(choices.read_text()) == {"augment_on": "cpu"}
-    choices.write_text('{"augment_on": "device"}')  # the stage was begun on a GPU
-    assert build("auto")._on_device is not None
 
 
 @pytest.mark.parametrize("loss", [SOFTMAX, [{"kind": "triplet"}]], ids=["head", "class means"])

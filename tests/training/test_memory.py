@@ -6,9 +6,10 @@ import torch
 from starter.errors import UserError
 from starter.recipe import load
 from starter.recipe.schema import StageSection
+from starter.runs.folder import StageFolder
 from starter.training import memory
 from starter.training.memory import choose_micro_batch, shortage_told
-from tests.training.test_step import make_setup
+from tests.test_train_stage import make_state
 
 SOFTMAX = [{"kind": "softmax"}]
 
@@ -43,7 +44,7 @@ def job(tmp_path, device="cpu", **section):
     stage = StageSection.model_validate({"loss": SOFTMAX, "batch_size": 8, **section})
 
     class Job:
-        name, folder, section = "classify", tmp_path, stage
+        name, folder, section = "classify", StageFolder(tmp_path), stage
 
     Job.device = torch.device(device)
     return Job()
@@ -51,10 +52,10 @@ def job(tmp_path, device="cpu", **section):
 
 def test_on_a_cpu_auto_is_the_whole_batch_and_saved(tmp_path, caplog):
     section = StageSection.model_validate({"loss": SOFTMAX, "batch_size": 8, "micro_batch": "auto"})
-    setup = make_setup(section)
+    state = make_state(section)
     with caplog.at_level("INFO"):
-        found = memory.with_micro_batch(job(tmp_path), setup, None)
-    assert found.section.micro_batch == 8 and "the whole batch of 8 on a CPU" in caplog.text
+        memory.with_micro_batch(job(tmp_path), state, None, None)
+    assert state.section.micro_batch == 8 and "the whole batch of 8 on a CPU" in caplog.text
     assert (tmp_path / "choices.json").read_text().split() == ["{", '"micro_batch":', "8", "}"]
 
 
@@ -64,9 +65,9 @@ def test_auto_is_the_whole_batch_for_a_loss_that_mines_in_it(tmp_path):
         "sampler": {"kind": "pk", "images": 4},
         "micro_batch": "auto",
     }
-    setup = make_setup(StageSection.model_validate({**section, "batch_size": 8}))
-    found = memory.with_micro_batch(job(tmp_path, "cuda", **section), setup, None)
-    assert found.section.micro_batch == 8
+    state = make_state(StageSection.model_validate({**section, "batch_size": 8}))
+    memory.with_micro_batch(job(tmp_path, "cuda", **section), state, None, None)
+    assert state.section.micro_batch == 8
 
 
 SHORTAGES = [

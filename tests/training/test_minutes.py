@@ -1,22 +1,26 @@
 """`minutes`: how many epochs fit, and that measuring them changes nothing."""
 
+import dataclasses
 import json
 
 import pytest
 import torch
 
 from starter.api import train
+from starter.data import load_catalog, load_pack
 from starter.errors import Interrupted
 from starter.recipe import load
 from starter.runs.folder import StageFolder
+from starter.train_stage import prepare
 from starter.training import minutes
+from starter.training.build import build_batches
 from starter.training.ema import AveragedWeights
-from starter.training.minutes import Costs
+from starter.training.minutes import Costs, duration
 from starter.training.resolve import resolve
-from starter.training.step import train_step
+from starter.training.state import StageJob
 from starter.training.trial import no_trace
 from tests.stages.test_resume import assert_equal
-from tests.training.test_step import batch, make_setup
+from tests.test_train_stage import batch, make_state, train_step
 
 
 @pytest.mark.parametrize("every", [1, 3, 50])
@@ -35,32 +39,32 @@ def test_the_most_epochs_that_end_in_time(every, seconds):
     assert costs.epochs_in(seconds, 8, every) == max(fitting, default=1)
 
 
-def everything(setup):
+def everything(state):
     states = [
         part.state_dict()
-        for part in (setup.learner, setup.average.module, setup.optimizer, setup.scaler)
+        for part in (state.learner, state.average.module, state.optimizer, state.scaler)
     ]
     return [*states, torch.get_rng_state()]
 
 
 def test_a_trial_leaves_no_trace():
     """Bit for bit, with momentum, averages, BatchNorm statistics and generators in use."""
-    setup, straight = make_setup(), make_setup()
-    for one in (setup, straight):
+    state, straight = make_state(), make_state()
+    for one in (state, straight):
         one.average = AveragedWeights(one.learner, 0.9)
         train_step(one, *batch(), step=0)
-    with pytest.raises(KeyError), no_trace(setup):
-        train_step(setup, *batch(), step=1)
+    with pytest.raises(KeyError), no_trace(state):
+        train_step(state, *batch(), step=1)
         assert not torch.equal(
-            setup.learner.embedder.backbone.conv1.weight,
+            state.learner.embedder.backbone.conv1.weight,
             straight.learner.embedder.backbone.conv1.weight,
         )
         torch.rand(3)
         raise KeyError  # also when the trial fails
-    assert_equal(everything(setup), everything(straight))
-    for one in (setup, straight):
+    assert_equal(everything(state), everything(straight))
+    for one in (state, straight):
         train_step(one, *batch(), step=1)
-    assert_equal(everything(setup), everything(straight))
+    assert_equal(everything(state), everything(straight))
 
 
 def test_a_stage_of_minutes_ends_in_them_by_the_clock(tmp_path, tiny_recipe, monkeypatch):
@@ -78,35 +82,31 @@ def test_a_stage_of_minutes_ends_in_them_by_the_clock(tmp_path, tiny_recipe, mon
 
     monkeypatch.setattr(minutes, "_now", lambda device: clock[0])
     monkeypatch.setattr(minutes, "trial_step", taking(0.5, trained))
-    monkeypatch.setattr(minutes, "evaluate", taking(2.0))
     monkeypatch.setattr(minutes, "_save_apart", taking(1.0))
-    recipe = resolve(
-        load(tiny_recipe, ["stages.classify.minutes=3", "stages.classify.evaluate_every=2"])
-    )
-    job, batches, setup, images = prepared(recipe, tmp_path)
-    found = minutes.with_length(job, setup, batches, images)
+    changes = ["stages.classify.minutes=3", "stages.classify.evaluate_every=2"]
+    recipe = resolve(load(tiny_recipe, changes))
+    job, batches, state = prepared(recipe, tmp_path)
+    minutes.with_length(job, state, batches, None, taking(2.0))
     per_epoch = batches.batches_per_epoch
     spent = clock[0] - 100.0
     assert spent == len(trained) * 0.5 + 3.0 and spent < 0.2 * 180
-    epochs = found.section.epochs
+    epochs = state.section.epochs
     total = spent + epochs * (per_epoch * 0.5 + 1.0) + (-(-epochs // 2) + 1) * 2.0
     assert 180 - (per_epoch * 0.5 + 1.0 + 2 * 2.0) < total <= 180
-    assert found.steps == epochs * per_epoch and found.schedule.set(found.steps) == pytest.approx(
+    assert state.steps == epochs * per_epoch and state.schedule.set(state.steps) == pytest.approx(
         0.0
     )
 
 
 def prepared(recipe, folder):
-    from starter.data import load_catalog, load_pack
-    from starter.training.build import StageJob, build_batches, build_setup
-
     catalog = load_catalog(recipe.data)
-    job = StageJob(
-        "classify", StageFolder(folder), recipe, catalog, folder, None, torch.device("cpu")
-    )
+    plain = {"minutes": None, "epochs": 1}
+    stage = recipe.stages["classify"]
+    job = StageJob("classify", StageFolder(folder), recipe, catalog, None, torch.device("cpu"))
+    unmeasured = recipe.model_copy(update={"stages": {"classify": stage.model_copy(update=plain)}})
     images = load_pack(catalog, 16, 3, folder)
     batches = build_batches(job, images)
-    return job, batches, build_setup(job, images, batches), images
+    return job, batches, prepare(dataclasses.replace(job, recipe=unmeasured), images, batches)
 
 
 @pytest.mark.slow
@@ -116,8 +116,8 @@ def test_a_run_of_minutes_is_the_run_of_its_epochs_and_resumes_as_one(
     measure = minutes.measure
     measured = []
 
-    def two_epochs(job, setup, batches, images, budget):
-        measured.append(measure(job, setup, batches, images, budget))
+    def two_epochs(job, *arguments):
+        measured.append(measure(job, *arguments))
         assert not job.folder.trials.exists()
         return Costs(update=1.0, evaluation=0.0, checkpoint=0.0)
 
@@ -161,3 +161,8 @@ def stop_after_an_epoch(monkeypatch, recipe):
         patch.setattr(Stopper, "reason", reason)
         with pytest.raises(Interrupted):
             train(recipe, stage="classify")
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(45, "45 s"), (720, "12 min"), (11100, "3 h 05")])
+def test_duration(seconds, text):
+    assert duration(seconds) == text

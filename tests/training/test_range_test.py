@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from starter.data.batches import Batch
+from starter.train_stage import update
 from starter.training.range_test import range_test, smoothed, suggest
-from tests.training.test_step import batch, make_setup
+from tests.test_train_stage import batch, make_state
 
 
 def test_the_running_mean_is_the_loops():
@@ -29,10 +30,10 @@ def test_a_tenth_of_the_rate_with_the_least_loss():
 
 
 def test_rates_grow_evenly_and_it_ends_where_the_loss_runs_away():
-    setup = make_setup()
+    state = make_state()
     image_BHWC, label_B = batch()
     rates = []
-    setup.optimizer.register_step_pre_hook(
+    state.optimizer.register_step_pre_hook(
         lambda optimizer, *_: rates.append(optimizer.param_groups[0]["lr"])
     )
 
@@ -40,7 +41,7 @@ def test_rates_grow_evenly_and_it_ends_where_the_loss_runs_away():
         while True:
             yield Batch(image_BHWC, label_B, torch.arange(8))
 
-    found = range_test(setup, endless(), updates=40)
+    found = range_test(state, endless(), update, updates=40)
     assert np.allclose(found.lr_T, rates[: len(found.lr_T)])
     assert np.allclose(np.diff(np.log10(found.lr_T)), 6 / 39)
     assert 10 < len(found.lr_T) <= 40 and np.isfinite(found.loss_T).all()

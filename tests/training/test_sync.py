@@ -7,8 +7,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from starter.losses import LOSSES
 from starter.recipe.schema import StageSection
 from starter.training.ema import AveragedWeights
-from starter.training.step import train_step
-from tests.training.test_step import batch, make_setup
+from tests.test_train_stage import batch, make_state, train_step
 
 WAITS = {
     "aten::_local_scalar_dense",
@@ -50,7 +49,7 @@ def test_an_update_waits_for_nothing(kind):
     mixed = kind in ("softmax", "normface")
     sampler = {"kind": "pk", "images": 2}
     terms = [{"kind": kind}] + ([{"kind": "softmax"}] if kind == "center" else [])
-    setup = make_setup(
+    state = make_state(
         StageSection.model_validate(
             {
                 "loss": terms,
@@ -62,10 +61,10 @@ def test_an_update_waits_for_nothing(kind):
             }
         )
     )
-    setup.average = AveragedWeights(setup.learner, 0.9)
-    train_step(setup, *batch(), step=0)
+    state.average = AveragedWeights(state.learner, 0.9)
+    train_step(state, *batch(), step=0)
     with Waits() as waits:
-        train_step(setup, *batch(), step=1)
+        train_step(state, *batch(), step=1)
     # A CPU generator's draw for mixing is on the host already; F.one_hot, given the number of
     # classes, looks at its labels on a CPU only.
     on_host = {"aten::_local_scalar_dense"} if mixed or kind == "proxy_anchor" else set()

@@ -7,14 +7,17 @@ import pytest
 import torch
 
 from starter import models
+from starter.data.batches import Batch
 from starter.losses.objective import build_objective
 from starter.recipe.schema import LossTerm
 from starter.recipe.schema.train import LearningRateScale, OptimizerSection, StageSection
+from starter.train_stage import Model, update
 from starter.training import optimizers
 from starter.training.learner import Learner
 from starter.training.precision import Precision, choose
 from starter.training.schedules import ByStep
-from starter.training.step import Setup, stage_seed, train_step
+from starter.training.seeds import stage_seed
+from starter.training.state import TrainState
 
 ARCFACE = [LossTerm(kind="arcface")]
 
@@ -23,7 +26,7 @@ def plain_sgd(lr):
     return OptimizerSection(lr=lr, momentum=0.0, nesterov=False, weight_decay=0.0)
 
 
-def make_setup(section=None, precision="fp32", neck="linear"):
+def make_state(section=None, precision="fp32", neck="linear"):
     torch.manual_seed(0)
     section = section or StageSection(loss=ARCFACE, batch_size=8)
     embedder = models.build(
@@ -34,9 +37,8 @@ def make_setup(section=None, precision="fp32", neck="linear"):
     assert not problems
     optimizer = optimizers.build_optimizer(learner, resolved, torch.device("cpu"))
     chosen = Precision(precision, "cpu")
-    return Setup(
+    return TrainState(
         learner=learner,
-        forward=learner.embedder,
         optimizer=optimizer,
         schedule=ByStep(optimizer, resolved.lr, lambda step: 1 / (1 + step)),
         scaler=chosen.scaler(),
@@ -46,6 +48,8 @@ def make_setup(section=None, precision="fp32", neck="linear"):
         section=section.model_copy(update={"optimizer": resolved}),
         seed=7,
         steps=10,
+        per_epoch=10,
+        model=Model(learner, chosen),
     )
 
 
@@ -55,18 +59,22 @@ def batch(count=8):
     return image_BHWC, torch.arange(count) % 4
 
 
-def weights(setup):
-    return {k: v.clone() for k, v in setup.learner.state_dict().items()}
+def train_step(state, image_BHWC, label_B, step):
+    return update(state, Batch(image_BHWC, label_B, torch.arange(len(label_B))), step)
+
+
+def weights(state):
+    return {k: v.clone() for k, v in state.learner.state_dict().items()}
 
 
 def test_micro_batches_add_up_to_the_whole_batch():
     """With BatchNorm and stochastic depth still, accumulation is the same gradient."""
     results = []
     for micro in (None, 4, 2):
-        setup = make_setup(StageSection(loss=ARCFACE, batch_size=8, micro_batch=micro))
-        setup.learner.eval()
-        losses = train_step(setup, *batch(), step=0)
-        results.append((weights(setup), losses["loss"]))
+        state = make_state(StageSection(loss=ARCFACE, batch_size=8, micro_batch=micro))
+        state.learner.eval()
+        losses = train_step(state, *batch(), step=0)
+        results.append((weights(state), losses["loss"]))
     for other, loss in results[1:]:
         torch.testing.assert_close(loss, results[0][1])
         for name, value in results[0][0].items():
@@ -81,19 +89,19 @@ def test_one_sgd_step_equals_the_formula():
             kind="sgd", lr=0.1, momentum=0.0, nesterov=False, weight_decay=0.0
         ),
     )
-    setup = make_setup(section)
-    setup.learner.eval()
-    twin = copy.deepcopy(setup.learner)
+    state = make_state(section)
+    state.learner.eval()
+    twin = copy.deepcopy(state.learner)
     image_BHWC, label_B = batch()
     loss, _ = twin.objective(twin.embedder(twin.embedder.prepare(image_BHWC)), label_B)
     loss.backward()
-    train_step(setup, image_BHWC, label_B, step=0)
-    for new, old in zip(setup.learner.parameters(), twin.parameters(), strict=True):
+    train_step(state, image_BHWC, label_B, step=0)
+    for new, old in zip(state.learner.parameters(), twin.parameters(), strict=True):
         torch.testing.assert_close(new, old - 0.1 * old.grad, rtol=1e-4, atol=1e-6)
 
 
 def test_randomness_is_a_function_of_the_step():
-    first, again = make_setup(), make_setup()
+    first, again = make_state(), make_state()
     torch.manual_seed(123)
     first_losses = train_step(first, *batch(), step=3)
     torch.manual_seed(456)
@@ -106,10 +114,10 @@ def test_randomness_is_a_function_of_the_step():
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_low_precision_keeps_weights_and_heads_in_float32(precision):
-    setup = make_setup(precision=precision)
-    losses = train_step(setup, *batch(), step=0)
+    state = make_state(precision=precision)
+    losses = train_step(state, *batch(), step=0)
     assert losses["loss"].dtype == torch.float32 and torch.isfinite(losses["loss"])
-    assert all(p.dtype == torch.float32 for p in setup.learner.parameters())
+    assert all(p.dtype == torch.float32 for p in state.learner.parameters())
 
 
 def test_clipping_bounds_backbone_and_heads_together():
@@ -121,10 +129,10 @@ def test_clipping_bounds_backbone_and_heads_together():
             kind="sgd", lr=1.0, momentum=0.0, nesterov=False, weight_decay=0.0
         ),
     )
-    setup = make_setup(section)
-    before = [p.detach().clone() for p in setup.learner.parameters()]
-    train_step(setup, *batch(), step=0)
-    after = [p.detach() for p in setup.learner.parameters()]
+    state = make_state(section)
+    before = [p.detach().clone() for p in state.learner.parameters()]
+    train_step(state, *batch(), step=0)
+    after = [p.detach() for p in state.learner.parameters()]
     moved = torch.stack([(a - b).norm() for a, b in zip(before, after, strict=True)]).norm()
     assert moved.item() == pytest.approx(1e-3, rel=1e-2)
 
@@ -139,10 +147,10 @@ def test_adaptive_clipping_bounds_the_embedder_and_not_the_heads():
             kind="sgd", lr=1.0, momentum=0.0, nesterov=False, weight_decay=0.0
         ),
     )
-    setup = make_setup(section)
-    before = weights(setup)
-    train_step(setup, *batch(), step=0)
-    for name, parameter in setup.learner.named_parameters():
+    state = make_state(section)
+    before = weights(state)
+    train_step(state, *batch(), step=0)
+    for name, parameter in state.learner.named_parameters():
         old, new = before[name], parameter.detach()
         if old.ndim == 1:  # a vector is one unit
             old, new = old[None], new[None]
@@ -153,19 +161,19 @@ def test_adaptive_clipping_bounds_the_embedder_and_not_the_heads():
 
 @pytest.mark.filterwarnings("error")
 def test_an_update_that_fp16_skips_changes_no_weight_and_delays_no_rate():
-    setup = make_setup(precision="fp16")
-    setup.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**100)  # every gradient overflows
-    before = weights(setup)
-    train_step(setup, *batch(), step=0)
-    for name, parameter in setup.learner.named_parameters():
+    state = make_state(precision="fp16")
+    state.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**100)  # every gradient overflows
+    before = weights(state)
+    train_step(state, *batch(), step=0)
+    for name, parameter in state.learner.named_parameters():
         assert torch.equal(parameter, before[name])
-    setup.scaler = torch.amp.GradScaler("cpu", init_scale=2.0)
-    train_step(setup, *batch(), step=1)
-    assert [g["lr"] for g in setup.optimizer.param_groups] == pytest.approx(
-        [0.05] * len(setup.optimizer.param_groups)
+    state.scaler = torch.amp.GradScaler("cpu", init_scale=2.0)
+    train_step(state, *batch(), step=1)
+    assert [g["lr"] for g in state.optimizer.param_groups] == pytest.approx(
+        [0.05] * len(state.optimizer.param_groups)
     )
     assert not torch.equal(
-        setup.learner.objective.terms["arcface"].weight, before["objective.terms.arcface.weight"]
+        state.learner.objective.terms["arcface"].weight, before["objective.terms.arcface.weight"]
     )
 
 
@@ -176,38 +184,38 @@ def test_the_first_update_has_the_first_rate_and_parts_their_multiple():
         batch_size=8,
         optimizer=OptimizerSection(lr=0.2, lr_scale=lr_scale),
     )
-    setup = make_setup(section)
+    state = make_state(section)
     for step in (0, 4):
-        train_step(setup, *batch(), step=step)
-        rates = {g["part"]: g["lr"] for g in setup.optimizer.param_groups}
-        base = setup.schedule.set(step)
+        train_step(state, *batch(), step=step)
+        rates = {g["part"]: g["lr"] for g in state.optimizer.param_groups}
+        base = state.schedule.set(step)
         assert base == pytest.approx(0.2 / (1 + step))
         assert rates == pytest.approx({"backbone": 0.1 * base, "neck": base, "head": 10 * base})
 
 
 def test_a_frozen_backbone_and_frozen_statistics_stay():
-    setup = make_setup()
-    before = weights(setup)
-    setup.learner.set_training(backbone_frozen=True, batchnorm_frozen=False)
-    train_step(setup, *batch(), step=0)
-    after = weights(setup)
+    state = make_state()
+    before = weights(state)
+    state.learner.set_training(backbone_frozen=True, batchnorm_frozen=False)
+    train_step(state, *batch(), step=0)
+    after = weights(state)
     changed = {k for k in before if not torch.equal(before[k], after[k])}
     assert changed and not any(k.startswith("embedder.backbone") for k in changed)
-    setup.learner.set_training(backbone_frozen=False, batchnorm_frozen=True)
-    train_step(setup, *batch(), step=1)
-    final = weights(setup)
+    state.learner.set_training(backbone_frozen=False, batchnorm_frozen=True)
+    train_step(state, *batch(), step=1)
+    final = weights(state)
     changed = {k for k in before if not torch.equal(after[k], final[k])}
     assert not any("running" in k for k in changed)
     assert any(k.startswith("embedder.backbone") for k in changed)
 
 
 def test_measuring_the_precision_changes_nothing():
-    setup = make_setup()
-    before = weights(setup)
-    embedder = setup.learner.embedder
+    state = make_state()
+    before = weights(state)
+    embedder = state.learner.embedder
     chosen = choose("auto", torch.device("cpu"), embedder, embedder.prepare(batch()[0]))
     assert chosen in ("bf16", "fp32")
-    assert all(torch.equal(before[k], v) for k, v in weights(setup).items())
+    assert all(torch.equal(before[k], v) for k, v in weights(state).items())
     assert all(p.grad is None for p in embedder.parameters())
 
 

@@ -1,0 +1,88 @@
+"""What a stage is given, and where it stands: one object that an update, a checkpoint and the
+hooks share."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from starter.data import Catalog
+from starter.recipe.schema import Recipe, StageSection
+from starter.runs.folder import StageFolder
+from starter.training.checkpoint import Checkpoint
+from starter.training.ema import AveragedWeights
+from starter.training.learner import Learner
+from starter.training.precision import Precision
+from starter.training.schedules import Schedule
+
+
+@dataclass(frozen=True)
+class StageJob:
+    """What a stage is given. parent: the checkpoint it starts from, or None."""
+
+    name: str
+    folder: StageFolder
+    recipe: Recipe
+    catalog: Catalog
+    parent: Checkpoint | None
+    device: torch.device
+
+    @property
+    def section(self) -> StageSection:
+        """The stage's own settings, `train:` merged in."""
+        return self.recipe.stages[self.name]
+
+    @property
+    def image_size(self) -> int:
+        """Pixels a side in this stage."""
+        return self.section.image_size or self.recipe.data.image_size
+
+    @property
+    def class_count_K(self) -> torch.Tensor:
+        """Training images of each class, int64."""
+        label_M = self.catalog.label_N[self.catalog.index("train")]
+        count_K = np.bincount(label_M[label_M >= 0], minlength=len(self.catalog.classes))
+        return torch.from_numpy(count_K)
+
+
+@dataclass
+class TrainState:
+    """A stage in training: what an update changes, and how far it has come.
+
+    section: the stage's settings, with numbers where they said `auto` or `minutes`.
+    steps: updates in the whole stage; per_epoch: updates in an epoch; step: updates done.
+    model: (image_BCHW, target, progress) -> (loss, each term's loss); embedder and losses at
+        once, wrapped for several processes. It is made anew where freezing ends.
+    best_step, best_value: the evaluated epoch that is best by `monitor` so far.
+    images: those trained on so far. learning_rate: optimizer.lr at the last update.
+    """
+
+    learner: Learner
+    optimizer: torch.optim.Optimizer
+    schedule: Schedule
+    scaler: torch.amp.GradScaler
+    average: AveragedWeights | None
+    precision: Precision
+    device: torch.device
+    section: StageSection
+    seed: int
+    steps: int
+    per_epoch: int
+    model: Any = None
+    wrapped_frozen: bool | None = None  # whether the backbone was frozen when `model` was wrapped
+    step: int = 0
+    best_step: int = 0
+    best_value: float | None = None
+    images: int = 0
+    learning_rate: float = 0.0
+
+    @property
+    def evaluated(self) -> Learner:
+        """The weights that evaluation, checkpoints and later stages use."""
+        return self.average.module if self.average else self.learner
+
+    @property
+    def backbone_frozen(self) -> bool:
+        """Whether the next update leaves the backbone as it is."""
+        return self.step < round(self.section.freeze.backbone * self.per_epoch)
