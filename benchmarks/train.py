@@ -32,7 +32,7 @@ from starter.hooks.losses import LossMeter
 from starter.recipe import Recipe, load
 from starter.recipe.schema.data import DemoSection
 from starter.runs.folder import StageFolder
-from starter.train_stage import Model, prepare, ready_for_training, update
+from starter.train_stage import Model, prepare, update
 from starter.training.build import build_batches
 from starter.training.precision import pick_device
 from starter.training.state import StageJob, TrainState
@@ -100,7 +100,7 @@ class Bench:
         self.batches = build_batches(self.job, image_NHWC)
         stack.callback(self.batches.close)
         self.state: TrainState = prepare(self.job, image_NHWC, self.batches)
-        ready_for_training(self.state)
+        self.state.learner.set_training(backbone_frozen=False, batchnorm_frozen=False)
         self.batch = self.job.section.batch_size
         self.device = self.job.device
 

@@ -8,13 +8,11 @@ Shapes: B images of an update, b of a micro-batch, H W pixels, C channels, D emb
 
 import contextlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from timm.utils.agc import adaptive_clip_grad
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 
 from starter import distributed
 from starter.data import load_pack
@@ -35,6 +33,7 @@ from starter.training.learner import Learner
 from starter.training.memory import with_micro_batch
 from starter.training.minutes import with_length
 from starter.training.optimizers import build_optimizer
+from starter.training.parallel import no_exchange, parallel
 from starter.training.precision import Precision, settle_precision
 from starter.training.resume import resume, save
 from starter.training.schedules import build_schedule
@@ -129,10 +128,11 @@ class Model(nn.Module):
 def train_epoch(job: StageJob, state: TrainState, batches: TrainBatches, hooks: Hooks) -> None:
     """The updates of one epoch, or what is left of it after a resume."""
     epoch, first = divmod(state.step, state.per_epoch)
-    ready_for_training(state)
+    thaws = round(state.section.freeze.backbone * state.per_epoch)
+    begins = state.step
     for batch in hooks.timed(state, batches.epoch(epoch, first)):
-        if state.step == round(state.section.freeze.backbone * state.per_epoch):
-            ready_for_training(state)  # freezing ends, perhaps inside an epoch
+        if state.step in (begins, thaws):
+            ready_for_training(state, batch)
         losses = update(state, batch, state.step)
         state.step += 1
         state.images += len(batch.label_B) * distributed.world_size()
@@ -147,21 +147,21 @@ def train_epoch(job: StageJob, state: TrainState, batches: TrainBatches, hooks: 
             raise Interrupted(f"{reason}: stopped after update {state.step} of {state.steps}")
 
 
-def ready_for_training(state: TrainState) -> None:
-    """Training mode, with the parts held still that the stage freezes."""
-    frozen = state.backbone_frozen
-    state.learner.set_training(
-        backbone_frozen=frozen, batchnorm_frozen=state.section.freeze.batchnorm
-    )
-    if distributed.world_size() > 1 and frozen != state.wrapped_frozen:
-        # Each process takes its slice of a batch; the wrapper averages their gradients in backward.
-        # It fixes at its making which parameters are trained.
-        state.model = DistributedDataParallel(
-            Model(state.learner, state.precision),
-            broadcast_buffers=False,
-            find_unused_parameters=True,
-        )
-        state.wrapped_frozen = frozen
+def ready_for_training(state: TrainState, batch: Batch) -> None:
+    """Training mode, with the parts held still that the stage freezes; wrapped for several
+    processes, each of which takes its slice of a batch."""
+    learner, frozen = state.learner, state.backbone_frozen
+    learner.set_training(backbone_frozen=frozen, batchnorm_frozen=state.section.freeze.batchnorm)
+    if distributed.world_size() == 1 or frozen == state.wrapped_frozen:
+        return
+    model, size = Model(learner, state.precision), state.section.micro_batch or len(batch.label_B)
+
+    def loss_of_some() -> torch.Tensor:
+        image_bCHW = learner.embedder.prepare(batch.image_BHWC[:size].to(state.device))
+        return model(image_bCHW, Target(batch.label_B[:size].to(state.device)), 0.0)[0]
+
+    state.model = parallel(model, state, loss_of_some)
+    state.wrapped_frozen = frozen
 
 
 def update(state: TrainState, batch: Batch, step: int) -> dict[str, torch.Tensor]:
@@ -218,12 +218,6 @@ def mix(
         generator=generator,
     )
     return image_BCHW, Target(label_B, label_B[other_B], share_B)
-
-
-def no_exchange(model: Any) -> contextlib.AbstractContextManager:
-    """Gradients stay in this process until the next backward outside of it."""
-    several = isinstance(model, DistributedDataParallel)
-    return model.no_sync() if several else contextlib.nullcontext()
 
 
 def end_epoch(job: StageJob, state: TrainState, image_NHWC: np.ndarray, hooks: Hooks) -> None:

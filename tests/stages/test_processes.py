@@ -221,6 +221,45 @@ def test_a_killed_process_ends_the_others(tiny_recipe, tmp_path):
     assert "ended without a word" in line
 
 
+DIES = """\
+import os
+from pathlib import Path
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, in_channels):
+        super().__init__()
+        self.conv, self.calls = nn.Conv2d(in_channels, 16, 3, stride=2), 0
+
+    def forward(self, x):
+        self.calls += self.training
+        mark = Path(__file__).with_name("died")
+        if self.calls == 8 and os.environ["RANK"] == "1" and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), 9)
+        return self.conv(x).tanh()
+"""
+
+
+@pytest.mark.slow
+def test_torchrun_starts_a_run_again_whose_process_was_killed(tiny_recipe, tmp_path):
+    (tmp_path / "net.py").write_text(DIES)
+    changes = [f"model.backbone={tmp_path}/net.py:Net", "stages.classify.epochs=3"]
+    options = ["--standalone", "--nproc-per-node=2", "--max-restarts=1"]
+    arguments = ["train.py", str(tiny_recipe), *changes, "model.drop_path=0", "--stage", "classify"]
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", *options, *arguments],
+        cwd=ROOT,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0 and (tmp_path / "died").exists(), done.stderr
+    assert "classify: continues after update 5 of 15" in done.stderr
+    assert "FutureWarning" not in done.stderr and "find_unused" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("section", "message"),
     [
