@@ -88,19 +88,20 @@ def test_no_two_files_import_each_other():
     """Nor do more of them in a ring."""
     parts = [(".".join(p.relative_to(ROOT).with_suffix("").parts), p) for p in FILES]
     names = {words.removesuffix(".__init__"): p for words, p in parts}
-    graph = {n: {m for m in modules(p) if m in names and m != n} for n, p in names.items()}
+    graph = {n: modules(p, set(names)) - {n} for n, p in names.items()}
     graph.pop("starter.inference.saved")  # a debt
     TopologicalSorter(graph).prepare()  # raises CycleError, which names the ring
 
 
-def modules(path: Path) -> set[str]:
-    """Every module of ours that a file imports, also where it imports a name of a package."""
+def modules(path: Path, names: set[str]) -> set[str]:
+    """Every module of ours that a file imports; a package's face imports its modules only."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("starter"):
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-            found |= {node.module} if path.name != "__init__.py" else set()
-    return found
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                module = f"{node.module}.{alias.name}"
+                found.add(module if module in names else node.module)
+    return found & names
 
 
 # Where an import of ours still stands inside a function. Shrink it; never add to it.
