@@ -26,7 +26,12 @@ from starter.inference.initialise import initialise_heads
 from starter.losses import Target
 from starter.recipe.schema.data import MixSection
 from starter.training import checkpoint
-from starter.training.build import build_batches, build_learner, synchronise_batchnorm
+from starter.training.build import (
+    build_batches,
+    build_learner,
+    settle_precision,
+    synchronise_batchnorm,
+)
 from starter.training.ema import AveragedWeights
 from starter.training.initialise import start_from
 from starter.training.learner import Learner
@@ -34,7 +39,7 @@ from starter.training.memory import with_micro_batch
 from starter.training.minutes import with_length
 from starter.training.optimizers import build_optimizer
 from starter.training.parallel import no_exchange, parallel
-from starter.training.precision import Precision, settle_precision
+from starter.training.precision import Precision
 from starter.training.resume import resume, save
 from starter.training.schedules import build_schedule
 from starter.training.seeds import seed_update, stage_seed

@@ -1,4 +1,4 @@
-"""What a stage needs, built from its recipe: the learner and the batches."""
+"""What a stage needs, built from its recipe: the learner, its number format and the batches."""
 
 import logging
 
@@ -11,7 +11,9 @@ from starter.data.batches import TrainBatches, resolve_workers
 from starter.errors import UserError
 from starter.losses.objective import build_objective
 from starter.recipe.schema import Recipe
+from starter.training.choices import once
 from starter.training.learner import Learner
+from starter.training.precision import Precision, choose
 from starter.training.seeds import stage_seed
 from starter.training.state import StageJob
 
@@ -71,6 +73,20 @@ def _warn_of_other_statistics(embedder: models.Embedder) -> None:
             "the pretrained weights expect data.mean=%s data.std=%s, not %s and %s",
             *map(list, (pretrained.mean, pretrained.std, ours.mean, ours.std)),
         )
+
+
+def settle_precision(job: StageJob, learner: Learner, image_NHWC: np.ndarray) -> Precision:
+    """The stage's number format: measured once, then read back, so that a resume repeats it."""
+
+    def measured() -> str:
+        few_M = job.catalog.index("train")[: min(job.section.batch_size, 64)]
+        images = torch.from_numpy(np.ascontiguousarray(image_NHWC[few_M])).to(job.device)
+        learner.embedder.eval()  # measured without touching BatchNorm statistics
+        image_BCHW = learner.embedder.prepare(images)
+        return choose(job.section.precision, job.device, learner.embedder, image_BCHW)
+
+    name = distributed.main_does(lambda: once(job.folder, "precision", measured))
+    return Precision(name, job.device.type)
 
 
 def build_batches(job: StageJob, image_NHWC: np.ndarray) -> TrainBatches:

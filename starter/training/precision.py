@@ -4,18 +4,9 @@ import contextlib
 import logging
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import nn
-
-from starter import distributed
-from starter.training.choices import once
-from starter.training.learner import Learner
-
-if TYPE_CHECKING:
-    from starter.training.state import StageJob
 
 log = logging.getLogger(__name__)
 
@@ -50,20 +41,6 @@ def inference_precision(trained_in: str, device_type: str) -> Precision:
 def pick_device() -> torch.device:
     """The first GPU, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def settle_precision(job: "StageJob", learner: Learner, image_NHWC: np.ndarray) -> Precision:
-    """The stage's number format: measured once, then read back, so that a resume repeats it."""
-
-    def measured() -> str:
-        few_M = job.catalog.index("train")[: min(job.section.batch_size, 64)]
-        images = torch.from_numpy(np.ascontiguousarray(image_NHWC[few_M])).to(job.device)
-        learner.embedder.eval()  # measured without touching BatchNorm statistics
-        image_BCHW = learner.embedder.prepare(images)
-        return choose(job.section.precision, job.device, learner.embedder, image_BCHW)
-
-    name = distributed.main_does(lambda: once(job.folder, "precision", measured))
-    return Precision(name, job.device.type)
 
 
 def choose(wanted: str, device: torch.device, embedder: nn.Module, image_BCHW: torch.Tensor) -> str:
