@@ -1,11 +1,13 @@
-# make demo   sets everything up and runs the whole workflow on the built-in competition
-# make test   sets everything up and runs the tests, the linter and the type checker
-# make figures   the demo's figures that README.md shows
+# make demo     sets everything up and runs the whole workflow on the built-in competition
+# make test     sets everything up, checks format, style and types, and runs the tests
+# make lint     checks format, style and types alone
+# make format   rewrites the code as the formatter wants it
+# make figures  copies the demo's figures that README.md shows
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test figures lint clean
+.PHONY: demo test figures format lint clean
 
 demo: $(VENV)/ready
 	$(BIN)/python train.py configs/demo.yaml
@@ -17,7 +19,12 @@ test: $(VENV)/ready-dev lint
 figures: demo
 	cp $(addprefix runs/demo/figures/,roc.svg angles.svg hardest-impostor.png) docs/figures/
 
+format: $(VENV)/ready-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
 lint: $(VENV)/ready-dev
+	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
