@@ -21,9 +21,10 @@ from starter.data.batches import Batch, TrainBatches
 from starter.errors import Interrupted
 from starter.hooks import Hooks
 from starter.inference.embed import embed_options
-from starter.inference.evaluate import HIGHER_IS_BETTER, Evaluation, better, evaluate, monitored
+from starter.inference.evaluate import Evaluation, evaluate
 from starter.inference.initialise import initialise_heads
 from starter.losses import Target
+from starter.metrics import better, less_is_better, monitored
 from starter.recipe.schema.data import MixSection
 from starter.training import checkpoint
 from starter.training.build import (
@@ -232,7 +233,7 @@ def end_epoch(job: StageJob, state: TrainState, image_NHWC: np.ndarray, hooks: H
     if state.step == state.steps or epoch % job.section.evaluate_every == 0:
         evaluation = evaluate_now(job, state, image_NHWC)
         name, value = monitored(evaluation.metrics, job.section.monitor)
-        state.schedule.after_evaluation(value, less_is_better=not HIGHER_IS_BETTER[name])
+        state.schedule.after_evaluation(value, less_is_better=less_is_better(name))
         if better(value, state.best_value, name):
             state.best_step, state.best_value = state.step, value
     if state.best_value is None:  # nothing to measure by, or not yet: the latest is the best
@@ -261,4 +262,4 @@ def share_buffers(state: TrainState) -> None:
 def evaluate_now(job: StageJob, state: TrainState, image_NHWC: np.ndarray) -> Evaluation:
     """Margin-free, of the averaged weights where `ema` is on."""
     options = embed_options(job, state.precision)
-    return evaluate(state.evaluated, job.catalog, image_NHWC, options)
+    return evaluate(state.evaluated, job.catalog, image_NHWC, options, job.section.monitor)

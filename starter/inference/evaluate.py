@@ -11,14 +11,12 @@ import torch
 
 from starter.data import Catalog
 from starter.inference.embed import EmbedOptions, class_means, embed, few_per_class, unit
-from starter.metrics import cosine
-from starter.metrics import evaluate as verification_metrics
+from starter.metrics import cosine, measure
 from starter.training.learner import Learner
 
 log = logging.getLogger(__name__)
 
 MEAN_IMAGES = 20  # per class, for nearest-class-mean accuracy
-HIGHER_IS_BETTER = {"combined": True, "accuracy": True, "eer": False, "auc": True}
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,11 @@ class Evaluation:
 
 
 def evaluate(
-    learner: Learner, catalog: Catalog, image_NHWC: np.ndarray, options: EmbedOptions
+    learner: Learner,
+    catalog: Catalog,
+    image_NHWC: np.ndarray,
+    options: EmbedOptions,
+    monitor: str = "combined",
 ) -> Evaluation:
     """Embeds dev images and the images of the validation pairs once each, and measures."""
     was_training = learner.training
@@ -43,41 +45,39 @@ def evaluate(
     wanted = [dev_M] + ([pairs.a_P, pairs.b_P] if pairs is not None else [])
     unique_U = np.unique(np.concatenate(wanted))
     emb_UD = embed(learner.embedder, image_NHWC, unique_U, options)
-    metrics: dict[str, float | None] = {"accuracy": None, "eer": None, "auc": None}
-    correct_M = predicted_M = score_P = None
+    label_M = logit_MK = same_P = score_P = None
     if len(dev_M):
         emb_MD = emb_UD[np.searchsorted(unique_U, dev_M)]
-        predicted_M = predict(learner, emb_MD, catalog, image_NHWC, options)
-        correct_M = predicted_M == catalog.label_N[dev_M]
-        metrics["accuracy"] = float(correct_M.mean())
-        metrics |= precision_and_recall(predicted_M, catalog.label_N[dev_M])
+        logit_MK = class_logits(learner, emb_MD, catalog, image_NHWC, options)
+        label_M = catalog.label_N[dev_M]
     if pairs is not None:
         assert pairs.same_P is not None, "validation pairs are labelled"
         a_P, b_P = np.searchsorted(unique_U, pairs.a_P), np.searchsorted(unique_U, pairs.b_P)
-        score_P = cosine(emb_UD, a_P, b_P)
-        found = verification_metrics(score_P, pairs.same_P)
-        metrics |= {"eer": found["eer"], "auc": found["auc"]}
-    if metrics["accuracy"] is not None and metrics["eer"] is not None:
-        metrics["combined"] = 0.5 * metrics["accuracy"] + 0.5 * (1 - metrics["eer"])
+        same_P, score_P = pairs.same_P, cosine(emb_UD, a_P, b_P)
+    metrics = measure(monitor, label_M=label_M, logit_MK=logit_MK, same_P=same_P, score_P=score_P)
     learner.train(was_training)
+    predicted_M = None if logit_MK is None else logit_MK.argmax(1)
+    correct_M = None if predicted_M is None else predicted_M == label_M
     kept = {"index_M": unique_U, "emb_MD": emb_UD}
     return Evaluation(metrics, correct_M, predicted_M, score_P, kept)
 
 
-def precision_and_recall(predicted_M: np.ndarray, label_M: np.ndarray) -> dict[str, float]:
-    """Averages over the classes that have images (macro); a class never predicted has precision 0.
+def class_logits(
+    learner: Learner,
+    emb_MD: np.ndarray,
+    catalog: Catalog,
+    image_NHWC: np.ndarray,
+    options: EmbedOptions,
+) -> np.ndarray:
+    """logit_MK float32: the head's, margin-free, else cosines with the classes' means.
 
-    Both int64 (M).
+    K are the catalog's `answers` alone. The largest is the prediction.
     """
-    classes = int(max(predicted_M.max(), label_M.max())) + 1
-    right_K = np.bincount(label_M[predicted_M == label_M], minlength=classes)
-    given_K = np.bincount(predicted_M, minlength=classes)
-    true_K = np.bincount(label_M, minlength=classes)
-    there_K = true_K > 0
-    return {
-        "precision": float((right_K / np.maximum(given_K, 1))[there_K].mean()),
-        "recall": float((right_K / np.maximum(true_K, 1))[there_K].mean()),
-    }
+    answers = catalog.answers or len(catalog.classes)
+    if learner.objective.classifier is not None:
+        return logits(learner, emb_MD)[:, :answers]
+    mean_KD = nearest_means(learner, catalog, image_NHWC, options)
+    return unit(emb_MD) @ mean_KD[:answers].T
 
 
 def predict(
@@ -87,15 +87,8 @@ def predict(
     image_NHWC: np.ndarray,
     options: EmbedOptions,
 ) -> np.ndarray:
-    """Classes of embeddings, int64 (M): by the head's margin-free logits, else nearest mean.
-
-    Only the catalog's `answers` are given.
-    """
-    answers = catalog.answers or len(catalog.classes)
-    if learner.objective.classifier is not None:
-        return logits(learner, emb_MD)[:, :answers].argmax(1)
-    mean_KD = nearest_means(learner, catalog, image_NHWC, options)
-    return (emb_MD @ mean_KD[:answers].T).argmax(1)
+    """Classes of embeddings, int64 (M)."""
+    return class_logits(learner, emb_MD, catalog, image_NHWC, options).argmax(1)
 
 
 @torch.no_grad()
@@ -115,20 +108,3 @@ def nearest_means(
     few_M = few_per_class(train_M, catalog.label_N[train_M], MEAN_IMAGES)
     emb_MD = embed(learner.embedder, image_NHWC, few_M, options)
     return unit(class_means(unit(emb_MD), catalog.label_N[few_M], len(catalog.classes)))
-
-
-def monitored(metrics: dict[str, float | None], monitor: str) -> tuple[str, float | None]:
-    """The metric that `monitor` can be read from: itself, or the one half that was measured."""
-    if metrics.get(monitor) is not None:
-        return monitor, metrics[monitor]
-    for name in ("accuracy", "eer"):
-        if monitor == "combined" and metrics.get(name) is not None:
-            return name, metrics[name]
-    return monitor, None
-
-
-def better(new: float | None, old: float | None, metric: str) -> bool:
-    """Whether `new` beats `old` (the first measured value beats none)."""
-    if new is None or old is None:
-        return old is None
-    return new > old if HIGHER_IS_BETTER[metric] else new < old

@@ -20,12 +20,24 @@ from starter.metrics.fuse import (
 )
 from starter.metrics.identify import cmc, decide, fit_threshold, identify
 from starter.metrics.operating import fit_decision, require_resolved
+from starter.metrics.registry import (
+    better,
+    check,
+    combined,
+    less_is_better,
+    measure,
+    monitored,
+    try_out,
+)
 from starter.metrics.retrieval import retrieve
 from starter.metrics.score import cosine
 from starter.metrics.verification import compare, evaluate, threshold_at_eer
 
 __all__ = [
+    "better",
+    "check",
     "cmc",
+    "combined",
     "compare",
     "cosine",
     "cross_fit",
@@ -42,8 +54,11 @@ __all__ = [
     "held_out_eer",
     "identify",
     "judge_calibration",
+    "less_is_better",
     "log_likelihood_ratio",
     "mean_classes",
+    "measure",
+    "monitored",
     "probability",
     "require_resolved",
     "retrieve",
@@ -51,4 +66,5 @@ __all__ = [
     "softmax",
     "threshold_at_eer",
     "top_classes",
+    "try_out",
 ]

@@ -7,7 +7,8 @@ import numpy as np
 
 from starter.data import Catalog
 from starter.errors import UserError
-from starter.inference.evaluate import Evaluation, better, monitored
+from starter.inference.evaluate import Evaluation
+from starter.metrics import better, monitored
 from starter.recipe.schema import Recipe
 from starter.runs.folder import RunFolder
 from starter.stages.judge import judge

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from starter.inference.evaluate import Evaluation, better, monitored
-from starter.metrics import compare
+from starter.inference.evaluate import Evaluation
+from starter.metrics import better, compare, monitored
 
 RESAMPLES = 1000
 

@@ -23,9 +23,11 @@ from starter.hooks.redraw import Redraw, draw_report
 from starter.hooks.report_data import ReportData
 from starter.hooks.stop import Stopper
 from starter.hooks.trackers import Trackers, check_trackers
-from starter.inference.evaluate import Evaluation, monitored
+from starter.inference.evaluate import Evaluation
+from starter.metrics import monitored, try_out
 from starter.models import check_rules
 from starter.recipe import to_yaml
+from starter.recipe.named import raise_all
 from starter.recipe.schema import Recipe
 from starter.recipe.shares import refuse_uneven
 from starter.runs.folder import RunFolder, StageFolder
@@ -129,6 +131,7 @@ def _preflight(folder: RunFolder, recipe: Recipe, names: list[str], catalog: Cat
             seed=0,
             epoch=0,
         )
+        raise_all(try_out(section, catalog.answers or len(catalog.classes)))
         learner = build_learner(recipe, name, len(catalog.classes), size)
         terms = list(learner.objective.terms.values())
         log.info("%s: %s", name, check_rules(learner.embedder, terms, recipe.rules))

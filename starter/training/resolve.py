@@ -7,7 +7,7 @@ means, checks the section's other keys against that class's signature and fills 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from starter import losses
+from starter import losses, metrics
 from starter.recipe.named import raise_all
 from starter.recipe.problems import Problem
 from starter.recipe.schema import Recipe, StageSection, TrainSection
@@ -24,7 +24,7 @@ OF_TRAIN: dict[str, Resolver] = {  # by key of `train` and of every stage
     "schedule": schedules.resolve,
 }
 # Names that stand alone, such as `monitor`: of `train` and of every stage.
-NAMES_OF_TRAIN: tuple[Callable[[TrainSection], list[Problem]], ...] = ()
+NAMES_OF_TRAIN: tuple[Callable[[TrainSection], list[Problem]], ...] = (metrics.check,)
 # What the parts of a stage demand of each other, asked once each of them is right.
 OF_STAGE: tuple[Callable[[StageSection], list[Problem]], ...] = (
     losses.check_stage,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from starter.inference.embed import class_means, few_per_class, unit
-from starter.inference.evaluate import Evaluation, better, monitored
+from starter.inference.evaluate import Evaluation
 from starter.stages.judge import judge, paired_interval
 
 
@@ -44,18 +44,6 @@ def test_paired_interval_equals_the_normal_one_for_many_images():
     low, high = paired_interval(new_M, old_M, seed=0)
     assert low == pytest.approx(difference_M.mean() - 1.96 * error, abs=0.2 * error)
     assert high == pytest.approx(difference_M.mean() + 1.96 * error, abs=0.2 * error)
-
-
-def test_monitor_falls_back_to_the_half_that_was_measured():
-    assert monitored({"accuracy": 0.5, "eer": None}, "combined") == ("accuracy", 0.5)
-    assert monitored({"accuracy": None, "eer": 0.1}, "combined") == ("eer", 0.1)
-    assert monitored({"accuracy": None, "eer": None}, "auc") == ("auc", None)
-
-
-def test_lower_eer_is_better_and_a_first_value_beats_none():
-    assert better(0.1, 0.2, "eer") and not better(0.2, 0.1, "eer")
-    assert better(0.2, 0.1, "auc") and better(0.1, None, "accuracy")
-    assert not better(None, 0.1, "accuracy")
 
 
 def test_class_means_equal_a_loop():

@@ -6,10 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from sklearn.metrics import precision_score, recall_score
 
 from starter.errors import UserError
-from starter.inference.evaluate import precision_and_recall
 from starter.metrics import evaluate
 from starter.recipe import load
 from starter.study.measure import Row
@@ -142,16 +140,6 @@ def test_the_table_holds_means_errors_and_paired_differences(tiny_recipe, study_
 
 def test_one_seed_has_no_standard_error():
     assert mean_and_error([0.5]) == (0.5, None)
-
-
-def test_precision_and_recall_are_scikit_learns():
-    rng = np.random.default_rng(0)
-    label_M = rng.integers(0, 6, 300)
-    predicted_M = np.where(rng.random(300) < 0.6, label_M, rng.integers(0, 9, 300))
-    found = precision_and_recall(predicted_M, label_M)
-    known = {"average": "macro", "labels": np.unique(label_M), "zero_division": 0}
-    assert found["precision"] == pytest.approx(precision_score(label_M, predicted_M, **known))
-    assert found["recall"] == pytest.approx(recall_score(label_M, predicted_M, **known))
 
 
 @pytest.mark.slow

@@ -66,9 +66,6 @@ class FreezeSection(Section):
     batchnorm: Annotated[bool, Field(description="keep BatchNorm statistics all stage")] = False
 
 
-Monitor = Literal["combined", "accuracy", "eer", "auc"]
-
-
 class TrainSection(Section):
     """Defaults for every stage; a stage may override any of them."""
 
@@ -143,7 +140,14 @@ class TrainSection(Section):
     sync_batchnorm: Annotated[
         bool, Field(description="BatchNorm counts the images of all processes (GPUs only)")
     ] = False
-    monitor: Annotated[Monitor, Field(description="what best means")] = "combined"
+    monitor: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="what best means: combined, accuracy, eer, auc, macro_f1, log_loss, "
+            "map_at_5, a scorer of scikit-learn, path/metric.py:f",
+        ),
+    ] = "combined"
     evaluate_every: Annotated[Count, Field(description="epochs between evaluations")] = 1
     gate: Annotated[
         bool, Field(description="a stage worse than its parent does not become the run's best")
