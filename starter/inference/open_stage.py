@@ -16,8 +16,8 @@ from starter.inference.embed import EmbedOptions, embed, unit
 from starter.inference.evaluate import logits, nearest_means
 from starter.inference.saved import KEPT_CLASSES, Classes
 from starter.metrics import softmax, top_classes
-from starter.models import source_hash
 from starter.models.rules import count_parameters
+from starter.recipe.own import refuse_other_text
 from starter.recipe.schema import Recipe
 from starter.runs.folder import RunFolder
 from starter.training import checkpoint
@@ -138,7 +138,7 @@ def open_stage_without_data(folder: RunFolder, recipe: Recipe, stage: str | None
     if found is None:
         raise UserError(f"{folder.stage(name)} holds no checkpoint; run train.py first")
     trained_with = _trained_recipe(found)
-    _require_same_network(folder, name, trained_with.model.backbone)
+    _require_same_texts(folder, name, trained_with)
     contract = found.meta["preprocessing"]
     learner = build_learner(trained_with, name, len(found.meta["classes"]), contract["image_size"])
     learner.load_state_dict(found.weights())
@@ -149,15 +149,12 @@ def open_stage_without_data(folder: RunFolder, recipe: Recipe, stage: str | None
     return Trained(folder, recipe, name, found, learner, options)
 
 
-def _require_same_network(folder: RunFolder, stage: str, backbone: str) -> None:
+def _require_same_texts(folder: RunFolder, stage: str, trained_with: Recipe) -> None:
     """Weights in an edited network of the same shapes would embed silently wrong."""
     record = folder.read_stage(stage)
-    theirs = record["identity"].get("network") if record else None
-    if theirs is not None and source_hash(backbone) != theirs:
-        raise UserError(
-            f"{folder.stage(stage)} was trained with another text of {backbone}: put that file "
-            f"back, or train the stage again with --fresh {stage}"
-        )
+    if record is not None:
+        used = trained_with.model_dump(mode="json", include={"model": True, "stages": {stage}})
+        refuse_other_text(used, record["identity"], folder.stage(stage))
 
 
 def _trained_recipe(found: Checkpoint) -> Recipe:

@@ -14,8 +14,9 @@ from starter.errors import UserError
 from starter.recipe.merge import apply_override, lay_over, read_with_bases, stages_over_train
 from starter.recipe.named import remember
 from starter.recipe.names import check_names
+from starter.recipe.own import anchored, is_own
 from starter.recipe.problems import Problem, from_pydantic, place_of, unique
-from starter.recipe.reader import SCALARS, Document
+from starter.recipe.reader import COMMAND_LINE, SCALARS, Document, KeyPath
 from starter.recipe.schema import Recipe
 from starter.recipe.schema.recipe import stage_order
 
@@ -42,6 +43,7 @@ def load(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
             apply_override(document, change)
         except UserError as error:
             refused.append(str(error))
+    _anchor_own(document.value, (), document)
     document = stages_over_train(document)
     recipe, problems = _validate(document, _check_stages(document))
     texts = [*map(str, unique(problems)), *refused]
@@ -49,6 +51,17 @@ def load(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
         raise UserError("\n".join(texts))
     remember(recipe, document)
     return recipe
+
+
+def _anchor_own(value: Any, path: KeyPath, document: Document) -> None:
+    """Own names whose file lies beside the recipe that names it hold from the current folder."""
+    for key, item in list(value.items() if isinstance(value, dict) else enumerate(value)):
+        if isinstance(item, dict | list):
+            _anchor_own(item, (*path, key), document)
+        elif isinstance(item, str) and is_own(item):
+            place = place_of((*path, key), document)
+            if place.source != COMMAND_LINE:
+                value[key] = anchored(item, Path(place.source).parent)
 
 
 def _is_overlay(change: str) -> bool:

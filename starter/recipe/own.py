@@ -6,9 +6,11 @@ no torch.
 
 import hashlib
 import importlib.util
+import json
 import os
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +33,53 @@ def anchored(name: str, recipe_folder: Path) -> str:
     recipe and not below the current folder."""
     path, attribute = split_own(name)
     beside = recipe_folder / path
-    if path.is_absolute() or path.is_file() or not beside.is_file():
+    if path.is_absolute() or path.is_file() or not beside.is_file() or in_run_folder(beside):
         return name
     return f"{Path(os.path.relpath(beside)).as_posix()}:{attribute}"
+
+
+def in_run_folder(path: Path) -> bool:
+    """Whether a file lies in a run folder: those come from others, and nobody runs their code."""
+    return any(
+        (p / "recipe.yaml").exists() and (p / "environment.json").exists()
+        for p in path.absolute().parents
+    )
+
+
+def names_in(value: Any) -> Iterator[str]:
+    """Every name of a user's own in plain values: a recipe's or a part of it."""
+    if isinstance(value, str) and is_own(value):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from names_in(item)
+
+
+def by_text(value: Any) -> Any:
+    """The same plain values with each own name as its class and its file's text, `Net of sha256`:
+    the same text is the same class wherever it lies."""
+    if isinstance(value, str) and is_own(value):
+        return f"{split_own(value)[1]} of {source_hash(value)}"
+    if isinstance(value, dict):
+        return {key: by_text(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [by_text(item) for item in value]
+    return value
+
+
+def refuse_other_text(value: Any, known: Any, place: object) -> None:
+    """UserError where an own name in `value` has another text now than the names in `known`, which
+    is `by_text` of what a stage was trained with.
+
+    place: the stage's folder, for the message.
+    """
+    texts = json.dumps(known)
+    for name in names_in(value):
+        if by_text(name) not in texts:
+            raise UserError(
+                f"{place} was trained with another text of {name}: put that file back, or train "
+                "the stage again with --fresh; --trust takes the file as it is"
+            )
 
 
 def source_hash(name: str) -> str:
@@ -48,6 +94,8 @@ def load_own(name: str) -> Any:
         UserError: no such file, it cannot be run (with the line), or it has no such name.
     """
     path, attribute = split_own(name)
+    if in_run_folder(path):
+        raise UserError(f"{path} lies in a run folder; copy it beside the recipe to run it")
     text = str(path.absolute()).encode() + b"\0" + _read(path)
     module_name = f"own_{path.stem}_{hashlib.sha256(text).hexdigest()[:12]}"
     if module_name not in sys.modules:

@@ -4,7 +4,7 @@ import hashlib
 import json
 
 from starter import models
-from starter.recipe.names import split_own
+from starter.recipe.own import by_text
 from starter.recipe.schema import Recipe
 
 # Keys that say when a stage stops or what is made of it, not what it computes.
@@ -21,7 +21,7 @@ NOT_COUNTED = {
 def identity(recipe: Recipe, stage: str, data_fingerprint: str, parent_hash: str | None) -> dict:
     """Everything a stage's result depends on, as plain values.
 
-    A user's own network and a file of first weights count by their contents. Where data lies,
+    Files of the user's own and of first weights count by their contents. Where data lies,
     worker counts, `verify`, `submission` and time budgets do not count.
     """
     section = recipe.stages[stage]
@@ -29,12 +29,13 @@ def identity(recipe: Recipe, stage: str, data_fingerprint: str, parent_hash: str
     own = section.model_dump(mode="json", exclude=NOT_COUNTED)
     if section.init not in recipe.stages:
         own["init"] = None  # another run's stage, or none: its weights count, not where it lies
-    return {
-        **_files(recipe),
+    model = recipe.model
+    first = {} if model.init_from is None else {"init_from": models.file_hash(model.init_from)}
+    value = first | {
         "stage": own,
         "name": stage,
         "seed": recipe.seed,
-        "model": recipe.model.model_dump(mode="json", exclude={"init_from"}) | _own_name(recipe),
+        "model": model.model_dump(mode="json", exclude={"init_from"}),
         "augment": [
             step.model_dump(mode="json")
             for step in (recipe.augment if section.augment is None else section.augment)
@@ -49,21 +50,7 @@ def identity(recipe: Recipe, stage: str, data_fingerprint: str, parent_hash: str
         },
         "parent": parent_hash,
     }
-
-
-def _own_name(recipe: Recipe) -> dict:
-    """A user's own network is its class and its file's contents, not where the file lies."""
-    name = recipe.model.backbone
-    return {"backbone": split_own(name)[1]} if models.is_own(name) else {}
-
-
-def _files(recipe: Recipe) -> dict:
-    model, found = recipe.model, {}
-    if models.is_own(model.backbone):
-        found["network"] = models.source_hash(model.backbone)
-    if model.init_from is not None:
-        found["init_from"] = models.file_hash(model.init_from)
-    return found
+    return by_text(value)
 
 
 def identity_hash(value: dict) -> str:

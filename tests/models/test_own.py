@@ -6,6 +6,7 @@ import torch
 from starter import models
 from starter.errors import UserError
 from starter.models.cost import Shape, cost
+from starter.recipe import own
 from starter.recipe.schema import Recipe, RulesSection
 from starter.stages.stage_hash import identity, identity_hash
 from starter.training.build import build_learner
@@ -166,18 +167,10 @@ def test_every_key_of_the_network_counts(net):
     assert hashed(recipe("resnet18", pool="gem")) != hashed(recipe("resnet18"))
 
 
-def test_verify_refuses_an_edited_network(net, tmp_path):
-    import json
-
-    from starter.inference.open_stage import _require_same_network
-    from starter.runs.folder import RunFolder
-
-    spec, folder = f"{net}:Map", RunFolder(tmp_path / "run")
-    folder.stage("one").path.mkdir(parents=True)
-    value = identity(recipe(spec), "one", "data", None)
-    record = {"hash": identity_hash(value), "identity": value, "finished": True}
-    (folder.stage("one").path / "stage.json").write_text(json.dumps(record))
-    _require_same_network(folder, "one", spec)
+def test_an_edited_network_is_refused(net):
+    value = recipe(f"{net}:Map")
+    known = identity(value, "one", "data", None)
+    own.refuse_other_text(value.model_dump(), known, "runs/r/one")
     net.write_text(NET + "# edited")
     with pytest.raises(UserError, match="another text"):
-        _require_same_network(folder, "one", spec)
+        own.refuse_other_text(value.model_dump(), known, "runs/r/one")
