@@ -1,9 +1,8 @@
-"""A folder of a run, or of a study -> pictures: one page that stands alone, and every figure.
+"""The folder of a run -> one page that stands alone, and every figure beside it.
 
 Reads only what the folder holds. Importing this imports no matplotlib.
 """
 
-from starter.report.study import draw_study
 from starter.report.write import report
 
-__all__ = ["draw_study", "report"]
+__all__ = ["report"]

@@ -6,16 +6,19 @@ from pathlib import Path
 import numpy as np
 
 from starter.errors import UserError
+from starter.metrics import compare as compare_scores
 from starter.recipe import differences
-from starter.report import page, plots, style
+from starter.report import plots
 from starter.report.curves import DRAWS, LEAST, Curve, measure
-from starter.report.figures import Figure, Measured
-from starter.report.read import Arrays, Run, Stage, number
-from starter.report.render import render, write_text
-from starter.report.words import duration, reached
+from starter.report.figures import PAIRS, Measured
+from starter.report.page import write_page
+from starter.report.read import Arrays, Run, number
+from starter.report.render import Drawn, Figure, render
+from starter.report.style import colour, new_axes, short
+from starter.report.words import CALLED, cell, duration, reached
 
 RESAMPLES = 500
-NOT_TOLD = {"name", "runs"}  # differ between any two runs
+ALWAYS_DIFFER = {"name", "runs"}  # keys of a recipe
 
 
 def compare(runs: list[Run], measured: list[Measured], out: Path) -> Path:
@@ -29,152 +32,105 @@ def compare(runs: list[Run], measured: list[Measured], out: Path) -> Path:
         if arrays is not None
     ]
     problems = [f"{run.name}: {text}" for run in runs for text in run.problems]
-    usable = [curve for curve in curves if isinstance(curve, Curve)]
-    shown = render(out, _figures(runs, names, usable), problems)
-    parts = [
-        page.heading("Comparison", ", ".join(names)),
-        f"<section>{page.items(_paired(names, kept))}</section>",
-        page.problems(problems),
-        page.table(_rows(runs, names)),
-        page.figures(shown),
-        "<h2>What differs in their recipes</h2>",
-        *(
-            _differences(names[0], runs[0], name, run)
-            for name, run in zip(names[1:], runs[1:], strict=True)
-        ),
-    ]
-    path = out / "report.html"
-    write_text(path, page.page("Comparison: report", parts))
-    return path
+    figures = _figures(runs, names, [curve for curve in curves if isinstance(curve, Curve)])
+    others = list(zip(names, kept, runs, strict=True))[1:]
+    return write_page(
+        out,
+        "comparison.html",
+        title="Comparison",
+        subtitle=", ".join(names),
+        facts=[
+            f"{name} against {names[0]}{_paired(kept[0], arrays)}" for name, arrays, _ in others
+        ],
+        rows=_rows(runs, names),
+        figures=render(out, figures, problems),
+        problems=problems,
+        differences={
+            f"{names[0]} → {name}": differences(*map(_comparable, (runs[0], run)))
+            for name, _, run in others
+        },
+    )
 
 
 def _names(runs: list[Run]) -> list[str]:
     """The runs' names; with their folders where two share one."""
     plain = [run.name for run in runs]
     return [
-        name if plain.count(name) == 1 else f"{name} ({run.path.as_posix()})"
-        for name, run in zip(plain, runs, strict=True)
+        run.name if plain.count(run.name) == 1 else f"{run.name} ({run.path.as_posix()})"
+        for run in runs
     ]
 
 
-def _paired(names: list[str], kept: list[Arrays | None]) -> list[str]:
-    """Each run against the first, on the same pairs, as verification.compare measures it."""
-    from starter.metrics import compare as paired
-
-    lines, first = [], kept[0]
-    for name, arrays in zip(names[1:], kept[1:], strict=True):
-        if first is None or arrays is None:
-            lines.append(f"{name} against {names[0]}: no labelled scores of both were kept.")
-            continue
-        same_P = first["same"]
-        if not np.array_equal(same_P, arrays["same"]) or not np.array_equal(
-            first.get("identity", 0), arrays.get("identity", 0)
-        ):
-            lines.append(
-                f"{name} against {names[0]}: measured on other pairs, so their difference is "
-                "not one of the networks alone."
-            )
-            continue
-        resamples = int(np.clip(DRAWS // (2 * len(same_P)), LEAST, RESAMPLES))
-        try:
-            eer = paired(
-                first["score"],
-                arrays["score"],
-                same_P,
-                resamples=resamples,
-                identity_P2=first.get("identity"),
-            )["eer"]
-        except UserError as error:
-            lines.append(f"{name} against {names[0]}: {error}")
-            continue
-        low, high = 100 * eer["low"], 100 * eer["high"]
-        word = "better" if high < 0 else "worse" if low > 0 else "no clear difference"
-        lines.append(
-            f"{name} against {names[0]}, on the same pairs: EER {100 * eer['difference']:+.2f} "
-            f"points (95 % interval {low:+.2f} to {high:+.2f}): {word}."
-        )
-    return lines
+def _paired(first: Arrays | None, other: Arrays | None) -> str:
+    """How the other run differs from the first, measured on the same pairs."""
+    if first is None or other is None:
+        return ": no labelled scores of both were kept."
+    same_P, identity_P2 = first["same"], first.get("identity")
+    if not np.array_equal(same_P, other["same"]) or not np.array_equal(
+        first.get("identity", 0), other.get("identity", 0)
+    ):
+        return ": measured on other pairs, so their difference is not one of the networks alone."
+    resamples = int(np.clip(DRAWS // (2 * len(same_P)), LEAST, RESAMPLES))
+    try:
+        eer = compare_scores(
+            first["score"], other["score"], same_P, resamples=resamples, identity_P2=identity_P2
+        )["eer"]
+    except UserError as error:
+        return f": {error}"
+    low, high = 100 * eer["low"], 100 * eer["high"]
+    word = "better" if high < 0 else "worse" if low > 0 else "no clear difference"
+    return (
+        f", on the same pairs: EER {100 * eer['difference']:+.2f} points "
+        f"(95 % interval {low:+.2f} to {high:+.2f}): {word}."
+    )
 
 
 def _rows(runs: list[Run], names: list[str]) -> list[list[str]]:
-    rows = [["run", "stage", "accuracy", "EER", "AUC", "time", "parameters"]]
+    rows = [["run", "stage", *CALLED.values(), "time", "parameters"]]
     for name, run in zip(names, runs, strict=True):
         stage, values = reached(run)
         seconds = sum(number(one.summary, "seconds") or 0 for one in run.stages)
         parameters = None if stage is None else number(stage.summary, "parameters")
+        metrics = (cell(value, "{:.2%}") for value in values.values())
         rows.append(
             [
                 name,
                 "-" if stage is None else stage.name,
-                *("-" if value is None else f"{100 * value:.2f} %" for value in values.values()),
-                duration(seconds) if seconds else "-",
-                "-" if parameters is None else f"{parameters:,.0f}",
+                *metrics,
+                duration(seconds),
+                cell(parameters, "{:,.0f}"),
             ]
         )
     return rows
 
 
 def _figures(runs: list[Run], names: list[str], curves: list[Curve]) -> list[Figure]:
-    found = []
+    figures = []
+    sources = tuple(path for run in runs for path in Measured(run).sources)
+    sources += tuple(stage.folder.metrics for run in runs for stage in run.stages)
     for slug, label in (("accuracy", "Dev accuracy"), ("eer", "EER")):
         if any(stage.column(slug)[0] for run in runs for stage in run.stages):
             draw = partial(_over_epochs, runs, names, slug, label)
-            found.append(Figure(slug, "Training", label, _sources(runs), draw))
-    if curves:
-        section = "Are these two the same?"
-        found += [
-            Figure("roc", section, "ROC", _sources(runs), lambda: plots.roc(curves, curves[0])),
-            Figure("det", section, "DET", _sources(runs), lambda: plots.det(curves, curves[0])),
-        ]
-    return found
+            figures.append(Figure(slug, "Training", label, sources, draw))
+    for slug, plot in (("roc", plots.roc), ("det", plots.det)) if curves else ():
+        draw = partial(plot, curves, curves[0])
+        figures.append(Figure(slug, PAIRS, slug.upper(), sources, draw))
+    return figures
 
 
-def _sources(runs: list[Run]) -> tuple[Path, ...]:
-    return tuple(
-        path
-        for run in runs
-        for path in (
-            run.path / "best.json",
-            *Measured(run).sources,
-            *(stage.path / "metrics.jsonl" for stage in run.stages),
-        )
-    )
-
-
-def _over_epochs(runs: list[Run], names: list[str], column: str, label: str) -> plots.Drawn:
+def _over_epochs(runs: list[Run], names: list[str], column: str, label: str) -> Drawn:
     """A line a run; its stages follow each other, a dot where one ends."""
-    ax = style.new_axes()
+    ax = new_axes()
     for i, (name, run) in enumerate(zip(names, runs, strict=True)):
-        xs, ys, ends, start = [], [], [], 0
-        for stage in run.stages:
-            places = _epochs(stage, column)
-            xs += [start + epoch for epoch, _ in places]
-            ys += [100 * value for _, value in places]
-            ends += [len(xs) - 1] if places else []
-            start += len(stage.epochs)
-        ax.plot(
-            xs,
-            ys,
-            "o-",
-            color=style.colour(i),
-            label=plots.short(name, 30),
-            markevery=ends,
-            markersize=5,
-        )
+        epochs, values, ends = run.over_epochs(column)
+        line = {"label": short(name, 30), "markevery": ends, "markersize": 5}
+        ax.plot(epochs, 100 * np.array(values), "o-", color=colour(i), **line)
     ax.set_xlabel("epochs")
     ax.locator_params(axis="x", integer=True, nbins=6)
     ax.set_ylabel(f"{label} (%)")
-    plots.legend(ax, len(runs))
+    ax.legend()
     return ax.figure, "After each evaluated epoch; a dot ends a stage."
 
 
-def _epochs(stage: Stage, column: str) -> list[tuple[float, float]]:
-    rows = [(number(row, "epoch"), number(row, column)) for row in stage.epochs]
-    return [(epoch, value) for epoch, value in rows if epoch is not None and value is not None]
-
-
-def _differences(first_name: str, first: Run, name: str, run: Run) -> str:
-    old, new = ({k: v for k, v in one.recipe.items() if k not in NOT_TOLD} for one in (first, run))
-    lines = differences(old, new)
-    told = page.items(lines) if lines else '<p class="soft">Nothing but the name.</p>'
-    return f"<h3>{page.escape(first_name)} → {page.escape(name)}</h3>{told}"
+def _comparable(run: Run) -> dict:
+    return {key: value for key, value in run.recipe.items() if key not in ALWAYS_DIFFER}

@@ -1,4 +1,4 @@
-"""ROC, bands and the numbers on them: exact from verification, thinned for drawing.
+"""ROC, bands and the numbers on them: exact, and thinned for drawing.
 
 Shapes: P pairs, T points of the curve, G rates at which bands are given, R resamples.
 """
@@ -23,7 +23,7 @@ class Curve:
     """What is known of one set of scores. Rates are fractions."""
 
     name: str
-    found: dict  # as verification.evaluate gives it
+    metrics: dict  # as metrics.evaluate gives them
     far_T: np.ndarray
     tar_T: np.ndarray
     grid_G: np.ndarray
@@ -35,7 +35,7 @@ class Curve:
 
     @property
     def eer(self) -> float:
-        return self.found["eer"]
+        return self.metrics["eer"]
 
 
 def measure(
@@ -57,7 +57,7 @@ def measure(
     if identity_P2 is not None and identity_P2.shape != (len(score_P), 2):
         identity_P2 = None
     try:
-        found = evaluate(score_P, same_P)
+        metrics = evaluate(score_P, same_P)
     except UserError as error:
         return str(error)
     if resamples is None:
@@ -65,16 +65,17 @@ def measure(
     order = sort_scores(score_P)
     whole = roc(order, same_P)
     far_T, tar_T = whole.fpr_RT1[0], whole.tpr_RT1[0]
-    grid_G = np.geomspace(1 / found["impostor"], 1, GRID) if found["impostor"] > 1 else np.ones(1)
+    impostor = metrics["impostor"]
+    grid_G = np.geomspace(1 / impostor, 1, GRID) if impostor > 1 else np.ones(1)
     interval, low_G, high_G = None, np.zeros(0), np.zeros(0)
     if resamples:
-        at_GR, eer_R = _resampled(order, same_P, identity_P2, grid_G, resamples, seed)
-        low_G, high_G = np.percentile(at_GR, [2.5, 97.5], axis=1)
+        tar_GR, eer_R = _resampled(order, same_P, identity_P2, grid_G, resamples, seed)
+        low_G, high_G = np.percentile(tar_GR, [2.5, 97.5], axis=1)
         interval = percentile_interval(eer_R)
     rows = thin(far_T, tar_T)
     return Curve(
         name,
-        found,
+        metrics,
         far_T[rows],
         tar_T[rows],
         grid_G,
@@ -117,6 +118,6 @@ def thin(far_T: np.ndarray, tar_T: np.ndarray) -> np.ndarray:
     for rate_T in (far_T, 1 - tar_T[::-1]):
         least = rate_T[rate_T > 0].min(initial=1.0)
         places = np.concatenate([np.geomspace(least, 1, POINTS), np.linspace(0, 1, POINTS)])
-        found = np.searchsorted(rate_T, places).clip(0, len(rate_T) - 1)
-        kept.append(found if rate_T is far_T else len(far_T) - 1 - found)
+        near = np.searchsorted(rate_T, places).clip(0, len(rate_T) - 1)
+        kept.append(near if rate_T is far_T else len(far_T) - 1 - near)
     return np.unique(np.concatenate(kept))

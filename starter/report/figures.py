@@ -1,28 +1,20 @@
 """Which figures a run has, and what each is drawn from."""
 
-import re
-import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from starter.report import pictures, plots
 from starter.report.curves import Curve, measure
 from starter.report.read import Arrays, Run, Stage
-from starter.report.reliability import reliability
+from starter.report.render import Drawn, Figure, slug_of
 
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure of the page: `draw` makes (figure, caption), or None where there is nothing."""
-
-    slug: str
-    section: str
-    title: str
-    sources: tuple[Path, ...]  # redrawn when one of them changes
-    draw: Callable[[], plots.Drawn | None]
-    live: bool = False  # drawn while a stage is running
+PAIRS = "Are these two the same?"
+CLASSES = "Who is this?"
+EMBEDDING = "The embedding"
+# Metrics with a figure of their own; a monitor that is none of the kit's gets one too.
+KNOWN = {"accuracy": "dev accuracy", "eer": "EER of validation pairs"}
+WITHOUT_FIGURE = {"combined", "auc", "precision", "recall", "loss"}
 
 
 class Measured:
@@ -30,7 +22,7 @@ class Measured:
 
     def __init__(self, run: Run):
         self.run = run
-        self.reasons: list[str] = []
+        self.reasons: list[str] = []  # why a set of scores has no curve
 
     @cached_property
     def verified(self) -> str | None:
@@ -40,233 +32,159 @@ class Measured:
 
     @property
     def verify_file(self) -> Path:
-        return self.run.path / "verify" / "shown" / "val.npz"
+        return self.run.folder.shown_scores("val")
 
     @property
     def sources(self) -> tuple[Path, ...]:
-        places = [stage.shown("scores") for stage in self.run.stages]
-        names = ("best.json", "verify/result.json")
-        return (self.verify_file, *places, *(self.run.path / name for name in names))
+        stages = (stage.folder.shown_file("scores") for stage in self.run.stages)
+        return (self.verify_file, *stages, self.run.folder.best, self.run.folder.result)
 
     @cached_property
     def kept(self) -> dict[str, Arrays]:
         """Scores with labels by the name that a curve has."""
-        found = {}
+        kept = {}
         for stage in self.run.stages:
-            path, name = stage.shown("scores"), stage.name
+            path, name = stage.folder.shown_file("scores"), stage.name
             if stage.name == self.verified:
                 path, name = self.verify_file, f"{name} (verify)"
             arrays = self.run.arrays(path)
-            if arrays is not None and {"score", "same"} <= set(arrays):
-                found[name] = arrays
-        return found
+            if {"score", "same"} <= set(arrays):
+                kept[name] = arrays
+        return kept
 
     @cached_property
     def shown_name(self) -> str | None:
         """The one with a band: verify's, else the run's best, else the last."""
-        names = list(self.kept)
-        wanted = [name for name in names if name.endswith(" (verify)")]
-        wanted += [name for name in names if name == self.run.best]
-        return next(iter(wanted or names[-1:]), None)
+        preferred = (f"{self.verified} (verify)", self.run.best, *reversed(self.kept))
+        return next((name for name in preferred if name in self.kept), None)
 
     @cached_property
     def curves(self) -> list[Curve]:
         curves = []
         for name, arrays in self.kept.items():
-            found = measure(
-                name,
-                arrays["score"],
-                arrays["same"],
-                arrays.get("identity"),
-                resamples=None if name == self.shown_name else 0,
-            )
-            if isinstance(found, str):
-                self.reasons.append(f"{name}: {found}")
+            resamples = None if name == self.shown_name else 0
+            identity_P2 = arrays.get("identity")
+            curve = measure(name, arrays["score"], arrays["same"], identity_P2, resamples=resamples)
+            if isinstance(curve, str):
+                self.reasons.append(f"{name}: {curve}")
             else:
-                curves.append(found)
+                curves.append(curve)
         return curves
 
     @property
     def shown(self) -> Curve | None:
         return next((curve for curve in self.curves if curve.name == self.shown_name), None)
 
+    def draw(self, plot: Callable[[list[Curve], Curve], Drawn]) -> Drawn | None:
+        """The plot of the curves, where the shown one could be measured."""
+        return None if self.shown is None else plot(self.curves, self.shown)
+
+    def draw_scores(self) -> Drawn | None:
+        """The histogram of the scores behind the shown curve."""
+        if self.shown is None:
+            return None
+        arrays = self.kept[self.shown.name]
+        return plots.scores(arrays["score"], arrays["same"].astype(bool), self.shown)
+
 
 def figures_of(run: Run, measured: Measured) -> list[Figure]:
     """Every figure that this run may have, in the order of the page."""
     begun = [stage for stage in run.stages if stage.begun]
-    logs = tuple(stage.path / "metrics.jsonl" for stage in run.stages)
-    found = []
-
-    def add(slug, section, title, sources, draw, *, live=False):
-        found.append(Figure(slug, section, title, tuple(sources), draw, live))
-
-    def curve(slug, title, columns, label, percent=True):
-        there = {
-            name: called
-            for name, called in columns.items()
-            if any(stage.column(name)[0] for stage in begun)
-        }
-        if there:
-            add(
-                slug,
-                "Training",
-                title,
-                logs,
-                lambda: plots.training(begun, there, label, percent=percent),
-                live=True,
-            )
-
-    if begun:
-        add("loss", "Training", "Loss", logs, lambda: plots.losses(begun), live=True)
-        curve("accuracy", "Accuracy", {"accuracy": "dev accuracy"}, "dev accuracy (%)")
-        curve("eer", "Equal error rate", {"eer": "EER of validation pairs"}, "EER (%)")
-        add(
-            "learning_rate",
-            "Training",
-            "Learning rate",
-            logs,
-            lambda: plots.learning_rate(begun),
-            live=True,
-        )
-        add("throughput", "Training", "Speed", logs, lambda: plots.throughput(begun), live=True)
-    _add_verification(add, measured)
-    stage = run.shown_stage
-    if stage is not None:
-        _add_stage(add, run, stage, measured)
+    figures = _training(begun) if begun else []
+    for slug, title, draw in (
+        ("roc", "ROC", partial(measured.draw, plots.roc)),
+        ("det", "DET", partial(measured.draw, plots.det)),
+        ("scores", "Scores", measured.draw_scores),
+    ):
+        figures.append(Figure(slug, PAIRS, title, measured.sources, draw))
+    source = (run.folder.calibration,)
+    draw = partial(plots.calibration, run.calibration)
+    figures.append(Figure("calibration", PAIRS, "Calibration", source, draw))
+    if run.shown_stage is not None:
+        figures += _pictures(run, run.shown_stage, measured)
     for stage in begun:
-        path = stage.shown("augmented")
-        add(
-            f"augmented-{_slug(stage.name)}",
-            "Images as the network saw them",
-            f"Augmented: {stage.name}",
-            [path],
-            _with(run, path, pictures.augmented),
+        slug, title = f"augmented-{slug_of(stage.name)}", f"Augmented: {stage.name}"
+        section, file = "Images as the network saw them", stage.folder.shown_file("augmented")
+        figures.append(
+            Figure(slug, section, title, (file,), _drawing(run, file, pictures.augmented))
         )
-    return found
+    return figures
 
 
-def _add_verification(add, measured: Measured) -> None:
-    def with_curves(draw):
-        shown = measured.shown
-        return None if shown is None else draw(shown)
+def _training(begun: list[Stage]) -> list[Figure]:
+    """Curves over updates."""
+    logs = tuple(stage.folder.metrics for stage in begun)
 
-    def histogram(shown: Curve):
-        arrays = measured.kept[shown.name]
-        return plots.scores(arrays["score"], arrays["same"].astype(bool), shown)
+    def figure(slug: str, title: str, draw: Callable, *arguments) -> Figure:
+        return Figure(slug, "Training", title, logs, partial(draw, begun, *arguments), live=True)
 
-    section, sources = "Are these two the same?", measured.sources
-    add(
-        "roc",
-        section,
-        "ROC",
-        sources,
-        lambda: with_curves(lambda shown: plots.roc(measured.curves, shown)),
-    )
-    add(
-        "det",
-        section,
-        "DET",
-        sources,
-        lambda: with_curves(lambda shown: plots.det(measured.curves, shown)),
-    )
-    add("scores", section, "Scores", sources, lambda: with_curves(histogram))
-    run = measured.run
-    add(
-        "calibration",
-        section,
-        "Calibration",
-        [run.path / "verify" / "calibration.json"],
-        lambda: reliability(run.calibration),
-    )
+    figures = [figure("loss", "Loss", plots.losses)]
+    monitors = {stage.monitor for stage in begun} - set(KNOWN) - WITHOUT_FIGURE
+    for name, label in (KNOWN | {name: name for name in sorted(monitors)}).items():
+        if any(stage.column(name)[0] for stage in begun):
+            title = {"accuracy": "Accuracy", "eer": "Equal error rate"}.get(name, name)
+            factor = 100 if name in KNOWN else 1
+            figures.append(figure(slug_of(name), title, plots.over_updates, name, label, factor))
+    figures.append(figure("learning_rate", "Learning rate", plots.learning_rate))
+    figures.append(figure("throughput", "Speed", plots.throughput))
+    return figures
 
 
-def _add_stage(add, run: Run, stage: Stage, measured: Measured) -> None:
-    def confusion(kept: Arrays):
-        return (
-            pictures.confusion(kept["classes"], kept["dev_label"], kept["dev_predicted"])
-            if ("dev_label" in kept and len(kept["dev_label"]))
-            else None
-        )
+def _pictures(run: Run, stage: Stage, measured: Measured) -> list[Figure]:
+    """Images, classes and angles that the shown stage kept, and angles over every stage."""
 
-    def hardest(kind):
-        def draw(kept: Arrays):
-            shown = measured.shown
-            usable = shown is not None and shown.name == stage.name
-            threshold = shown.found["thresholds"]["eer"] if shown and usable else None
+    def figure(slug, section, title, kept, draw, more=()) -> Figure:
+        file = stage.folder.shown_file(kept)
+        return Figure(slug, section, title, (file, *more), _drawing(run, file, draw))
+
+    def hardest(kind: str) -> Figure:
+        def draw(kept: Arrays) -> Drawn | None:
+            curve = measured.shown
+            known = curve is not None and curve.name == stage.name
+            threshold = curve.metrics["thresholds"]["eer"] if curve and known else None
             return pictures.pairs(kept, kind, threshold)
 
-        return draw
+        title = f"Hardest {kind} pairs"
+        return figure(f"hardest-{kind}", PAIRS, title, "pairs", draw, measured.sources)
 
-    path = stage.shown("classes")
-    add(
-        "confusion",
-        "Who is this?",
-        f"Most confused classes: {stage.name}",
-        [path],
-        _with(run, path, confusion),
-    )
-    path = stage.shown("images")
-    add("worst", "Who is this?", "Highest loss", [path], _with(run, path, pictures.worst_images))
-    path = stage.shown("pairs")
-    for kind in ("genuine", "impostor"):
-        add(
-            f"hardest-{kind}",
-            "Are these two the same?",
-            f"Hardest {kind} pairs",
-            [path, *measured.sources],
-            _with(run, path, hardest(kind)),
-        )
-    path = stage.shown("map")
-    add(
-        "map",
-        "The embedding",
-        "Map of a few classes",
-        [path],
-        _with(run, path, pictures.embedding_map),
-    )
-    for other in run.stages:
-        steps = {
+    confused = f"Most confused classes: {stage.name}"
+    at_end = f"Angles at the end: {stage.name}"
+    return [
+        hardest("genuine"),
+        hardest("impostor"),
+        figure("confusion", CLASSES, confused, "classes", pictures.confusion),
+        figure("worst", CLASSES, "Highest loss", "images", pictures.worst_images),
+        figure("map", EMBEDDING, "Map of a few classes", "map", pictures.embedding_map),
+        *_angles_over_updates(run),
+        figure("angles", EMBEDDING, at_end, "angles", pictures.class_angles),
+    ]
+
+
+def _angles_over_updates(run: Run) -> list[Figure]:
+    figures = []
+    for stage in run.stages:
+        files = {
             int(path.stem.removeprefix("angles-")): path
-            for path in sorted((other.path / "shown").glob("angles-*.npz"))
+            for path in sorted(stage.folder.shown.glob("angles-*.npz"))
             if path.stem.removeprefix("angles-").isdecimal()
         }
-        if steps:
-            add(
-                f"angles-{_slug(other.name)}",
-                "The embedding",
-                f"Angles to the own class: {other.name}",
-                steps.values(),
-                lambda steps=steps: _target_angles(run, steps),
-                live=True,
-            )
-    path = stage.shown("angles")
-    add(
-        "angles",
-        "The embedding",
-        f"Angles at the end: {stage.name}",
-        [path],
-        _with(run, path, pictures.class_angles),
-    )
+        if files:
+            slug = f"angles-{slug_of(stage.name)}"
+            title, draw = f"Angles to the own class: {stage.name}", partial(_angles, run, files)
+            figures.append(Figure(slug, EMBEDDING, title, (*files.values(),), draw, live=True))
+    return figures
 
 
-def _target_angles(run: Run, steps: dict[int, Path]) -> plots.Drawn | None:
-    read = {step: run.arrays(path) for step, path in steps.items()}
-    return pictures.target_angles(
-        {step: arrays["own"] for step, arrays in read.items() if arrays and "own" in arrays}
-    )
+def _angles(run: Run, files: dict[int, Path]) -> Drawn | None:
+    arrays = {step: run.arrays(path) for step, path in files.items()}
+    return pictures.target_angles({n: kept["own"] for n, kept in arrays.items() if "own" in kept})
 
 
-def _with(run: Run, path: Path, draw):
-    def drawn():
+def _drawing(run: Run, path: Path, draw: Callable[[Arrays], Drawn | None]):
+    """Draws what a file keeps; nothing where it is absent or damaged."""
+
+    def drawing() -> Drawn | None:
         arrays = run.arrays(path)
-        return None if arrays is None else draw(arrays)
+        return draw(arrays) if arrays else None
 
-    return drawn
-
-
-def _slug(name: str) -> str:
-    """A stage's name as a part of a file name and of an HTML id."""
-    plain = re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-")
-    if plain == name:
-        return name
-    return f"{plain}-{zlib.crc32(name.encode(errors='replace')):08x}"
+    return drawing

@@ -1,4 +1,4 @@
-"""Figures of images, classes and angles, from what a stage kept (training/shown.py).
+"""Figures of images, classes and angles, from what a stage kept (hooks/report_data.py).
 
 Each takes arrays as they were kept and returns (figure, caption). Shapes: M images, K classes.
 """
@@ -7,73 +7,82 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from starter.report.plots import Drawn, both_ends, legend
+from starter.report import style
 from starter.report.read import Arrays
-from starter.report.style import WIDTH, colour, new_axes, new_figure
+from starter.report.render import Drawn
+from starter.report.style import WIDTH, both_ends, colour, new_axes, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 CONFUSED = 10  # classes in the table of confusions
-PER_ROW = {"pairs": 3, "images": 4}
+PAIRS_PER_ROW, IMAGES_PER_ROW = 3, 4
 TSNE_LEAST = 12  # points: fewer say nothing
 SEED = 0
+PAIR_KINDS = {
+    "genuine": "The same identity, yet the lowest scores: pose, light, blur, or a label that is "
+    "wrong.",
+    "impostor": "Different identities, yet the highest scores: look-alikes, or one person under "
+    "two labels.",
+}
+ANGLES = {
+    "train_own": "train, own class",
+    "dev_own": "dev, own class",
+    "dev_other": "dev, nearest other class",
+    "nearest": "class to nearest class",
+    "between": "class to class",
+}
 
 
-def confusion(classes: np.ndarray, label_M: np.ndarray, predicted_M: np.ndarray) -> Drawn:
+def confusion(kept: Arrays) -> Drawn | None:
     """The classes with the most mistakes against each other, with precision, recall and F1."""
+    classes = kept["classes"]
+    if not len(kept.get("dev_label", ())):
+        return None
+    label_M, predicted_M = kept["dev_label"], kept["dev_predicted"]
     rows = most_confused(label_M, predicted_M, len(classes))
-    place = {k: i for i, k in enumerate(rows)}
-    count = np.zeros((len(rows), len(rows)), int)
-    for label, predicted in zip(label_M.tolist(), predicted_M.tolist(), strict=True):
-        if label in place and predicted in place:
-            count[place[label], place[predicted]] += 1
-    scores = class_scores(label_M, predicted_M, len(classes))
-    names = [both_ends(str(classes[k]), 12) for k in rows]
+    inside_M = np.isin(label_M, rows) & np.isin(predicted_M, rows)
     size = len(rows)
+    count = np.zeros((size, size), int)
+    at = (np.searchsorted(rows, index_M[inside_M]) for index_M in (label_M, predicted_M))
+    np.add.at(count, tuple(at), 1)
     ax = new_axes(height=0.31 * size + 1.5)
     ax.grid(False)
-    for i, j in np.ndindex(size, size):
-        if count[i, j]:
-            share = count[i, j] / count.max()
-            ax.add_patch(_square(j, i, colour(2 if i == j else 1), 0.15 + 0.7 * share))
-            ax.text(j, i, str(count[i, j]), ha="center", va="center", fontsize=8)
-    for column, (title, value_K) in enumerate(scores.items()):
+    for i, j in np.argwhere(count):
+        tone = colour(2 if i == j else 1)
+        style.cell(ax, j, i, tone, 0.15 + 0.7 * count[i, j] / count.max())
+        style.write(ax, j, i, str(count[i, j]))
+    means = []
+    for column, (title, value_K) in enumerate(
+        class_scores(label_M, predicted_M, len(classes)).items()
+    ):
         x = size + 0.55 + 1.75 * column
-        ax.text(x, -0.75, title, ha="center", va="bottom", fontsize=8, rotation=45)
+        style.write(ax, x, -0.75, title, va="bottom", rotation=45)
         for i, k in enumerate(rows):
-            text = "-" if np.isnan(value_K[k]) else f"{100 * value_K[k]:.0f}"
-            ax.text(x, i, text, ha="center", va="center", fontsize=8)
-    ax.set_xlim(-0.5, size + 5)
-    ax.set_ylim(size - 0.5, -0.5)
+            style.write(ax, x, i, "-" if np.isnan(value_K[k]) else f"{100 * value_K[k]:.0f}")
+        means.append(f"{title} {100 * np.nanmean(value_K):.1f} %")
+    names = [both_ends(str(classes[k]), 12) for k in rows]
+    ax.set(xlim=(-0.5, size + 5), ylim=(size - 0.5, -0.5), ylabel="true class")
     ax.set_xticks(range(size), names, rotation=90, fontsize=8)
     ax.set_yticks(range(size), names, fontsize=8)
     ax.set_xlabel("predicted", loc="left")
-    ax.set_ylabel("true class")
-    for side in ("left", "bottom"):
-        ax.spines[side].set_visible(False)
-    mean = {
-        title: float(np.nanmean(value_K))
-        for title, value_K in scores.items()
-        if not np.isnan(value_K).all()
-    }
-    averages = ", ".join(f"{title} {100 * value:.1f} %" for title, value in mean.items())
-    wrong = int((label_M != predicted_M).sum())
+    ax.spines[["left", "bottom"]].set_visible(False)
     return ax.figure, (
         f"The {size} classes of {len(classes):,} with the most mistakes: images counted, and each "
-        f"class's precision, recall and F1 in percent over all classes. {wrong:,} of "
-        f"{len(label_M):,} dev images are wrong. Averaged over classes: {averages}."
+        f"class's precision, recall and F1 in percent over all classes. "
+        f"{int((label_M != predicted_M).sum()):,} of {len(label_M):,} dev images are wrong. "
+        f"Averaged over classes: {', '.join(means)}."
     )
 
 
 def most_confused(label_M: np.ndarray, predicted_M: np.ndarray, classes: int) -> list[int]:
     """Classes in the most mistakes, as the true one or the predicted one, neighbours together."""
     wrong_M = label_M != predicted_M
-    taken_K = np.bincount(label_M[wrong_M], minlength=classes)
-    taken_K = taken_K + np.bincount(predicted_M[wrong_M], minlength=classes)
+    mistakes_K = np.bincount(label_M[wrong_M], minlength=classes)
+    mistakes_K = mistakes_K + np.bincount(predicted_M[wrong_M], minlength=classes)
     present_K = np.bincount(label_M, minlength=classes) > 0
-    order = np.lexsort((~present_K, -taken_K))[:CONFUSED]
-    return sorted(int(k) for k in order if taken_K[k] or present_K[k])
+    order = np.lexsort((~present_K, -mistakes_K))[:CONFUSED]
+    return sorted(int(k) for k in order if mistakes_K[k] or present_K[k])
 
 
 def class_scores(
@@ -81,23 +90,17 @@ def class_scores(
 ) -> dict[str, np.ndarray]:
     """precision_K, recall_K, F1_K as fractions; NaN for a class without images.
 
-    A class that is never predicted has precision 0, as scikit-learn's zero_division=0.
+    A class that is never predicted has precision 0.
     """
-    right_K = np.bincount(label_M[label_M == predicted_M], minlength=classes).astype(float)
-    true_K = np.bincount(label_M, minlength=classes)
-    said_K = np.bincount(predicted_M, minlength=classes)
-    present_K = np.where(true_K > 0, 1.0, np.nan)
-    return {
-        "precision": right_K / np.maximum(said_K, 1) * present_K,
-        "recall": right_K / np.maximum(true_K, 1) * present_K,
-        "F1": 2 * right_K / np.maximum(true_K + said_K, 1) * present_K,
-    }
+    from sklearn.metrics import precision_recall_fscore_support
 
-
-def _square(x: float, y: float, tone: str, alpha: float):
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((x - 0.48, y - 0.48), 0.96, 0.96, facecolor=tone, alpha=alpha, linewidth=0)
+    *scores, count_K = precision_recall_fscore_support(
+        label_M, predicted_M, labels=range(classes), zero_division=0
+    )
+    present_K = np.where(count_K > 0, 1.0, np.nan)
+    return dict(
+        zip(("precision", "recall", "F1"), (value * present_K for value in scores), strict=True)
+    )
 
 
 def pairs(kept: Arrays, kind: str, threshold: float | None) -> Drawn | None:
@@ -105,17 +108,10 @@ def pairs(kept: Arrays, kind: str, threshold: float | None) -> Drawn | None:
     score_P = kept[f"{kind}_score"]
     if not len(score_P):
         return None
-    both = np.concatenate([kept[f"{kind}_a"], kept[f"{kind}_b"]], axis=2)  # side by side
     titles = [f"{score:.3f}" for score in score_P]
-    figure = _gallery(both, titles, PER_ROW["pairs"], 0.5)
-    said = "" if threshold is None else f" The threshold of the EER is {threshold:.3f}."
-    told = {
-        "genuine": "The same identity, yet the lowest scores: pose, light, blur, or a label "
-        "that is wrong.",
-        "impostor": "Different identities, yet the highest scores: look-alikes, or one person "
-        "under two labels.",
-    }[kind]
-    return figure, told + said
+    figure = _beside(kept[f"{kind}_a"], kept[f"{kind}_b"], titles)
+    at = "" if threshold is None else f" The threshold of the EER is {threshold:.3f}."
+    return figure, PAIR_KINDS[kind] + at
 
 
 def worst_images(kept: Arrays) -> Drawn | None:
@@ -126,7 +122,7 @@ def worst_images(kept: Arrays) -> Drawn | None:
         f"{both_ends(str(label), 11)}\n→ {'right' if label == said else both_ends(str(said), 9)}"
         for label, said in zip(kept["label"], kept["predicted"], strict=True)
     ]
-    figure = _gallery(kept["image"], titles, PER_ROW["images"], 1.0)
+    figure = _gallery(kept["image"], titles, IMAGES_PER_ROW, 1.0)
     return figure, (
         f"Dev images with the highest loss ({float(kept['loss'][0]):.2f} down to "
         f"{float(kept['loss'][-1]):.2f}), the true class above the predicted one."
@@ -137,16 +133,20 @@ def augmented(kept: Arrays) -> Drawn | None:
     """The stage's first images, before and after augmentation."""
     if not len(kept["seen"]):
         return None
-    both = np.concatenate([kept["before"], kept["seen"]], axis=2)
     titles = [both_ends(str(name), 12) for name in kept["name"]]
+    figure = _beside(kept["before"], kept["seen"], titles)
     if np.array_equal(kept["before"], kept["seen"]):
-        return _gallery(both, titles, PER_ROW["pairs"], 0.5), (
+        return figure, (
             "The first images of the stage, twice: nothing augments them before they are mixed."
         )
-    return _gallery(both, titles, PER_ROW["pairs"], 0.5), (
+    return figure, (
         "The first images of the stage: on the left as they are, on the right exactly as the "
         "network saw them, before any mixing with each other."
     )
+
+
+def _beside(left_MHWC: np.ndarray, right_MHWC: np.ndarray, titles: list[str]):
+    return _gallery(np.concatenate([left_MHWC, right_MHWC], axis=2), titles, PAIRS_PER_ROW, 0.5)
 
 
 def _gallery(image_MHWC: np.ndarray, titles: list[str], per_row: int, aspect: float):
@@ -160,14 +160,8 @@ def _gallery(image_MHWC: np.ndarray, titles: list[str], per_row: int, aspect: fl
     for ax in axes.flat:
         ax.set_axis_off()
     for ax, image_HWC, title in zip(axes.flat, image_MHWC, titles, strict=False):
-        grey = image_HWC.shape[-1] == 1
-        ax.imshow(
-            image_HWC[..., 0] if grey else image_HWC,
-            cmap="gray" if grey else None,
-            vmin=0,
-            vmax=255,
-            interpolation="nearest",
-        )
+        rgb_HWC = np.broadcast_to(image_HWC, (*image_HWC.shape[:2], 3))  # grey ones too
+        ax.imshow(rgb_HWC, interpolation="nearest")
         ax.set_title(title, fontsize=8, pad=2)
     return figure
 
@@ -181,41 +175,24 @@ def embedding_map(kept: Arrays) -> Drawn | None:
     point_M2 = emb_MD if flat else project(emb_MD)
     ax = new_axes(height=4.2)
     names = list(dict.fromkeys(name_M.tolist()))
-    markers = "os^Dv"
     for i, name in enumerate(names):
-        of_M = name_M == name
-        x_M, y_M = point_M2[of_M].T
-        ax.scatter(
-            x_M,
-            y_M,
-            s=14,
-            color=colour(i),
-            marker=markers[i // 12 % 5],
-            label=both_ends(str(name), 12),
-            linewidths=0,
-            alpha=0.85,
-        )
+        dots = {"marker": "os^Dv"[i // 12 % 5], "s": 14, "linewidths": 0, "alpha": 0.85}
+        label = both_ends(str(name), 12)
+        ax.scatter(*point_M2[name_M == name].T, color=colour(i), label=label, **dots)
     if flat:
         ax.set_aspect("equal", "datalim")
     else:
-        ax.set_xticks([])
-        ax.set_yticks([])
+        ax.set(xticks=[], yticks=[])
     if len(names) <= 12:
-        ax.legend(
-            ncols=3,
-            loc="upper center",
-            bbox_to_anchor=(0.5, -0.03 if not flat else -0.1),
-            handletextpad=0.1,
-            columnspacing=0.8,
-            fontsize=8,
-            markerscale=1.3,
-        )
-    how = "as they are" if flat else "t-SNE of their principal components"
+        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.1 if flat else -0.03)}
+        spacing = {"handletextpad": 0.1, "columnspacing": 0.8, "markerscale": 1.3}
+        ax.legend(ncols=3, fontsize=8, **below, **spacing)
+    shown = f"{len(emb_MD)} dev images of {len(names)} classes, "
+    if flat:
+        return ax.figure, f"{shown}2-D embeddings as they are."
     return ax.figure, (
-        f"{len(emb_MD)} dev images of {len(names)} classes, {how}. Distances between far groups "
-        "mean little; groups that touch are classes that are confused."
-        if not flat
-        else f"{len(emb_MD)} dev images of {len(names)} classes, 2-D embeddings {how}."
+        f"{shown}t-SNE of their principal components. Distances between far groups mean little; "
+        "groups that touch are classes that are confused."
     )
 
 
@@ -223,30 +200,27 @@ def project(emb_MD: np.ndarray) -> np.ndarray:
     """point_M2: directions of the embeddings, PCA to 30, then t-SNE, always the same."""
     from sklearn.decomposition import PCA
     from sklearn.manifold import TSNE
+    from sklearn.preprocessing import normalize
 
-    unit_MD = emb_MD / np.maximum(np.linalg.norm(emb_MD, axis=1, keepdims=True), 1e-12)
-    count, dimension = unit_MD.shape
-    few_M = PCA(min(30, count - 1, dimension), random_state=SEED).fit_transform(unit_MD)
+    count, dimension = emb_MD.shape
+    components = min(30, count - 1, dimension)
+    few_M = PCA(components, random_state=SEED).fit_transform(normalize(emb_MD))
     if few_M.std() < 1e-9:  # all in one place
         return few_M[:, :2] if few_M.shape[1] > 1 else np.repeat(few_M, 2, axis=1)
-    model = TSNE(
-        2, perplexity=min(20, (count - 1) / 3), init="pca", max_iter=500, random_state=SEED
-    )
+    perplexity = min(20, (count - 1) / 3)
+    model = TSNE(2, perplexity=perplexity, init="pca", max_iter=500, random_state=SEED)
     return model.fit_transform(few_M)
 
 
-def target_angles(by_step: dict[int, np.ndarray]) -> Drawn | None:
+def target_angles(own_by_step: dict[int, np.ndarray]) -> Drawn | None:
     """The angle of dev images to their own class: early, midway, late (ArcFace's figure 7)."""
-    steps = sorted(by_step)
+    steps = sorted(own_by_step)
     if not steps:
         return None
     chosen = sorted({steps[round(i * (len(steps) - 1) / 3)] for i in range(4)})
-    ax = new_axes()
-    for i, step in enumerate(chosen):
-        _angle_line(ax, by_step[step], f"update {step:,}", colour(i))
-    _finish_angles(ax, len(chosen))
-    first, last = (_median(by_step[steps[i]]) for i in (0, -1))
-    return ax.figure, (
+    figure, _ = _angles({f"update {step:,}": own_by_step[step] for step in chosen})
+    first, last = (_median(own_by_step[steps[i]]) for i in (0, -1))
+    return figure, (
         "Angles of dev images to the weights of their own class. A margin pulls them towards 0. "
         f"Median {first:.0f}° at the first evaluation, {last:.0f}° at the last."
     )
@@ -254,42 +228,29 @@ def target_angles(by_step: dict[int, np.ndarray]) -> Drawn | None:
 
 def class_angles(kept: Arrays) -> Drawn | None:
     """Angles of images to their own and the nearest other class, and between classes."""
-    ax = new_axes()
-    called = (
-        ("train_own", "train, own class"),
-        ("dev_own", "dev, own class"),
-        ("dev_other", "dev, nearest other class"),
-        ("nearest", "class to nearest class"),
-        ("between", "class to class"),
-    )
-    drawn, medians = 0, []
-    for i, (name, text) in enumerate(called):
-        if name in kept and kept[name].sum():
-            _angle_line(ax, kept[name], text, colour(i))
-            medians.append(f"{text} {_median(kept[name]):.0f}°")
-            drawn += 1
-    if not drawn:
+    counts = {text: kept[name] for name, text in ANGLES.items() if name in kept}
+    counts = {text: count for text, count in counts.items() if count.sum()}
+    if not counts:
         return None
-    _finish_angles(ax, drawn)
-    return ax.figure, (
+    figure, medians = _angles(counts)
+    return figure, (
         f"Angles at the best checkpoint, by {kept.get('by', 'class weights')}. The further an "
         "image's own class lies below its nearest other class, the better; train far below dev is "
-        f"overfitting. Medians: {'; '.join(medians)}."
+        f"overfitting. Medians: {medians}."
     )
 
 
-def _angle_line(ax: "Axes", count: np.ndarray, label: str, tone: str) -> None:
-    share = np.add.reduceat(count, range(0, 180, 3)) / max(count.sum(), 1)
-    ax.stairs(100 * share, np.arange(0, 181, 3), color=tone, label=label, linewidth=1.5)
-
-
-def _finish_angles(ax: "Axes", entries: int) -> None:
-    ax.set_xlim(0, 180)
-    ax.set_xticks(range(0, 181, 30))
-    ax.set_xlabel("angle (degrees)")
+def _angles(counts: dict[str, np.ndarray]):
+    """Counts per degree as outlines, a colour each, and their medians in words."""
+    ax: Axes = new_axes()
+    for i, (label, count) in enumerate(counts.items()):
+        share = 100 * np.add.reduceat(count, range(0, 180, 3)) / max(count.sum(), 1)
+        ax.stairs(share, np.arange(0, 181, 3), color=colour(i), label=label, linewidth=1.5)
+    ax.set(xlim=(0, 180), xticks=range(0, 181, 30), xlabel="angle (degrees)")
     ax.set_ylabel("share per 3 degrees (%)")
     ax.set_ylim(0, 1.1 * ax.get_ylim()[1])
-    legend(ax, entries, loc="upper right")
+    ax.legend(loc="upper right")
+    return ax.figure, "; ".join(f"{label} {_median(n):.0f}°" for label, n in counts.items())
 
 
 def _median(count: np.ndarray) -> float:

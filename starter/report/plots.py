@@ -1,82 +1,53 @@
-"""Figures of numbers: training curves, ROC, DET, score histograms.
+"""Figures of numbers: training curves, ROC, DET, histograms of scores, calibration.
 
-Each takes what it draws and returns (figure, caption). Shapes as in curves.py.
+Each takes what it draws and returns (figure, caption). Shapes as in curves.py; B bins.
 """
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from starter.report import style
 from starter.report.curves import Curve
-from starter.report.read import Stage
-from starter.report.style import INK, SOFT, colour, new_axes
+from starter.report.read import Stage, number
+from starter.report.render import Drawn
+from starter.report.style import DASHED, INK, SOFT, colour, new_axes, new_figure, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Drawn = tuple  # (matplotlib figure, caption)
+Placed = list[tuple[Stage, int]]  # a stage and the update at which it begins
 BINS = 60  # of a histogram, at most
 RATES = (0.0001, 0.001, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95)  # ticks of the DET axes
+CALIBRATION_BINS = 10  # of equal width, as metrics.judge_calibration makes them
 
 
-def training(stages: list[Stage], columns: dict[str, str], label: str, *, percent: bool) -> Drawn:
-    """Columns of the epochs over updates, stage after stage. columns: name -> how it is called."""
+def over_updates(stages: list[Stage], column: str, label: str, factor: float = 100) -> Drawn:
+    """A column of the evaluated epochs over updates, stage after stage."""
     ax = new_axes()
-    factor = 100 if percent else 1
-    drawn = set()
-    for stage, start in _placed(ax, stages):
-        for i, (name, called) in enumerate(columns.items()):
-            steps, values = stage.column(name)
-            if not steps:
-                continue
-            ax.plot(
-                [start + step for step in steps],
-                [factor * value for value in values],
-                color=colour(i),
-                marker="o" if len(steps) < 40 else None,
-                markersize=3,
-                clip_on=False,
-                label=None if name in drawn else called,
-            )
-            drawn.add(name)
-    ax.set_ylabel(label)
-    if len(columns) > 1:
-        legend(ax, len(drawn))
-    return ax.figure, f"After each evaluated epoch: {', '.join(columns.values())}."
+    unit = " (%)" if factor == 100 else ""
+    _plot(ax, _place(ax, stages), column, 0, factor, marker="o", markersize=3, clip_on=False)
+    ax.set_ylabel(label + unit)
+    return ax.figure, f"After each evaluated epoch: {label}."
 
 
 def losses(stages: list[Stage]) -> Drawn:
     """Every term and the sum, a line an interval; stages may have losses of different size."""
     ax = new_axes()
-    names: list[str] = []
-    for stage, start in _placed(ax, stages):
-        rows = stage.intervals or stage.epochs
-        terms = (
-            [
-                name
-                for name in rows[0]
-                if name not in ("kind", "step", "lr", "loss") and stage.intervals
-            ]
-            if rows
-            else []
-        )
-        for name in ["loss", *(terms if len(terms) > 1 else [])]:
-            steps, values = stage.column(name, rows)
-            new = name not in names
-            names += [name] if new else []
-            ax.plot(
-                [start + step for step in steps],
-                values,
-                color=colour(names.index(name)),
-                linewidth=1.6 if name == "loss" else 1,
-                label=("sum" if name == "loss" else name) if new else None,
-            )
+    placed = _place(ax, stages)
+    _plot(ax, placed, "loss", 0, label="sum")
+    terms = list(dict.fromkeys(name for stage in stages for name in stage.terms))
+    for i, name in enumerate(terms, 1):
+        of_term = [(stage, start) for stage, start in placed if name in stage.terms]
+        _plot(ax, of_term, name, i, linewidth=1, label=name)
     drawn = [value for stage in stages for value in stage.column("loss")[1]]
     if drawn and min(drawn) > 0 and max(drawn) > 20 * min(drawn):
-        ax.set_yscale("log")
+        style.log_scale(ax.yaxis)
     ax.set_ylabel("training loss")
-    if len(names) > 1:
-        legend(ax, len(names))
+    if terms:
+        ax.legend()
     return ax.figure, (
         "Training loss, as optimised: with margin, mixing and label smoothing. Stages have losses "
         "of their own, so their heights do not compare."
@@ -86,9 +57,7 @@ def losses(stages: list[Stage]) -> Drawn:
 def learning_rate(stages: list[Stage]) -> Drawn:
     """lr over updates."""
     ax = new_axes()
-    for stage, start in _placed(ax, stages):
-        steps, values = stage.column("lr", stage.intervals)
-        ax.plot([start + step for step in steps], values, color=colour(0))
+    _plot(ax, _place(ax, stages), "lr", 0)
     ax.set_ylabel("learning rate")
     ax.set_ylim(bottom=0)
     return ax.figure, "optimizer.lr with its warm-up and schedule; lr_scale multiplies it."
@@ -98,15 +67,10 @@ def throughput(stages: list[Stage]) -> Drawn:
     """Images a second, and the share of the time spent waiting for data."""
     ax = new_axes()
     wait = ax.twinx()
-    highest = 0.0
-    for stage, start in _placed(ax, stages):
-        for axes, name, factor, tone in (
-            (ax, "images_per_second", 1, colour(0)),
-            (wait, "data_wait", 100, colour(1)),
-        ):
-            steps, values = stage.column(name)
-            axes.plot([start + s for s in steps], [factor * v for v in values], color=tone)
-        highest = max([highest, *(100 * value for value in stage.column("data_wait")[1])])
+    placed = _place(ax, stages)
+    _plot(ax, placed, "images_per_second", 0)
+    _plot(wait, placed, "data_wait", 1, 100)
+    highest = max((100 * v for stage in stages for v in stage.column("data_wait")[1]), default=0)
     ax.set_ylabel("images a second", color=colour(0))
     wait.set_ylabel("waiting for data (%)", color=colour(1))
     wait.grid(False)
@@ -119,27 +83,29 @@ def throughput(stages: list[Stage]) -> Drawn:
     )
 
 
-def _placed(ax: "Axes", stages: list[Stage]) -> list[tuple[Stage, int]]:
+def _plot(ax: "Axes", placed: Placed, column: str, i: int, factor: float = 1, **options) -> None:
+    """A column as a line a stage, in the i-th colour; one label for all."""
+    for stage, start in placed:
+        steps, values = stage.column(column)
+        if steps:
+            many = {"marker": None} if len(steps) > 40 else {}
+            x, y = start + np.array(steps), factor * np.array(values)
+            ax.plot(x, y, color=colour(i), **(options | many))
+            options.pop("label", None)
+
+
+def _place(ax: "Axes", stages: list[Stage]) -> Placed:
     """Each stage with the update at which it begins; draws a line and its name there."""
     placed, start = [], 0
-    begun = [stage for stage in stages if stage.begun]
-    total = max(sum(stage.last_step for stage in begun), 1)
-    for i, stage in enumerate(begun):
-        if i:
-            ax.axvline(start, color=SOFT, linewidth=0.8, linestyle=(0, (3, 3)))
+    total = max(sum(stage.last_step for stage in stages), 1)
+    for stage in stages:
+        if start:
+            ax.axvline(start, color=SOFT, linewidth=0.8, linestyle=DASHED)
         share = stage.last_step / total
         if share > 0.08:  # else its name would lie over its neighbour's
             name, middle = short(stage.name, int(34 * share) + 1), start + stage.last_step / 2
-            ax.text(
-                middle,
-                1.02,
-                name,
-                transform=ax.get_xaxis_transform(),
-                ha="center",
-                va="bottom",
-                fontsize=9,
-                color=SOFT,
-            )
+            above = {"transform": ax.get_xaxis_transform(), "va": "bottom", "color": SOFT}
+            style.write(ax, middle, 1.02, name, 9, **above)
         placed.append((stage, start))
         start += stage.last_step
     ax.set_xlabel("updates")
@@ -151,48 +117,24 @@ def _placed(ax: "Axes", stages: list[Stage]) -> list[tuple[Stage, int]]:
 def roc(curves: list[Curve], shown: Curve) -> Drawn:
     """TAR over FAR on a log axis, the EER and the TARs at the FARs that can be resolved."""
     ax = new_axes()
-    least = 1 / shown.found["impostor"]
-    for i, curve in enumerate(curves):
-        tone = colour(i)
-        if curve is shown and len(curve.low_G):
-            ax.fill_between(
-                curve.grid_G,
-                100 * curve.low_G,
-                100 * curve.high_G,
-                step="post",
-                color=tone,
-                alpha=0.18,
-                linewidth=0,
-            )
-        ax.plot(
-            np.maximum(curve.far_T, least / 2),
-            100 * curve.tar_T,
-            drawstyle="steps-post",
-            color=tone,
-            linewidth=2 if curve is shown else 1.3,
-            label=short(curve.name, 30),
-        )
-        ax.plot([curve.eer], [100 * (1 - curve.eer)], "o", color=tone, markersize=5)
-    at = {float(far): tar for far, tar in shown.found["tar_at_far"].items()}
-    ax.plot(list(at), [100 * tar for tar in at.values()], "D", color=INK, markersize=3.5)
-    ax.set_xscale("log")
-    ax.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    ax.xaxis.set_minor_formatter(lambda value, _: "")
+    least = 1 / shown.metrics["impostor"]
+    _draw_curves(ax, curves, shown, lambda far: np.maximum(far, least / 2), lambda tar: 100 * tar)
+    tar_at = {float(far): 100 * tar for far, tar in shown.metrics["tar_at_far"].items()}
+    ax.plot(list(tar_at), list(tar_at.values()), "D", color=INK, markersize=3.5)
+    style.log_scale(ax.xaxis)
     ax.set_xlim(min(least, 0.5), 1)
     lowest = min(
-        (100 * curve.tar_T[np.searchsorted(curve.far_T, least, "right") - 1] for curve in curves),
-        default=0,
+        100 * curve.tar_T[np.searchsorted(curve.far_T, least, "right") - 1] for curve in curves
     )
     ax.set_ylim(max(0, 10 * np.floor(lowest / 10) - 10), 101)
     ax.set_xlabel("false accept rate, FAR")
     ax.set_ylabel("true accept rate, TAR (%)")
-    legend(ax, len(curves), loc="lower right")
-    numbers = "; ".join(f"{100 * tar:.1f} % at FAR {far:g}" for far, tar in at.items())
+    ax.legend(loc="lower right")
+    numbers = "; ".join(f"{tar:.1f} % at FAR {far:g}" for far, tar in tar_at.items())
     return ax.figure, (
         f"Circles: equal error rate, {100 * shown.eer:.2f} % for {shown.name}. "
         + (f"Diamonds, {shown.name}: TAR {numbers}. " if numbers else "")
-        + f"{shown.found['resolution']}."
-        + _band(shown)
+        + f"{shown.metrics['resolution']}.{_band(shown)}"
     )
 
 
@@ -200,44 +142,46 @@ def det(curves: list[Curve], shown: Curve) -> Drawn:
     """FRR over FAR on normal-deviate axes (Martin et al. 1997): normal scores give a line."""
     from scipy.stats import norm
 
+    def deviate(rate):
+        return norm.ppf(np.clip(rate, 1e-9, 1 - 1e-9))
+
     ax = new_axes(height=3.9)
-    genuine, impostor = shown.found["genuine"], shown.found["impostor"]
-    low_x, low_y = (max(min(0.5 / count, 0.05), 5e-5) for count in (impostor, genuine))
-    for i, curve in enumerate(curves):
-        far_T, frr_T = (np.clip(rate, 1e-9, 1 - 1e-9) for rate in (curve.far_T, 1 - curve.tar_T))
-        ax.plot(
-            norm.ppf(far_T),
-            norm.ppf(frr_T),
-            color=colour(i),
-            drawstyle="steps-post",
-            linewidth=2 if curve is shown else 1.3,
-            label=short(curve.name, 30),
-        )
-        if 0 < curve.eer < 1:
-            ax.plot(*2 * [norm.ppf(curve.eer)], "o", color=colour(i), markersize=5)
-        if curve is shown and len(curve.low_G):
-            low_G, high_G = (
-                norm.ppf(np.clip(1 - tar, 1e-9, 1 - 1e-9)) for tar in (curve.high_G, curve.low_G)
-            )
-            grid_G = norm.ppf(np.clip(curve.grid_G, 1e-9, 1 - 1e-9))
-            ax.fill_between(
-                grid_G, low_G, high_G, step="post", color=colour(i), alpha=0.18, linewidth=0
-            )
-    for axis, low in (("x", low_x), ("y", low_y)):
-        ticks = [rate for rate in RATES if rate >= low]
-        getattr(ax, f"set_{axis}ticks")(norm.ppf(ticks), [f"{100 * rate:g}" for rate in ticks])
-    ax.set_xlim(norm.ppf(low_x), norm.ppf(0.9))
-    ax.set_ylim(norm.ppf(low_y), norm.ppf(0.9))
-    ends = norm.ppf([max(low_x, low_y), 0.9])
-    ax.plot(ends, ends, color=SOFT, linewidth=0.8, linestyle=(0, (3, 3)), zorder=1)
+    _draw_curves(ax, curves, shown, deviate, lambda tar: deviate(1 - tar))
+    lowest = []
+    for axis, kind in (("x", "impostor"), ("y", "genuine")):
+        lowest.append(max(min(0.5 / shown.metrics[kind], 0.05), 5e-5))
+        ticks = [rate for rate in RATES if rate >= lowest[-1]]
+        labels = [f"{100 * rate:g}" for rate in ticks]
+        ax.set(**{f"{axis}ticks": deviate(ticks), f"{axis}ticklabels": labels})
+        ax.set(**{f"{axis}lim": deviate([lowest[-1], 0.9])})
+    ends = deviate([max(lowest), 0.9])
+    ax.plot(ends, ends, color=SOFT, linewidth=0.8, linestyle=DASHED, zorder=1)
     ax.set_xlabel("false accept rate (%)")
     ax.set_ylabel("false reject rate (%)")
-    legend(ax, len(curves), loc="upper right")
+    ax.legend(loc="upper right")
     return ax.figure, (
         "Detection error trade-off: both errors on normal-deviate axes, where normally "
         "distributed scores give a straight line. Lower left is better; the dashed line, "
         "where both errors are equal, meets each curve at its EER." + _band(shown)
     )
+
+
+def _draw_curves(
+    ax: "Axes", curves: list[Curve], shown: Curve, x_of: Callable, y_of: Callable
+) -> None:
+    """Every curve with its EER; the shown one stands out and has its band.
+
+    x_of, y_of: FAR and TAR to the axes' scales.
+    """
+    for i, curve in enumerate(curves):
+        tone, width = colour(i), 2 if curve is shown else 1.3
+        if curve is shown and len(curve.low_G):
+            low_G, high_G = y_of(curve.low_G), y_of(curve.high_G)
+            band = {"step": "post", "alpha": 0.18, "linewidth": 0}
+            ax.fill_between(x_of(curve.grid_G), low_G, high_G, color=tone, **band)
+        line = {"drawstyle": "steps-post", "linewidth": width, "label": short(curve.name, 30)}
+        ax.plot(x_of(curve.far_T), y_of(curve.tar_T), color=tone, **line)
+        ax.plot([x_of(curve.eer)], [y_of(1 - curve.eer)], "o", color=tone, markersize=5)
 
 
 def _band(curve: Curve) -> str:
@@ -254,47 +198,99 @@ def scores(score_P: np.ndarray, same_P: np.ndarray, curve: Curve) -> Drawn:
     ax = new_axes()
     bins = int(np.clip(np.sqrt(len(score_P)), 12, BINS))
     edges = np.linspace(score_P.min(), max(score_P.max(), score_P.min() + 1e-3), bins + 1)
-    for i, (called, of_P) in enumerate((("impostor", ~same_P), ("genuine", same_P))):
-        tone = colour(1 - i)
+    for i, (kind, of_P) in enumerate((("impostor", ~same_P), ("genuine", same_P))):
         density, _ = np.histogram(score_P[of_P], edges, density=True)
-        ax.stairs(density, edges, fill=True, color=tone, alpha=0.35)
-        ax.stairs(
-            density, edges, color=tone, linewidth=1.3, label=f"{called} ({int(of_P.sum()):,})"
-        )
-    threshold = curve.found["thresholds"]["eer"]
-    ax.axvline(
-        threshold,
-        color=INK,
-        linewidth=1.2,
-        linestyle=(0, (4, 2)),
-        label=f"threshold {threshold:.3f}",
-    )
+        ax.stairs(density, edges, fill=True, color=colour(1 - i), alpha=0.35)
+        label = f"{kind} ({int(of_P.sum()):,})"
+        ax.stairs(density, edges, color=colour(1 - i), linewidth=1.3, label=label)
+    threshold = curve.metrics["thresholds"]["eer"]
+    line = {"linewidth": 1.2, "linestyle": (0, (4, 2)), "label": f"threshold {threshold:.3f}"}
+    ax.axvline(threshold, color=INK, **line)
     ax.set_xlabel("score (cosine)")
     ax.set_ylabel("density")
     ax.set_ylim(0, 1.32 * ax.get_ylim()[1])  # room for the legend
-    legend(ax, 3, loc="upper left")
+    ax.legend(loc="upper left")
     accepted_P = score_P >= threshold
     wrong = int((accepted_P & ~same_P).sum()), int((~accepted_P & same_P).sum())
     return ax.figure, (
         f"Scores of {curve.name}. At the threshold of the EER {wrong[0]:,} of "
-        f"{curve.found['impostor']:,} impostor pairs are accepted and {wrong[1]:,} of "
-        f"{curve.found['genuine']:,} genuine pairs rejected; accuracy at its own best threshold "
-        f"{100 * curve.found['accuracy']:.2f} %."
+        f"{curve.metrics['impostor']:,} impostor pairs are accepted and {wrong[1]:,} of "
+        f"{curve.metrics['genuine']:,} genuine pairs rejected; accuracy at its own best threshold "
+        f"{100 * curve.metrics['accuracy']:.2f} %."
     )
 
 
-def legend(ax: "Axes", entries: int, **options) -> None:
-    if entries:
-        ax.legend(handlelength=1.4, labelspacing=0.3, borderaxespad=0.3, **options)
+def calibration(kept: dict) -> Drawn | None:
+    """Observed over predicted share of genuine pairs, and how many pairs each bin has.
+
+    kept: verify/calibration.json: bins of {"predicted", "observed", "count"}, brier, ece,
+    log_loss, prior, kind, folded_by. None where the pairs were too few for bins.
+    """
+    from scipy.stats import binomtest
+
+    bins = kept.get("bins")
+    if not bins:
+        return None
+    said_B, seen_B, count_B = (
+        np.array([float(one[name]) for one in bins]) for name in ("predicted", "observed", "count")
+    )
+    figure = new_figure(height=4.2)
+    ax, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+    ax.plot([0, 100], [0, 100], color=SOFT, linewidth=0.9, linestyle=DASHED)
+    for said, seen, count in zip(said_B, seen_B, count_B, strict=True):
+        share = binomtest(round(seen * count), int(count)).proportion_ci(method="wilson")
+        ax.vlines(100 * said, 100 * share.low, 100 * share.high, color=colour(0), linewidth=1.4)
+    ax.plot(100 * said_B, 100 * seen_B, "o-", color=colour(0), markersize=5, linewidth=1)
+    ax.set(ylabel="observed (%)", ylim=(-4, 104), xlim=(-4, 104))
+    width = 100 / CALIBRATION_BINS
+    middle_B = width * (np.minimum(said_B * CALIBRATION_BINS, CALIBRATION_BINS - 1) // 1 + 0.5)
+    below.bar(middle_B, count_B, width=0.9 * width, color=colour(0), alpha=0.5)
+    for x, count in zip(middle_B, count_B, strict=True):
+        style.write(below, x, count, f"{count:,.0f}", 7, va="bottom", color=INK)
+    below.set_ylim(0, 1.3 * count_B.max())
+    below.locator_params(axis="y", nbins=2)
+    below.set_xlabel("predicted probability of the same identity (%)")
+    below.set_ylabel("pairs")
+    return figure, _calibrated(kept)
 
 
-def both_ends(text: str, most: int) -> str:
-    """A class's name made short: classes of one family often differ in their ends alone."""
-    if len(text) <= most:
-        return text
-    tail = (most - 1) // 2
-    return f"{text[: most - 1 - tail]}…{text[-tail:]}"
+def _calibrated(kept: dict) -> str:
+    """How good the probabilities are, beside those that know only the share of genuine pairs."""
+    parts = []
+    brier, ece, loss, prior = (number(kept, n) for n in ("brier", "ece", "log_loss", "prior"))
+    if brier is not None:
+        known = "" if prior is None else f"; {prior * (1 - prior):.3f} if every pair got the share"
+        parts.append(f"Brier score (mean squared error) {brier:.3f}{known}")
+    if loss is not None:
+        parts.append(f"log loss {loss:.3f} nats")
+    if ece is not None:
+        parts.append(f"expected calibration error {100 * ece:.1f} points")
+    unit = {"identity": "identities", "image": "images"}.get(str(kept.get("folded_by")))
+    apart = f", judged on pairs of {unit} that the fit did not see" if unit else ""
+    return (
+        f"Fitted by {kept.get('kind')}{apart}. On the dashed line a pair said to be the same with "
+        "70 % is so in 70 of 100 cases; below it the probabilities are too high. Bars: 95 % "
+        f"intervals by the number of pairs, which is below. {'; '.join(parts)}."
+    )
 
 
-def short(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: max(most - 1, 1)] + "…"
+def draw_range_test(
+    path: Path,
+    lr_T: np.ndarray,
+    loss_T: np.ndarray,
+    smooth_T: np.ndarray,
+    suggested: float | None,
+) -> None:
+    """Writes the figure as PNG to `path` and as SVG beside it: loss over the learning rate (T
+    updates of a range test), and the suggestion as a line where there is one."""
+    with style.settings():
+        ax = new_axes()
+        ax.plot(lr_T, loss_T, color=SOFT, linewidth=0.7, label="each update")
+        ax.plot(lr_T, smooth_T, color=colour(0), label="smoothed")
+        if suggested is not None:
+            ax.axvline(suggested, color=colour(1), linestyle="--", label=f"suggested {suggested:g}")
+        style.log_scale(ax.xaxis)
+        ax.set_xlabel("learning rate")
+        ax.set_ylabel("loss")
+        ax.legend()
+        style.save(ax.figure, path.parent, path.stem)

@@ -1,4 +1,4 @@
-"""A run folder as it is: what can be read is read, what cannot is told.
+"""A tolerant reader of a run folder: what cannot be read is a problem to be told, never an error.
 
 Shapes: P pairs.
 """
@@ -6,9 +6,8 @@ Shapes: P pairs.
 import json
 import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,33 +15,44 @@ import numpy as np
 import yaml
 
 from starter.errors import UserError
+from starter.files import read_json
+from starter.runs.folder import RunFolder, StageFolder, run_folders_in
 
 Arrays = dict[str, np.ndarray]
-UNREADABLE = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)  # of a damaged npz
+# What reading a damaged npz, YAML or JSON file raises.
+UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, yaml.YAMLError, UserError)
+NOT_LOSSES = ("kind", "step", "lr", "loss")  # columns of an interval
 
 
 @dataclass
 class Stage:
     """A stage's folder: its rows of metrics, its record, and what it kept to be shown."""
 
-    name: str
-    path: Path
+    folder: StageFolder
+    section: dict  # of the recipe
+    summary: dict  # of summary.json
+    record: dict
+    choices: dict  # what it measured for itself
     intervals: list[dict] = field(default_factory=list)
     epochs: list[dict] = field(default_factory=list)
-    record: dict = field(default_factory=dict)
-    summary: dict = field(default_factory=dict)
-    section: dict = field(default_factory=dict)  # of the recipe
-    choices: dict = field(default_factory=dict)  # what it measured for itself
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
 
     @property
     def finished(self) -> bool:
         return bool(self.record.get("finished"))
 
     @property
-    def wanted(self) -> int | None:
+    def monitor(self) -> str:
+        return str(self.section.get("monitor", "combined"))
+
+    @property
+    def planned_epochs(self) -> int | None:
         """Epochs of the whole stage: the recipe's, or those it measured to fit its minutes."""
-        found = self.section.get("epochs") or self.choices.get("epochs")
-        return found if isinstance(found, int) else None
+        epochs = self.section.get("epochs") or self.choices.get("epochs")
+        return epochs if isinstance(epochs, int) else None
 
     @property
     def begun(self) -> bool:
@@ -52,46 +62,75 @@ class Stage:
     def last_step(self) -> int:
         return max((int(row["step"]) for row in (*self.intervals, *self.epochs)), default=0)
 
-    def column(self, name: str, rows: list[dict] | None = None) -> tuple[list, list]:
-        """(steps, values) of the rows (epochs by default) that have this number."""
-        found = [
-            (row["step"], row[name])
-            for row in (self.epochs if rows is None else rows)
-            if _is_number(row.get(name))
-        ]
-        return [step for step, _ in found], [value for _, value in found]
+    @property
+    def terms(self) -> list[str]:
+        """The loss terms by their names, where there are several."""
+        names = [name for name in (self.intervals or [{}])[0] if name not in NOT_LOSSES]
+        return names if len(names) > 1 else []
 
-    def shown(self, name: str) -> Path:
-        return self.path / "shown" / f"{name}.npz"
+    def column(self, name: str) -> tuple[list[int], list[float]]:
+        """(steps, values) of the rows that have this number: of the intervals, else the epochs."""
+        for rows in (self.intervals, self.epochs):
+            places = [(row["step"], row[name]) for row in rows if is_number(row.get(name))]
+            if places:
+                return [step for step, _ in places], [value for _, value in places]
+        return [], []
+
+    def last(self, name: str) -> float | None:
+        """The metric of the stage's best checkpoint, else the last measured."""
+        for known in (number(self.summary, name), number(self.record, "metrics", name)):
+            if known is not None:
+                return known
+        return next(reversed(self.column(name)[1]), None)
 
 
 class Run:
     """A run folder, read once. `problems` tells what was damaged or missing."""
 
     def __init__(self, path: Path):
+        self.folder = RunFolder(path)
         self.path = path
         self.problems: list[str] = []
-        self.recipe = self._recipe()
+        self.recipe = self._read(self.folder.recipe, _load_yaml)
+        if not self.folder.recipe.is_file():
+            self.problems.append("recipe.yaml is missing: what the run was asked for is not known")
         self.name = str(self.recipe.get("name") or path.resolve().name)
-        summary = self._json("summary.json")
-        self.summaries = _mapping(summary.get("stages"))
-        best = self._json("best.json").get("stage") or summary.get("best")
+        summary = self._read(self.folder.summary, read_json)
+        best = self._read(self.folder.best, read_json).get("stage") or summary.get("best")
         self.best = best if isinstance(best, str) else None
-        self.environment = self._json("environment.json")
-        self.result = self._json("verify/result.json")
-        self.calibration = self._json("verify/calibration.json")
-        self.stages = [self._stage(name) for name in self._stage_names()]
-        self._read: dict[Path, Arrays | None] = {}
+        self.environment = self._read(self.folder.environment, read_json)
+        self.result = self._read(self.folder.result, read_json)
+        self.calibration = self._read(self.folder.calibration, read_json)
+        self.stages = self._stages(mapping(summary.get("stages")))
+        self._arrays: dict[Path, Arrays] = {}
 
-    def arrays(self, path: Path) -> Arrays | None:
-        """What a npz file holds; None where it is absent or damaged (told once)."""
-        if path not in self._read:
-            self._read[path] = self._load(path)
-        return self._read[path]
+    def arrays(self, path: Path) -> Arrays:
+        """What a npz file holds; empty where it is absent or damaged (told once)."""
+        if path not in self._arrays:
+            self._arrays[path] = self._read(path, _load_arrays)
+        return self._arrays[path]
 
     def stage(self, name: str | None) -> Stage | None:
         """A stage by its name."""
         return next((stage for stage in self.stages if stage.name == name), None)
+
+    def over_epochs(self, column: str) -> tuple[list[float], list[float], list[int]]:
+        """(epochs, values) of a column, its stages one after the other; places that end a stage."""
+        epochs: list[float] = []
+        values: list[float] = []
+        ends, start = [], 0.0
+        for stage in self.stages:
+            end = start
+            for row in stage.epochs:
+                epoch, value = number(row, "epoch"), number(row, column)
+                end = start + epoch if epoch is not None else end
+                if epoch is not None and value is not None:
+                    epochs.append(end)
+                    values.append(value)
+            if values:
+                ends.append(len(values) - 1)
+            start = end
+        return epochs, values, ends
 
     @property
     def shown_stage(self) -> Stage | None:
@@ -99,120 +138,88 @@ class Run:
         best = self.stage(self.best)
         return best or next((stage for stage in reversed(self.stages) if stage.begun), None)
 
-    @cached_property
-    def recipe_text(self) -> str:
-        try:
-            return (self.path / "recipe.yaml").read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            return ""
-
-    def _stage_names(self) -> list[str]:
+    def _stages(self, summaries: dict) -> list[Stage]:
         """In the order of the recipe, then any other folder that a stage wrote."""
-        names = [str(name) for name in _mapping(self.recipe.get("stages"))]
-        for place in sorted(self.path.iterdir()):
-            written = any((place / name).is_file() for name in ("metrics.jsonl", "stage.json"))
-            if written and place.name not in names:
-                names.append(place.name)
-        return names
+        sections = mapping(self.recipe.get("stages"))
+        folders = [self.folder.stage(str(name)) for name in sections]
+        for place in map(StageFolder, sorted(self.path.iterdir())):
+            written = place.metrics.is_file() or place.record.is_file()
+            folders += [place] if written and place not in folders else []
+        return [
+            self._stage(
+                place, mapping(sections.get(place.name)), mapping(summaries.get(place.name))
+            )
+            for place in folders
+        ]
 
-    def _stage(self, name: str) -> Stage:
-        stage = Stage(name, self.path / name)
-        stage.record = self._json(f"{name}/stage.json")
-        stage.choices = self._json(f"{name}/choices.json")
-        stage.summary = _mapping(self.summaries.get(name))
-        stage.section = _mapping(_mapping(self.recipe.get("stages")).get(name))
-        damaged = 0
-        for row in self._lines(stage.path / "metrics.jsonl"):
-            if row is None:
-                damaged += 1
-            else:
-                (stage.epochs if row.get("kind") == "epoch" else stage.intervals).append(row)
-        if damaged:
-            self.problems.append(f"{name}/metrics.jsonl: {damaged} lines cannot be read")
+    def _stage(self, folder: StageFolder, section: dict, summary: dict) -> Stage:
+        record, choices = (self._read(path, read_json) for path in (folder.record, folder.choices))
+        stage = Stage(folder, section, summary, record, choices)
+        text = ""
+        if folder.metrics.is_file():
+            text = folder.metrics.read_text(encoding="utf-8", errors="replace")
+        rows = [_row(line) for line in text.splitlines()]
+        if damaged := rows.count(None):
+            self.problems.append(f"{folder.name}/metrics.jsonl: {damaged} lines cannot be read")
+        for row in filter(None, rows):
+            (stage.epochs if row.get("kind") == "epoch" else stage.intervals).append(row)
         return stage
 
-    def _lines(self, path: Path) -> Iterator[dict | None]:
-        try:
-            text = path.read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            self.problems.append(f"{_short(path)}: {error.strerror}")
-            return
-        for line in text.splitlines():
-            try:
-                row = json.loads(line)
-            except ValueError:
-                row = None
-            yield row if isinstance(row, dict) and _is_number(row.get("step")) else None
-
-    def _json(self, name: str) -> dict:
-        path = self.path / name
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError) as error:
-            self.problems.append(f"{name} cannot be read: {error}")
-            return {}
-        if not isinstance(found, dict):
-            self.problems.append(f"{name} is damaged: it holds no mapping")
-            return {}
-        return found
-
-    def _recipe(self) -> dict:
-        path = self.path / "recipe.yaml"
+    def _read(self, path: Path, load: Callable[[Path], dict]) -> dict:
+        """What `load` makes of a file; empty where it is absent or damaged."""
         if not path.is_file():
-            self.problems.append("recipe.yaml is missing: what the run was asked for is not known")
             return {}
         try:
-            found = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, yaml.YAMLError) as error:
-            self.problems.append(f"recipe.yaml cannot be read: {' '.join(str(error).split())}")
-            return {}
-        if not isinstance(found, dict):
-            self.problems.append("recipe.yaml is damaged: it holds no mapping")
-            return {}
-        return found
-
-    def _load(self, path: Path) -> Arrays | None:
-        if not path.is_file():
-            return None
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}
+            return load(path)
         except UNREADABLE as error:
-            self.problems.append(f"{path.relative_to(self.path)} cannot be read: {error}")
-            return None
+            name, why = path.relative_to(self.path), " ".join(str(error).split())
+            self.problems.append(f"{name} cannot be read: {why}")
+            return {}
 
 
 def open_run(path: str | Path) -> Run:
     """Reads a run folder. UserError where there is no folder, or it holds run folders itself."""
     folder = Path(path)
     if not folder.is_dir():
-        near = sorted(found.parent.as_posix() for found in folder.parent.glob("*/recipe.yaml"))
-        hint = f"; run folders there: {', '.join(near)}" if near else ""
-        raise UserError(f"{folder} is no folder{hint}")
-    inside = sorted(found.parent.as_posix() for found in folder.glob("*/recipe.yaml"))
-    if inside and not (folder / "recipe.yaml").is_file():
-        raise UserError(f"{folder} is no run folder; run folders in it: {', '.join(inside)}")
+        RunFolder.existing(folder)  # raises, and names the run folders that are near
+    inside = ", ".join(map(str, run_folders_in(folder)))
+    if inside and not RunFolder(folder).recipe.is_file():
+        raise UserError(f"{folder} is no run folder; run folders in it: {inside}")
     return Run(folder)
 
 
-def _mapping(value: Any) -> dict:
+def _row(line: str) -> dict | None:
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) and is_number(row.get("step")) else None
+
+
+def _load_arrays(path: Path) -> Arrays:
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def _load_yaml(path: Path) -> dict:
+    value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if not isinstance(value, dict):
+        raise ValueError("it holds no mapping")
+    return value
+
+
+def mapping(value: Any) -> dict:
+    """The value where it is a mapping, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value read from a file is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def number(mapping: Any, *keys: str) -> float | None:
+def number(value: Any, *keys: str) -> float | None:
     """A finite number by its path of keys, None where there is none."""
     for key in keys:
-        mapping = _mapping(mapping).get(key)
-    return float(mapping) if _is_number(mapping) else None
-
-
-def _short(path: Path) -> str:
-    return f"{path.parent.name}/{path.name}"
+        value = mapping(value).get(key)
+    return float(value) if is_number(value) else None

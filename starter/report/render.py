@@ -6,23 +6,38 @@ again after an epoch costs as much as the curves that grew.
 
 import hashlib
 import html
-import json
 import logging
 import os
-from collections.abc import Sequence
+import re
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+from starter.errors import UserError
+from starter.files import read_json, write_json
 from starter.report import style
-from starter.report.figures import Figure
-from starter.report.read import UNREADABLE
 
 log = logging.getLogger(__name__)
 
+Drawn = tuple[Any, str]  # a matplotlib figure and its caption
 INDEX = "index.json"
 # What drawing raises for arrays of another kind or shape than a stage writes.
-ODD = (*UNREADABLE, IndexError, TypeError, AttributeError)
+ODD = (ValueError, KeyError, IndexError, TypeError, AttributeError)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of the page: `draw` makes (figure, caption), or None where there is nothing."""
+
+    slug: str
+    section: str
+    title: str
+    sources: tuple[Path, ...]  # redrawn when one of them changes
+    draw: Callable[[], Drawn | None]
+    live: bool = False  # drawn while a stage is running
 
 
 @dataclass(frozen=True)
@@ -41,8 +56,9 @@ def render(
 ) -> list[Shown]:
     """Draws what has changed into <folder>/figures and reads the rest back.
 
-    problems: figures that cannot be drawn are told here.
-    live: a stage is running; what only a finished one changes is left for later.
+    Args:
+        problems: figures that cannot be drawn are added.
+        live: a stage is running; what only a finished one changes is left for later.
     """
     place = folder / "figures"
     index, kept, shown = _read_index(place), {}, []
@@ -61,18 +77,19 @@ def render(
             svg = style.inline(svg, figure.slug, html.escape(figure.title))
             shown.append(Shown(figure.slug, figure.section, figure.title, entry["caption"], svg))
     if not live:
-        _remove(place, [slug for slug in index if slug not in kept])
+        for slug in index.keys() - kept.keys():
+            for kind in ("png", "svg"):
+                (place / f"{slug}.{kind}").unlink(missing_ok=True)
     new = (index if live else {}) | kept
     if new != index:
-        write_text(place / INDEX, json.dumps(new, indent=1))
+        write_json(place / INDEX, new)
     return shown
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replaces a file in one step: a browser that reads it meanwhile sees one or the other."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(text, encoding="utf-8", errors="replace")
-    os.replace(part, path)
+def slug_of(name: str) -> str:
+    """A name as a part of a file name and of an HTML id."""
+    plain = re.sub(r"[^A-Za-z0-9_]+", "-", name)[:40].strip("-")
+    return name if plain == name else f"{plain}-{zlib.crc32(name.encode(errors='replace')):08x}"
 
 
 def _draw(figure: Figure, place: Path, problems: list[str]) -> str | None:
@@ -84,8 +101,6 @@ def _draw(figure: Figure, place: Path, problems: list[str]) -> str | None:
         picture, caption = drawn
         style.save(picture, place, figure.slug)
     except ODD as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk, not the arrays
         problems.append(f"{figure.title}: cannot be drawn from what was kept ({error})")
         log.debug("%s", figure.slug, exc_info=True)
         return None
@@ -107,23 +122,22 @@ def _key(folder: Path, figure: Figure) -> str:
 
 @cache
 def _code() -> str:
-    """Of this room's source."""
+    """Digest of this room's source."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted(Path(__file__).parent.glob("*.*")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
-def _read_index(place: Path) -> dict[str, dict]:
+def _read_index(place: Path) -> dict[str, dict[str, str]]:
+    """slug -> key and caption; empty where there is no index or it is damaged."""
     try:
-        found = json.loads((place / INDEX).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(found, dict):
+        index = read_json(place / INDEX)
+    except UserError:
         return {}
     return {
         slug: entry
-        for slug, entry in found.items()
+        for slug, entry in index.items()
         if isinstance(entry, dict) and {"key", "caption"} <= set(entry)
     }
 
@@ -136,9 +150,3 @@ def _read(place: Path, slug: str) -> str | None:
         return None
     whole = svg.rstrip().endswith("</svg>") and (place / f"{slug}.png").is_file()
     return svg if whole else None
-
-
-def _remove(place: Path, slugs: list[str]) -> None:
-    for slug in slugs:
-        for kind in ("png", "svg"):
-            (place / f"{slug}.{kind}").unlink(missing_ok=True)

@@ -7,141 +7,132 @@ drawing is readable on white and on black.
 import io
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from starter.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 INK, SOFT, GRID, PAPER = "#1f2329", "#5f6773", "#d9dde3", "#fefefe"
 SERIES = (
-    "#2462a9",
-    "#c2500d",
-    "#187a43",
-    "#8a3fb8",
-    "#a07800",
-    "#c0246c",
-    "#0f7f8c",
-    "#6b5b4d",
-    "#5a52d1",
-    "#5c7d12",
-    "#a33b3b",
-    "#47708f",
+    *("#2462a9", "#c2500d", "#187a43", "#8a3fb8", "#a07800", "#c0246c"),
+    *("#0f7f8c", "#6b5b4d", "#5a52d1", "#5c7d12", "#a33b3b", "#47708f"),
+)
+DARK_SERIES = (
+    *("#6fa8ec", "#f08a4b", "#5cc489", "#c58be8", "#d9b23c", "#f07aae"),
+    *("#58c3cf", "#b7a594", "#9c96f5", "#a5c653", "#e58383", "#8fb8d6"),
 )
 VARIABLES = {INK: "ink", SOFT: "soft", GRID: "grid", PAPER: "paper"} | {
-    colour: f"s{i}" for i, colour in enumerate(SERIES)
+    tone: f"s{i}" for i, tone in enumerate(SERIES)
 }
 DARK = {INK: "#e8eaed", SOFT: "#a3acb8", GRID: "#3a4049", PAPER: "#16181c"} | dict(
-    zip(
-        SERIES,
-        (
-            "#6fa8ec",
-            "#f08a4b",
-            "#5cc489",
-            "#c58be8",
-            "#d9b23c",
-            "#f07aae",
-            "#58c3cf",
-            "#b7a594",
-            "#9c96f5",
-            "#a5c653",
-            "#e58383",
-            "#8fb8d6",
-        ),
-        strict=True,
-    )
+    zip(SERIES, DARK_SERIES, strict=True)
 )
-WIDTH, HEIGHT = 4.6, 3.4  # inches: 442 x 326 CSS pixels, so that text stays readable on a phone
-DPI = 160
-
-SETTINGS: Any = {
-    "font.size": 10,
-    "axes.titlesize": 10,
-    "axes.labelsize": 10,
-    "legend.fontsize": 9,
-    "xtick.labelsize": 9,
-    "ytick.labelsize": 9,
-    "font.family": "DejaVu Sans",
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": SOFT,
-    "xtick.color": SOFT,
-    "ytick.color": SOFT,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
+COLOURS = {
+    "text.color axes.labelcolor xtick.labelcolor ytick.labelcolor": INK,
+    "axes.edgecolor xtick.color ytick.color": SOFT,
     "grid.color": GRID,
     "axes.facecolor": "none",
-    "figure.facecolor": PAPER,
-    "savefig.facecolor": PAPER,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.linewidth": 0.8,
-    "lines.linewidth": 1.6,
-    "legend.frameon": False,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "starter",
-    "text.parse_math": False,
-    "path.simplify": True,
+    "figure.facecolor savefig.facecolor": PAPER,
 }
+WIDTH, HEIGHT = 4.6, 3.4  # inches: 442 x 326 CSS pixels, so that text stays readable on a phone
+DPI = 160
+DASHED = (0, (3, 3))
 
 
 def settings():
-    """A context in which figures are made and saved."""
+    """A context in which figures are made and saved, whatever the user's matplotlibrc says."""
     import matplotlib
 
-    return matplotlib.rc_context(SETTINGS)
+    colours = {name: colour for names, colour in COLOURS.items() for name in names.split()}
+    return matplotlib.rc_context(colours, Path(__file__).with_name("figure.mplstyle"))
 
 
-def new_figure(width: float = WIDTH, height: float = HEIGHT) -> "Figure":
+def new_figure(height: float = HEIGHT) -> "Figure":
     """An empty figure for the Agg backend; belongs to no window and no global state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
-def new_axes(width: float = WIDTH, height: float = HEIGHT) -> "Axes":
+def new_axes(height: float = HEIGHT) -> "Axes":
     """The axes of a new figure."""
-    return new_figure(width, height).subplots()
+    return new_figure(height).subplots()
 
 
 def colour(i: int) -> str:
-    """The colour of the i-th series."""
+    """The i-th series."""
     return SERIES[i % len(SERIES)]
+
+
+def log_scale(axis: "Axis") -> None:
+    """A logarithmic axis with plain numbers: matplotlib's own labels are TeX between "$"."""
+    axis._set_axes_scale("log")
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_formatter(lambda value, _: "")
+
+
+def cell(ax: "Axes", column: int, row: int, tone: str, alpha: float, *, framed: bool = False):
+    """A coloured square of a table; at most half opaque, numbers on it stay readable."""
+    from matplotlib.colors import to_rgba
+    from matplotlib.patches import Rectangle
+
+    edge = INK if framed else "none"
+    place = (column - 0.48, row - 0.48)
+    face = to_rgba(tone, alpha)
+    ax.add_patch(Rectangle(place, 0.96, 0.96, facecolor=face, edgecolor=edge, linewidth=1.4))
+
+
+def write(ax: "Axes", x: float, y: float, text: str, size: float = 8, **options) -> None:
+    """Text around a point of a table."""
+    ax.text(x, y, text, **({"ha": "center", "va": "center", "fontsize": size} | options))
+
+
+def short(text: str, most: int) -> str:
+    """The start of a name."""
+    return text if len(text) <= most else text[: max(most - 1, 1)] + "…"
+
+
+def both_ends(text: str, most: int) -> str:
+    """A class's name made short: classes of one family often differ in their ends alone."""
+    if len(text) <= most:
+        return text
+    tail = (most - 1) // 2
+    return f"{text[: most - 1 - tail]}…{text[-tail:]}"
 
 
 def save(figure: "Figure", place: Path, slug: str) -> None:
     """Writes <slug>.png and <slug>.svg."""
     place.mkdir(exist_ok=True)
-    for kind in ("png", "svg"):
-        buffer = io.BytesIO()
+    for kind, options in (("png", {"dpi": DPI}), ("svg", {"metadata": {"Date": None}})):
         if kind == "svg":  # laid out already
             figure.set_layout_engine("none")
-        options: dict = {"metadata": {"Date": None}} if kind == "svg" else {"dpi": DPI}
+        buffer = io.BytesIO()
         figure.savefig(buffer, format=kind, **options)
-        part = place / f".{slug}.{kind}.part"
-        part.write_bytes(buffer.getvalue())
-        part.replace(place / f"{slug}.{kind}")
+        with replacing(place / f"{slug}.{kind}") as file:
+            file.write(buffer.getvalue())
 
 
 def inline(svg: str, slug: str, label: str) -> str:
-    """An SVG as a part of the page: no outside names, ids of its own, colours as variables."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
-    opening, rest = svg.split(">", 1)
-    found = re.search(r'viewBox="([^"]+)"', opening)
-    box = found.group(1) if found else "0 0 100 100"
-    width = float(box.split()[2]) * 4 / 3  # points to CSS pixels
-    rest = rest.replace("xlink:href", "href")
-    rest = re.sub(r' id="([^"]+)"', rf' id="{slug}-\1"', rest)
-    rest = re.sub(r'(href="|url\()#', rf"\1#{slug}-", rest)
+    """An SVG as a part of the page: no outside names, ids of its own, colours as variables.
+
+    label: escaped already.
+    """
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.S)
+    opening, drawing = svg.split(">", 1)
+    box = re.search(r'viewBox="([^"]+)"', opening)
+    assert box is not None, "matplotlib writes a viewBox"
+    width = float(box[1].split()[2]) * 4 / 3  # points to CSS pixels
+    drawing = drawing.replace("xlink:href", "href")
+    drawing = re.sub(r' id="([^"]+)"', rf' id="{slug}-\1"', drawing)
+    drawing = re.sub(r'(href="|url\()#', rf"\1#{slug}-", drawing)
     for value, name in VARIABLES.items():
-        rest = rest.replace(value, f"var(--{name})")
-    return (
-        f'<svg viewBox="{box}" style="max-width:{width * 1.15:.0f}px" role="img" '
-        f'aria-label="{label}">{rest}'
-    )
+        drawing = drawing.replace(value, f"var(--{name})")
+    style = f"max-width:{width * 1.15:.0f}px"
+    return f'<svg viewBox="{box[1]}" style="{style}" role="img" aria-label="{label}">{drawing}'

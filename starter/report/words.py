@@ -1,14 +1,17 @@
-"""What a run reached, in sentences."""
+"""What a run reached, in sentences and in the table of its stages."""
 
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+import numpy as np
+
 from starter.report.curves import Curve
-from starter.report.read import Run, Stage, number
+from starter.report.read import Run, Stage, is_number, mapping, number
 
 GAP = 0.10  # train above dev accuracy by more than this is told
 NOISE = 0.01  # of the monitor from one evaluation to the next, late in a stage
 WIDE = 0.03  # an interval of the EER
+CALLED = {"accuracy": "accuracy", "eer": "EER", "auc": "AUC"}
 
 
 @dataclass
@@ -23,21 +26,18 @@ class Words:
 
 def summarise(run: Run, shown: Curve | None) -> Words:
     """shown: the curve with the band, where one was measured."""
-    words = Words(_headline(run, shown))
-    words.facts = [
-        text
-        for text in (_state(run), _change(run), _time(run), _parameters(run), _answers(run))
-        if text
+    facts = [_state(run), _change(run), _time(run), _parameters(run), _answers(run)]
+    notes = [
+        note for stage in run.stages for note in (_gap(run, stage), _advice(stage), _noise(stage))
     ]
-    words.notes = [text for text in (*_notes(run), *_resolution(run, shown)) if text]
-    words.next = _next(run)
-    return words
+    notes += _resolution(run, shown)
+    return Words(_headline(run, shown), [*filter(None, facts)], [*filter(None, notes)], _next(run))
 
 
 def _headline(run: Run, shown: Curve | None) -> str:
     stage, values = reached(run)
     accuracy, eer, interval = values["accuracy"], values["eer"], None
-    if stage is not None and _is_verified(run, stage):
+    if stage is not None and run.result.get("stage") == stage.name:
         interval = _interval(run)
     elif stage is not None and shown is not None and shown.name == stage.name:
         eer, interval = shown.eer, shown.eer_interval
@@ -45,66 +45,53 @@ def _headline(run: Run, shown: Curve | None) -> str:
     if accuracy is not None:
         parts.append(f"accuracy {100 * accuracy:.2f} %")
     if eer is not None:
-        text = f"EER {100 * eer:.2f} %"
+        parts.append(f"EER {100 * eer:.2f} %")
         if interval is not None:
-            text += f" (95 % interval {100 * interval[0]:.2f} to {100 * interval[1]:.2f})"
-        parts.append(text)
+            parts[-1] += f" (95 % interval {100 * interval[0]:.2f} to {100 * interval[1]:.2f})"
     if accuracy is not None and eer is not None:
         parts.append(f"combined {0.5 * accuracy + 0.5 * (1 - eer):.4f}")
-    if not parts:
+    if stage is not None and not parts and is_own(stage.monitor):
+        value = stage.last(stage.monitor)
+        parts += [] if value is None else [f"{stage.monitor} {value:.4f}"]
+    if stage is None or not parts:
         begun = any(one.begun for one in run.stages)
         return "Nothing measured yet." if begun else "Nothing trained yet."
-    assert stage is not None
     return f"{stage.name}: {', '.join(parts)}."
 
 
 def reached(run: Run) -> tuple[Stage | None, dict[str, float | None]]:
     """The stage that is shown, and its accuracy, EER and AUC: verify's, else its best's."""
     stage = run.shown_stage
-    values: dict[str, float | None] = dict.fromkeys(("accuracy", "eer", "auc"))
-    if stage is not None:
-        values = {name: last_value(stage, name) for name in values}
-        if _is_verified(run, stage):
-            found = {
-                "accuracy": number(run.result, "dev_accuracy"),
-                "eer": number(run.result, "val", "eer"),
-                "auc": number(run.result, "val", "auc"),
-            }
-            values |= {name: value for name, value in found.items() if value is not None}
+    if stage is None:
+        return None, dict.fromkeys(CALLED)
+    values = {name: stage.last(name) for name in CALLED}
+    if run.result.get("stage") == stage.name:
+        verified = {
+            "accuracy": number(run.result, "dev_accuracy"),
+            "eer": number(run.result, "val", "eer"),
+            "auc": number(run.result, "val", "auc"),
+        }
+        values |= {name: value for name, value in verified.items() if value is not None}
     return stage, values
 
 
-def _is_verified(run: Run, stage: Stage) -> bool:
-    return run.result.get("stage") == stage.name
-
-
 def _interval(run: Run) -> tuple[float, float] | None:
-    found = run.result.get("val")
-    given = found.get("intervals", {}).get("eer") if isinstance(found, dict) else None
-    if isinstance(given, list) and len(given) == 2:
-        low, high = number({"x": given[0]}, "x"), number({"x": given[1]}, "x")
-        if low is not None and high is not None:
-            return low, high
+    interval = mapping(mapping(run.result.get("val")).get("intervals")).get("eer")
+    if isinstance(interval, list) and len(interval) == 2 and all(map(is_number, interval)):
+        return interval[0], interval[1]
     return None
-
-
-def last_value(stage: Stage, name: str) -> float | None:
-    """The metric of the stage's best checkpoint, else the last measured."""
-    value = number(stage.summary, name)
-    if value is None:
-        value = number(stage.record, "metrics", name)
-    return value if value is not None else next(reversed(stage.column(name)[1]), None)
 
 
 def _state(run: Run) -> str:
     parts = []
     for stage in run.stages:
-        done, wanted = len(stage.epochs), stage.wanted
-        of = f" of {wanted}" if wanted else ""
+        done, planned = len(stage.epochs), stage.planned_epochs
         if stage.finished:
             parts.append(f"{stage.name} is finished ({done} epochs)")
         elif stage.begun:
-            parts.append(f"{stage.name} stands at epoch {done}{of}")
+            parts.append(
+                f"{stage.name} stands at epoch {done}" + (f" of {planned}" if planned else "")
+            )
         else:
             parts.append(f"{stage.name} has not begun")
     return "; ".join(parts) + "." if parts else ""
@@ -113,30 +100,28 @@ def _state(run: Run) -> str:
 def _change(run: Run) -> str:
     """From each measured stage to the next, in points."""
     parts = []
-    for name, called in (("accuracy", "accuracy"), ("eer", "EER")):
-        values = [(stage.name, last_value(stage, name)) for stage in run.stages if stage.begun]
-        known = [(who, value) for who, value in values if value is not None]
-        for (before, old), (after, new) in pairwise(known):
-            parts.append(
-                f"{called} {100 * (new - old):+.2f} points from {before} to {after} "
-                f"({100 * old:.2f} to {100 * new:.2f} %)"
-            )
+    for name in ("accuracy", "eer"):
+        values = [(stage.name, stage.last(name)) for stage in run.stages if stage.begun]
+        known = [(stage, value) for stage, value in values if value is not None]
+        parts += [
+            f"{CALLED[name]} {100 * (new - old):+.2f} points from {before} to {after} "
+            f"({100 * old:.2f} to {100 * new:.2f} %)"
+            for (before, old), (after, new) in pairwise(known)
+        ]
     gates = [str(stage.record["gate"]) for stage in run.stages if stage.record.get("gate")]
-    text = "By stage: " + "; ".join(parts) + "." if parts else ""
-    return " ".join(filter(None, [text, f"The last gate said: {gates[-1]}." if gates else ""]))
+    text = f"By stage: {'; '.join(parts)}." if parts else ""
+    return text + (f" The last gate said: {gates[-1]}." if gates else "")
 
 
 def _time(run: Run) -> str:
     seconds = sum(number(stage.summary, "seconds") or 0 for stage in run.stages)
     device = run.environment.get("device")
     where = f" on {device}" if device else ""
-    if not seconds:
-        return ""
-    return f"Training took {duration(seconds)}{where}, evaluation not counted."
+    return f"Training took {duration(seconds)}{where}, evaluation not counted." if seconds else ""
 
 
 def _parameters(run: Run) -> str:
-    counts = [number(stage.summary, "parameters") for stage in run.stages]
+    counts = (number(stage.summary, "parameters") for stage in run.stages)
     most = max((count for count in counts if count is not None), default=None)
     if most is None:
         return ""
@@ -150,71 +135,56 @@ def _parameters(run: Run) -> str:
 
 
 def _answers(run: Run) -> str:
-    found = {name: number(run.result, "answers", name) for name in ("accuracy", "eer")}
-    parts = [
-        f"{'EER' if name == 'eer' else name} {100 * value:.2f} %"
-        for name, value in found.items()
-        if value is not None
-    ]
+    values = {name: number(run.result, "answers", name) for name in ("accuracy", "eer")}
+    parts = [f"{CALLED[n]} {100 * value:.2f} %" for n, value in values.items() if value is not None]
     return f"On the held-back answers: {', '.join(parts)}." if parts else ""
 
 
-def _notes(run: Run) -> list[str]:
-    notes = []
-    for stage in run.stages:
-        notes += [_gap(run, stage), _wait(stage), _noise(run, stage)]
-    return notes
-
-
 def _gap(run: Run, stage: Stage) -> str:
-    arrays = run.arrays(stage.shown("classes"))
-    names = ("train_label", "train_predicted", "dev_label", "dev_predicted")
-    if arrays is None or not set(names) <= set(arrays) or not all(len(arrays[n]) for n in names):
-        return ""
-    try:
-        train, dev = (
-            float((arrays[f"{split}_label"] == arrays[f"{split}_predicted"]).mean())
-            for split in ("train", "dev")
-        )
-    except (ValueError, AttributeError):
-        return ""
-    if train - dev <= GAP:
+    """Training accuracy far above that on dev."""
+    arrays = run.arrays(stage.folder.shown_file("classes"))
+    accuracy = {}
+    for split in ("train", "dev"):
+        label_M, predicted_M = (arrays.get(f"{split}_{kind}") for kind in ("label", "predicted"))
+        if label_M is None or predicted_M is None or not len(label_M):
+            return ""
+        if label_M.shape != predicted_M.shape:
+            return ""
+        accuracy[split] = float(np.mean(label_M == predicted_M))
+    gap = accuracy["train"] - accuracy["dev"]
+    if gap <= GAP:
         return ""
     return (
         f"{stage.name} knows its training images better than new ones: accuracy "
-        f"{100 * train:.1f} % against {100 * dev:.1f} % on dev, a gap of "
-        f"{100 * (train - dev):.0f} points. Try more augmentation, mixing, drop_path, a larger "
+        f"{100 * accuracy['train']:.1f} % against {100 * accuracy['dev']:.1f} % on dev, a gap of "
+        f"{100 * gap:.0f} points. Try more augmentation, mixing, drop_path, a larger "
         "weight_decay, or fewer epochs."
     )
 
 
-def _wait(stage: Stage) -> str:
-    """What the stage itself said of it, where it did after most of its epochs."""
+def _advice(stage: Stage) -> str:
+    """What the stage itself said of its loading of data, where it did after most of its epochs."""
     said = [row["advice"] for row in stage.epochs if isinstance(row.get("advice"), str)]
     return f"{stage.name}: {said[-1]}." if 2 * len(said) > len(stage.epochs) else ""
 
 
-def _noise(run: Run, stage: Stage) -> str:
+def _noise(stage: Stage) -> str:
     """Jumps of the monitor late in the stage, where it should have settled."""
-    monitor = str(stage.section.get("monitor", "combined"))
-    values = stage.column(monitor)[1]
+    values = stage.column(stage.monitor)[1]
     late = values[len(values) // 2 :]
-    if len(late) < 4:
-        return ""
-    jumps = [abs(new - old) for old, new in pairwise(late)]
-    mean = sum(jumps) / len(jumps)
-    if mean <= NOISE:
+    jump = float(np.abs(np.diff(late)).mean()) if len(late) >= 4 else 0.0
+    if jump <= NOISE:
         return ""
     return (
-        f"{stage.name}: {monitor} still moves by {100 * mean:.1f} points from one evaluation to "
-        "the next, so which checkpoint is best is partly luck. Try ema, or a lower final rate."
+        f"{stage.name}: {stage.monitor} still moves by {100 * jump:.1f} points from one evaluation "
+        "to the next, so which checkpoint is best is partly luck. Try ema, or a lower final rate."
     )
 
 
 def _resolution(run: Run, shown: Curve | None) -> list[str]:
-    found = shown.found if shown is not None else run.result.get("val")
+    """What so few pairs cannot say."""
     notes = []
-    impostor = number(found, "impostor")
+    impostor = number(shown.metrics if shown is not None else run.result.get("val"), "impostor")
     if impostor and impostor < 1000:
         notes.append(
             f"{impostor:.0f} impostor pairs cannot resolve a FAR below {1 / impostor:.2g}: no TAR "
@@ -231,17 +201,53 @@ def _resolution(run: Run, shown: Curve | None) -> list[str]:
 
 def _next(run: Run) -> str:
     place = run.path.as_posix()
-    if not run.stages or any(not stage.finished for stage in run.stages):
-        return f"python train.py {place}/recipe.yaml"
+    if not run.stages or not all(stage.finished for stage in run.stages):
+        return f"python train.py {run.folder.recipe.as_posix()}"
     if not run.result:
         return f"python verify.py {place}"
-    if (run.path / "submission.csv").is_file():
+    if run.folder.submission.is_file():
         return f"python submit.py {place} --dry-run"
     return f"python -m starter.report {place} ANOTHER_RUN"
 
 
-def duration(seconds: float) -> str:
+def stage_rows(run: Run) -> list[list[str]]:
+    """The table of stages; a dash where nothing was measured."""
+    own = list(dict.fromkeys(s.monitor for s in run.stages if is_own(s.monitor)))
+    head = ["stage", *CALLED.values(), *own, "epochs", "time", "images/s", "parameters"]
+    rows = [head]
+    for stage in run.stages:
+        if not stage.begun and not stage.summary:
+            continue
+        mark = " (best)" if stage.name == run.best else ""
+        state = "" if stage.finished else " (not finished)"
+        rows.append(
+            [
+                stage.name + mark + state,
+                *(cell(stage.last(name), "{:.2%}") for name in CALLED),
+                *(cell(stage.last(name), "{:.4f}") for name in own),
+                str(len(stage.epochs)),
+                duration(number(stage.summary, "seconds")),
+                cell(stage.last("images_per_second"), "{:,.0f}"),
+                cell(number(stage.summary, "parameters"), "{:,.0f}"),
+            ]
+        )
+    return rows
+
+
+def is_own(monitor: str) -> bool:
+    """Whether a metric is none of those that every run shows."""
+    return monitor not in CALLED and monitor != "combined"
+
+
+def cell(value: float | None, form: str) -> str:
+    """A number of the table; percent as "12.34 %"."""
+    return "-" if value is None else form.format(value).replace("%", " %")
+
+
+def duration(seconds: float | None) -> str:
     """Seconds as a person says them."""
+    if not seconds:
+        return "-"
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:

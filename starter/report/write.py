@@ -3,13 +3,11 @@
 import json
 from pathlib import Path
 
-from starter.report import page
 from starter.report.figures import Measured, figures_of
-from starter.report.read import Run, number, open_run
-from starter.report.render import render, write_text
-from starter.report.words import duration, summarise
-
-REPORT = "report.html"
+from starter.report.page import write_page
+from starter.report.read import Run, mapping, number, open_run
+from starter.report.render import render
+from starter.report.words import stage_rows, summarise
 
 
 def report(run: str | Path, *, live: bool = False) -> Path:
@@ -24,75 +22,37 @@ def report(run: str | Path, *, live: bool = False) -> Path:
         UserError: there is no such folder.
         OSError: the page cannot be written.
     """
-    return write(open_run(run), live=live)
+    opened = open_run(run)
+    return write(opened, Measured(opened), live=live)
 
 
-def write(found: Run, *, live: bool = False, measured: Measured | None = None) -> Path:
+def write(run: Run, measured: Measured, *, live: bool = False) -> Path:
     """As `report`, of a run that is read already."""
-    measured = measured or Measured(found)
-    shown = render(found.path, figures_of(found, measured), found.problems, live=live)
-    words = summarise(found, None if live else measured.shown)
-    environment = json.dumps(found.environment, indent=1) if found.environment else ""
-    parts = [
-        page.heading(found.name, _under(found)),
-        page.summary(words),
-        page.problems([*found.problems, *measured.reasons]),
-        page.table(stage_rows(found)),
-        page.figures(shown),
-        "<h2>What it was made of</h2>",
-        page.folded("Recipe", found.recipe_text),
-        page.folded("Environment", environment),
-        '<p class="soft">Every figure is also in figures/, as PNG and SVG.</p>' if shown else "",
-    ]
-    path = found.path / REPORT
-    write_text(path, page.page(f"{found.name}: report", parts))
-    return path
+    figures = render(run.path, figures_of(run, measured), run.problems, live=live)
+    words = summarise(run, None if live else measured.shown)
+    recipe = run.folder.recipe
+    return write_page(
+        run.path,
+        "run.html",
+        title=run.name,
+        subtitle=_subtitle(run),
+        words=words,
+        rows=stage_rows(run),
+        figures=figures,
+        problems=[*run.problems, *measured.reasons],
+        recipe=recipe.read_text("utf-8", "replace") if recipe.is_file() else "",
+        environment=json.dumps(run.environment, indent=1) if run.environment else "",
+    )
 
 
-def _under(run: Run) -> str:
-    known = {name: run.environment.get(name) for name in ("device", "commit", "python")}
-    data = run.recipe.get("data")
-    size = number(data, "image_size")
-    model = run.recipe.get("model")
-    backbone = model.get("backbone") if isinstance(model, dict) else None
+def _subtitle(run: Run) -> str:
+    backbone = mapping(run.recipe.get("model")).get("backbone")
+    size = number(run.recipe, "data", "image_size")
+    device, commit = (run.environment.get(name) for name in ("device", "commit"))
     parts = [
-        str(backbone) if backbone else "",
+        str(backbone or ""),
         f"{size:.0f} pixels" if size else "",
-        f"on {known['device']}" if known["device"] else "",
-        f"commit {str(known['commit'])[:10]}" if known["commit"] else "",
+        f"on {device}" if device else "",
+        f"commit {str(commit)[:10]}" if commit else "",
     ]
-    return ", ".join(part for part in parts if part)
-
-
-def stage_rows(run: Run) -> list[list[str]]:
-    """The table of stages; a dash where nothing was measured."""
-    rows = [["stage", "accuracy", "EER", "AUC", "epochs", "time", "images/s", "parameters"]]
-    for stage in run.stages:
-        if not stage.begun and not stage.summary:
-            continue
-        names = ("accuracy", "eer", "auc", "seconds", "images_per_second", "parameters")
-        values = {name: number(stage.summary, name) for name in names}
-        for name in ("accuracy", "eer", "auc", "images_per_second"):
-            if values[name] is None:
-                values[name] = next(reversed(stage.column(name)[1]), None)
-        mark = " (best)" if stage.name == run.best else ""
-        state = "" if stage.finished else " (not finished)"
-        rows.append(
-            [
-                stage.name + mark + state,
-                *(_percent(values[name]) for name in ("accuracy", "eer", "auc")),
-                str(len(stage.epochs)),
-                "-" if values["seconds"] is None else duration(values["seconds"]),
-                _whole(values["images_per_second"]),
-                _whole(values["parameters"]),
-            ]
-        )
-    return rows
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.2f} %"
-
-
-def _whole(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f}"
+    return ", ".join(filter(None, parts))

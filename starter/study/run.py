@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from starter.errors import UserError
+from starter.report.study import draw_study
 from starter.study.measure import Row, measure
 from starter.study.plan import Run, Study
 from starter.study.table import Line, Pairs, as_cells, summarise, write
@@ -87,8 +88,6 @@ def conclude(study: Study, runs: Sequence[Run], failed: dict[Path, str]) -> Resu
 
 
 def _draw(folder: Path) -> None:
-    from starter.report import draw_study
-
     try:
         log.info("report: %s", draw_study(folder)[0].as_posix())
     except Exception as error:  # of matplotlib, of the disk: the numbers are written

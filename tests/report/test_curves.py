@@ -11,8 +11,8 @@ from sklearn.metrics import (
 
 from starter.report.curves import POINTS, measure, thin
 from starter.report.pictures import class_scores, most_confused
-from starter.report.plots import both_ends
-from starter.report.reliability import reliability, wilson
+from starter.report.plots import calibration
+from starter.report.style import both_ends
 
 
 def made(pairs=400, seed=0, ties=False):
@@ -32,7 +32,7 @@ def test_every_drawn_point_is_one_of_scikit_learns(ties):
     assert (curve.far_T[0], curve.far_T[-1], curve.tar_T[-1]) == (0, 1, 1)
     # The area under the drawn points is the area: thinning lost no corner.
     assert auc(curve.far_T, curve.tar_T) == pytest.approx(roc_auc_score(same_P, score_P), abs=1e-12)
-    assert curve.found["auc"] == pytest.approx(roc_auc_score(same_P, score_P), abs=1e-12)
+    assert curve.metrics["auc"] == pytest.approx(roc_auc_score(same_P, score_P), abs=1e-12)
 
 
 def test_equal_error_rate_and_tar_are_read_off_scikit_learns_curve():
@@ -44,9 +44,9 @@ def test_equal_error_rate_and_tar_are_read_off_scikit_learns_curve():
     far, tar, _ = roc_curve(same_P, score_P)
     assert curve.eer == pytest.approx(brentq(lambda x: 1 - x - interp1d(far, tar)(x), 0, 1))
     impostor = int((~same_P).sum())
-    assert min(curve.found["tar_at_far"]) >= 1 / impostor
+    assert min(curve.metrics["tar_at_far"]) >= 1 / impostor
     far, tar, _ = roc_curve(same_P, score_P, drop_intermediate=False)
-    for rate, value in curve.found["tar_at_far"].items():
+    for rate, value in curve.metrics["tar_at_far"].items():
         assert value == pytest.approx(tar[far <= rate].max())
 
 
@@ -151,7 +151,7 @@ def test_calibration_shows_every_bin_with_its_interval_and_count():
         "log_loss": 0.3,
         "folded_by": "image",
     }
-    figure, caption = reliability(kept)
+    figure, caption = calibration(kept)
     ax, below = figure.axes
     points = next(line for line in ax.lines if line.get_marker() == "o")
     np.testing.assert_allclose(points.get_xydata(), [(4, 0), (72, 50), (100, 100)])
@@ -159,16 +159,7 @@ def test_calibration_shows_every_bin_with_its_interval_and_count():
     assert [bar.get_x() + bar.get_width() / 2 for bar in below.patches] == [5, 75, 95]
     assert "0.100; 0.240 if" in caption and "error 2.5 points" in caption
     assert "isotonic, judged on pairs of images that" in caption
-    assert reliability({"kind": "platt", "slope": 1.0}) is None  # too few pairs for folds
-
-
-def test_intervals_of_a_share_are_scipys():
-    from scipy.stats import binomtest
-
-    for right, count in ((0, 30), (4, 8), (1, 1), (500, 999)):
-        low, high = wilson(np.array([right / count]), np.array([count]))
-        theirs = binomtest(right, count).proportion_ci(method="wilson")
-        assert (low[0], high[0]) == pytest.approx((theirs.low, theirs.high), abs=1e-4)
+    assert calibration({"kind": "platt", "slope": 1.0}) is None  # too few pairs for folds
 
 
 def test_long_names_that_differ_in_their_ends_stay_different():

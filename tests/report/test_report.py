@@ -398,7 +398,7 @@ def test_several_runs_are_compared_on_the_same_pairs(whole, tmp_path):
 
 def test_the_command_tells_what_is_wrong_in_a_line(whole, tmp_path, capsys):
     assert main([(tmp_path / "no").as_posix()]) == 2
-    assert "is no folder" in capsys.readouterr().err
+    assert "is no run folder" in capsys.readouterr().err
     assert main([whole[0].parent.as_posix()]) == 2
     assert "run folders in it" in capsys.readouterr().err
     assert main([whole[0].as_posix(), "--json"]) == 0
