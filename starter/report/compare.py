@@ -2,13 +2,14 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from starter.errors import UserError
 from starter.metrics import compare as compare_scores
 from starter.recipe import differences
-from starter.report import plots
+from starter.report import pair_figures
 from starter.report.curves import DRAWS, LEAST, Curve, measure
 from starter.report.figures import PAIRS, Measured
 from starter.report.page import write_page
@@ -112,7 +113,7 @@ def _figures(runs: list[Run], names: list[str], curves: list[Curve]) -> list[Fig
         if any(stage.column(slug)[0] for run in runs for stage in run.stages):
             draw = partial(_over_epochs, runs, names, slug, label)
             figures.append(Figure(slug, "Training", label, sources, draw))
-    for slug, plot in (("roc", plots.roc), ("det", plots.det)) if curves else ():
+    for slug, plot in (("roc", pair_figures.roc), ("det", pair_figures.det)) if curves else ():
         draw = partial(plot, curves, curves[0])
         figures.append(Figure(slug, PAIRS, slug.upper(), sources, draw))
     return figures
@@ -123,7 +124,7 @@ def _over_epochs(runs: list[Run], names: list[str], column: str, label: str) -> 
     ax = new_axes()
     for i, (name, run) in enumerate(zip(names, runs, strict=True)):
         epochs, values, ends = run.over_epochs(column)
-        line = {"label": short(name, 30), "markevery": ends, "markersize": 5}
+        line: dict[str, Any] = {"label": short(name, 30), "markevery": ends, "markersize": 5}
         ax.plot(epochs, 100 * np.array(values), "o-", color=colour(i), **line)
     ax.set_xlabel("epochs")
     ax.locator_params(axis="x", integer=True, nbins=6)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
 
-from starter.report import pictures, plots
+from starter.report import image_figures, pair_figures, training_figures
 from starter.report.curves import Curve, measure
 from starter.report.read import Arrays, Run, Stage
 from starter.report.render import Drawn, Figure, slug_of
@@ -84,7 +84,7 @@ class Measured:
         if self.shown is None:
             return None
         arrays = self.kept[self.shown.name]
-        return plots.scores(arrays["score"], arrays["same"].astype(bool), self.shown)
+        return pair_figures.scores(arrays["score"], arrays["same"].astype(bool), self.shown)
 
 
 def figures_of(run: Run, measured: Measured) -> list[Figure]:
@@ -92,13 +92,13 @@ def figures_of(run: Run, measured: Measured) -> list[Figure]:
     begun = [stage for stage in run.stages if stage.begun]
     figures = _training(begun) if begun else []
     for slug, title, draw in (
-        ("roc", "ROC", partial(measured.draw, plots.roc)),
-        ("det", "DET", partial(measured.draw, plots.det)),
+        ("roc", "ROC", partial(measured.draw, pair_figures.roc)),
+        ("det", "DET", partial(measured.draw, pair_figures.det)),
         ("scores", "Scores", measured.draw_scores),
     ):
         figures.append(Figure(slug, PAIRS, title, measured.sources, draw))
     source = (run.folder.calibration,)
-    draw = partial(plots.calibration, run.calibration)
+    draw = partial(pair_figures.calibration, run.calibration)
     figures.append(Figure("calibration", PAIRS, "Calibration", source, draw))
     if run.shown_stage is not None:
         figures += _pictures(run, run.shown_stage, measured)
@@ -106,7 +106,7 @@ def figures_of(run: Run, measured: Measured) -> list[Figure]:
         slug, title = f"augmented-{slug_of(stage.name)}", f"Augmented: {stage.name}"
         section, file = "Images as the network saw them", stage.folder.shown_file("augmented")
         figures.append(
-            Figure(slug, section, title, (file,), _drawing(run, file, pictures.augmented))
+            Figure(slug, section, title, (file,), _drawing(run, file, image_figures.augmented))
         )
     return figures
 
@@ -118,15 +118,17 @@ def _training(begun: list[Stage]) -> list[Figure]:
     def figure(slug: str, title: str, draw: Callable, *arguments) -> Figure:
         return Figure(slug, "Training", title, logs, partial(draw, begun, *arguments), live=True)
 
-    figures = [figure("loss", "Loss", plots.losses)]
+    figures = [figure("loss", "Loss", training_figures.losses)]
     monitors = {stage.monitor for stage in begun} - set(KNOWN) - WITHOUT_FIGURE
     for name, label in (KNOWN | {name: name for name in sorted(monitors)}).items():
         if any(stage.column(name)[0] for stage in begun):
             title = {"accuracy": "Accuracy", "eer": "Equal error rate"}.get(name, name)
             factor = 100 if name in KNOWN else 1
-            figures.append(figure(slug_of(name), title, plots.over_updates, name, label, factor))
-    figures.append(figure("learning_rate", "Learning rate", plots.learning_rate))
-    figures.append(figure("throughput", "Speed", plots.throughput))
+            figures.append(
+                figure(slug_of(name), title, training_figures.over_updates, name, label, factor)
+            )
+    figures.append(figure("learning_rate", "Learning rate", training_figures.learning_rate))
+    figures.append(figure("throughput", "Speed", training_figures.throughput))
     return figures
 
 
@@ -142,7 +144,7 @@ def _pictures(run: Run, stage: Stage, measured: Measured) -> list[Figure]:
             curve = measured.shown
             known = curve is not None and curve.name == stage.name
             threshold = curve.metrics["thresholds"]["eer"] if curve and known else None
-            return pictures.pairs(kept, kind, threshold)
+            return image_figures.pairs(kept, kind, threshold)
 
         title = f"Hardest {kind} pairs"
         return figure(f"hardest-{kind}", PAIRS, title, "pairs", draw, measured.sources)
@@ -152,11 +154,11 @@ def _pictures(run: Run, stage: Stage, measured: Measured) -> list[Figure]:
     return [
         hardest("genuine"),
         hardest("impostor"),
-        figure("confusion", CLASSES, confused, "classes", pictures.confusion),
-        figure("worst", CLASSES, "Highest loss", "images", pictures.worst_images),
-        figure("map", EMBEDDING, "Map of a few classes", "map", pictures.embedding_map),
+        figure("confusion", CLASSES, confused, "classes", image_figures.confusion),
+        figure("worst", CLASSES, "Highest loss", "images", image_figures.worst_images),
+        figure("map", EMBEDDING, "Map of a few classes", "map", image_figures.embedding_map),
         *_angles_over_updates(run),
-        figure("angles", EMBEDDING, at_end, "angles", pictures.class_angles),
+        figure("angles", EMBEDDING, at_end, "angles", image_figures.class_angles),
     ]
 
 
@@ -177,7 +179,9 @@ def _angles_over_updates(run: Run) -> list[Figure]:
 
 def _angles(run: Run, files: dict[int, Path]) -> Drawn | None:
     arrays = {step: run.arrays(path) for step, path in files.items()}
-    return pictures.target_angles({n: kept["own"] for n, kept in arrays.items() if "own" in kept})
+    return image_figures.target_angles(
+        {n: kept["own"] for n, kept in arrays.items() if "own" in kept}
+    )
 
 
 def _drawing(run: Run, path: Path, draw: Callable[[Arrays], Drawn | None]):

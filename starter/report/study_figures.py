@@ -4,6 +4,8 @@ Each takes the study and returns (figure, caption), or None where there is nothi
 Shapes: S seeds of a variant, E epochs.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -29,7 +31,7 @@ def ranking(study: Study, column: str) -> Drawn | None:
     for y, (name, mean, error, count) in enumerate(shown.itertuples()):
         value_S = factor * study.values(column, variant=name)
         ax.plot(value_S, np.full(len(value_S), y), ".", color=SOFT, markersize=4, alpha=0.7)
-        bar = {"markersize": 5, "elinewidth": 1.8, "capsize": 3, "color": colour(0)}
+        bar: dict[str, Any] = {"markersize": 5, "elinewidth": 1.8, "capsize": 3, "color": colour(0)}
         xerr = [factor * error] if count > 1 else None
         ax.errorbar([factor * mean], [y], xerr=xerr, fmt="o", **bar)
     if column == study.metric:
@@ -58,10 +60,10 @@ def over_key(study: Study, key: str) -> Drawn | None:
         return None
     factor, _ = scale(study.metric)
     ax = new_axes()
-    bar = {"fmt": "o-", "color": colour(0), "markersize": 4, "capsize": 3}
+    bar: dict[str, Any] = {"fmt": "o-", "color": colour(0), "markersize": 4, "capsize": 3}
     ax.errorbar(at.index, factor * at["mean"], yerr=factor * at["sem"].fillna(0), **bar)
     if at.index[0] > 0 and at.index[-1] / at.index[0] > 20:
-        style.log_scale(ax.xaxis)
+        style.log_scale(ax, "x")
     ax.set_xlabel(short(_last(key), 40))
     ax.set_ylabel(_label(study.metric))
     return ax.figure, "Mean and standard error of all runs with that value."
@@ -114,7 +116,7 @@ def curve(study: Study, variant: str) -> Drawn | None:
     best = next(iter(study.statistics(study.metric).index), variant)
     if best != variant:
         mean_E = factor * study.curves(best).mean(axis=1)
-        line = {"color": SOFT, "linewidth": 1, "linestyle": (0, (4, 2))}
+        line: dict[str, Any] = {"color": SOFT, "linewidth": 1, "linestyle": (0, (4, 2))}
         ax.plot(mean_E, label=f"best: {short(best, 24)}", **line)
     ax.plot(factor * curves, color=colour(0), linewidth=0.7, alpha=0.6)
     _mean_line(ax, factor * curves, colour(0), short(variant, 30))
@@ -148,7 +150,11 @@ def _mean_line(ax, curves: pd.DataFrame, tone: str, label: str, alpha: float = 0
     """Mean and range of runs; curves: a row an epoch, a column a run."""
     low_E, high_E = curves.min(axis=1), curves.max(axis=1)
     ax.fill_between(curves.index, low_E, high_E, color=tone, alpha=alpha, linewidth=0)
-    line = {"linewidth": 1.8, "marker": "o" if len(curves) < 4 else None, "markersize": 4}
+    line: dict[str, Any] = {
+        "linewidth": 1.8,
+        "marker": "o" if len(curves) < 4 else None,
+        "markersize": 4,
+    }
     ax.plot(curves.mean(axis=1), color=tone, label=label, **line)
     ax.set_xlabel("epochs")
     ax.locator_params(axis="x", integer=True, nbins=6)

@@ -7,13 +7,12 @@ drawing is readable on white and on black.
 import io
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starter.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 INK, SOFT, GRID, PAPER = "#1f2329", "#5f6773", "#d9dde3", "#fefefe"
@@ -47,7 +46,7 @@ def settings():
     """A context in which figures are made and saved, whatever the user's matplotlibrc says."""
     import matplotlib
 
-    colours = {name: colour for names, colour in COLOURS.items() for name in names.split()}
+    colours: Any = {name: colour for names, colour in COLOURS.items() for name in names.split()}
     return matplotlib.rc_context(colours, Path(__file__).with_name("figure.mplstyle"))
 
 
@@ -71,9 +70,10 @@ def colour(i: int) -> str:
     return SERIES[i % len(SERIES)]
 
 
-def log_scale(axis: "Axis") -> None:
-    """A logarithmic axis with plain numbers: matplotlib's own labels are TeX between "$"."""
-    axis._set_axes_scale("log")
+def log_scale(ax: "Axes", name: str) -> None:
+    """Makes the axis "x" or "y" logarithmic, with plain numbers: matplotlib's are TeX in "$"."""
+    ax.set(**{f"{name}scale": "log"})
+    axis = getattr(ax, f"{name}axis")
     axis.set_major_formatter(lambda value, _: f"{value:g}")
     axis.set_minor_formatter(lambda value, _: "")
 
@@ -91,7 +91,8 @@ def cell(ax: "Axes", column: int, row: int, tone: str, alpha: float, *, framed: 
 
 def write(ax: "Axes", x: float, y: float, text: str, size: float = 8, **options) -> None:
     """Text around a point of a table."""
-    ax.text(x, y, text, **({"ha": "center", "va": "center", "fontsize": size} | options))
+    centred: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": size}
+    ax.text(x, y, text, **(centred | options))
 
 
 def short(text: str, most: int) -> str:

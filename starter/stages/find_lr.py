@@ -9,7 +9,7 @@ from pathlib import Path
 from starter.data import load_pack
 from starter.errors import UserError
 from starter.recipe.schema import Recipe
-from starter.report.plots import draw_range_test
+from starter.report.training_figures import draw_range_test
 from starter.runs.folder import RunFolder, StageFolder
 from starter.stages.standing import parent_of
 from starter.stages.train import load_data

@@ -10,8 +10,8 @@ from sklearn.metrics import (
 )
 
 from starter.report.curves import POINTS, measure, thin
-from starter.report.pictures import class_scores, most_confused
-from starter.report.plots import calibration
+from starter.report.image_figures import class_scores, most_confused
+from starter.report.pair_figures import calibration
 from starter.report.style import both_ends
 
 

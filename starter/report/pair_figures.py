@@ -1,117 +1,25 @@
-"""Figures of numbers: training curves, ROC, DET, histograms of scores, calibration.
+"""Figures of scored pairs: ROC, DET, histograms, calibration.
 
 Each takes what it draws and returns (figure, caption). Shapes as in curves.py; B bins.
 """
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from starter.report import style
 from starter.report.curves import Curve
-from starter.report.read import Stage, number
+from starter.report.read import number
 from starter.report.render import Drawn
 from starter.report.style import DASHED, INK, SOFT, colour, new_axes, new_figure, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-Placed = list[tuple[Stage, int]]  # a stage and the update at which it begins
 BINS = 60  # of a histogram, at most
 RATES = (0.0001, 0.001, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95)  # ticks of the DET axes
 CALIBRATION_BINS = 10  # of equal width, as metrics.judge_calibration makes them
-
-
-def over_updates(stages: list[Stage], column: str, label: str, factor: float = 100) -> Drawn:
-    """A column of the evaluated epochs over updates, stage after stage."""
-    ax = new_axes()
-    unit = " (%)" if factor == 100 else ""
-    _plot(ax, _place(ax, stages), column, 0, factor, marker="o", markersize=3, clip_on=False)
-    ax.set_ylabel(label + unit)
-    return ax.figure, f"After each evaluated epoch: {label}."
-
-
-def losses(stages: list[Stage]) -> Drawn:
-    """Every term and the sum, a line an interval; stages may have losses of different size."""
-    ax = new_axes()
-    placed = _place(ax, stages)
-    _plot(ax, placed, "loss", 0, label="sum")
-    terms = list(dict.fromkeys(name for stage in stages for name in stage.terms))
-    for i, name in enumerate(terms, 1):
-        of_term = [(stage, start) for stage, start in placed if name in stage.terms]
-        _plot(ax, of_term, name, i, linewidth=1, label=name)
-    drawn = [value for stage in stages for value in stage.column("loss")[1]]
-    if drawn and min(drawn) > 0 and max(drawn) > 20 * min(drawn):
-        style.log_scale(ax.yaxis)
-    ax.set_ylabel("training loss")
-    if terms:
-        ax.legend()
-    return ax.figure, (
-        "Training loss, as optimised: with margin, mixing and label smoothing. Stages have losses "
-        "of their own, so their heights do not compare."
-    )
-
-
-def learning_rate(stages: list[Stage]) -> Drawn:
-    """lr over updates."""
-    ax = new_axes()
-    _plot(ax, _place(ax, stages), "lr", 0)
-    ax.set_ylabel("learning rate")
-    ax.set_ylim(bottom=0)
-    return ax.figure, "optimizer.lr with its warm-up and schedule; lr_scale multiplies it."
-
-
-def throughput(stages: list[Stage]) -> Drawn:
-    """Images a second, and the share of the time spent waiting for data."""
-    ax = new_axes()
-    wait = ax.twinx()
-    placed = _place(ax, stages)
-    _plot(ax, placed, "images_per_second", 0)
-    _plot(wait, placed, "data_wait", 1, 100)
-    highest = max((100 * v for stage in stages for v in stage.column("data_wait")[1]), default=0)
-    ax.set_ylabel("images a second", color=colour(0))
-    wait.set_ylabel("waiting for data (%)", color=colour(1))
-    wait.grid(False)
-    wait.spines["right"].set_visible(True)
-    ax.set_ylim(bottom=0)
-    wait.set_ylim(0, max(10, min(100, 1.3 * highest)))
-    return ax.figure, (
-        "Training only: evaluation and checkpoints are not counted. Waiting near 0 % means that "
-        "the network, not the loading of images, sets the speed."
-    )
-
-
-def _plot(ax: "Axes", placed: Placed, column: str, i: int, factor: float = 1, **options) -> None:
-    """A column as a line a stage, in the i-th colour; one label for all."""
-    for stage, start in placed:
-        steps, values = stage.column(column)
-        if steps:
-            many = {"marker": None} if len(steps) > 40 else {}
-            x, y = start + np.array(steps), factor * np.array(values)
-            ax.plot(x, y, color=colour(i), **(options | many))
-            options.pop("label", None)
-
-
-def _place(ax: "Axes", stages: list[Stage]) -> Placed:
-    """Each stage with the update at which it begins; draws a line and its name there."""
-    placed, start = [], 0
-    total = max(sum(stage.last_step for stage in stages), 1)
-    for stage in stages:
-        if start:
-            ax.axvline(start, color=SOFT, linewidth=0.8, linestyle=DASHED)
-        share = stage.last_step / total
-        if share > 0.08:  # else its name would lie over its neighbour's
-            name, middle = short(stage.name, int(34 * share) + 1), start + stage.last_step / 2
-            above = {"transform": ax.get_xaxis_transform(), "va": "bottom", "color": SOFT}
-            style.write(ax, middle, 1.02, name, 9, **above)
-        placed.append((stage, start))
-        start += stage.last_step
-    ax.set_xlabel("updates")
-    ax.set_xlim(0, total)
-    ax.locator_params(axis="x", nbins=5)
-    return placed
 
 
 def roc(curves: list[Curve], shown: Curve) -> Drawn:
@@ -121,7 +29,7 @@ def roc(curves: list[Curve], shown: Curve) -> Drawn:
     _draw_curves(ax, curves, shown, lambda far: np.maximum(far, least / 2), lambda tar: 100 * tar)
     tar_at = {float(far): 100 * tar for far, tar in shown.metrics["tar_at_far"].items()}
     ax.plot(list(tar_at), list(tar_at.values()), "D", color=INK, markersize=3.5)
-    style.log_scale(ax.xaxis)
+    style.log_scale(ax, "x")
     ax.set_xlim(min(least, 0.5), 1)
     lowest = min(
         100 * curve.tar_T[np.searchsorted(curve.far_T, least, "right") - 1] for curve in curves
@@ -177,9 +85,13 @@ def _draw_curves(
         tone, width = colour(i), 2 if curve is shown else 1.3
         if curve is shown and len(curve.low_G):
             low_G, high_G = y_of(curve.low_G), y_of(curve.high_G)
-            band = {"step": "post", "alpha": 0.18, "linewidth": 0}
+            band: dict[str, Any] = {"step": "post", "alpha": 0.18, "linewidth": 0}
             ax.fill_between(x_of(curve.grid_G), low_G, high_G, color=tone, **band)
-        line = {"drawstyle": "steps-post", "linewidth": width, "label": short(curve.name, 30)}
+        line: dict[str, Any] = {
+            "drawstyle": "steps-post",
+            "linewidth": width,
+            "label": short(curve.name, 30),
+        }
         ax.plot(x_of(curve.far_T), y_of(curve.tar_T), color=tone, **line)
         ax.plot([x_of(curve.eer)], [y_of(1 - curve.eer)], "o", color=tone, markersize=5)
 
@@ -204,7 +116,11 @@ def scores(score_P: np.ndarray, same_P: np.ndarray, curve: Curve) -> Drawn:
         label = f"{kind} ({int(of_P.sum()):,})"
         ax.stairs(density, edges, color=colour(1 - i), linewidth=1.3, label=label)
     threshold = curve.metrics["thresholds"]["eer"]
-    line = {"linewidth": 1.2, "linestyle": (0, (4, 2)), "label": f"threshold {threshold:.3f}"}
+    line: dict[str, Any] = {
+        "linewidth": 1.2,
+        "linestyle": (0, (4, 2)),
+        "label": f"threshold {threshold:.3f}",
+    }
     ax.axvline(threshold, color=INK, **line)
     ax.set_xlabel("score (cosine)")
     ax.set_ylabel("density")
@@ -272,25 +188,3 @@ def _calibrated(kept: dict) -> str:
         "70 % is so in 70 of 100 cases; below it the probabilities are too high. Bars: 95 % "
         f"intervals by the number of pairs, which is below. {'; '.join(parts)}."
     )
-
-
-def draw_range_test(
-    path: Path,
-    lr_T: np.ndarray,
-    loss_T: np.ndarray,
-    smooth_T: np.ndarray,
-    suggested: float | None,
-) -> None:
-    """Writes the figure as PNG to `path` and as SVG beside it: loss over the learning rate (T
-    updates of a range test), and the suggestion as a line where there is one."""
-    with style.settings():
-        ax = new_axes()
-        ax.plot(lr_T, loss_T, color=SOFT, linewidth=0.7, label="each update")
-        ax.plot(lr_T, smooth_T, color=colour(0), label="smoothed")
-        if suggested is not None:
-            ax.axvline(suggested, color=colour(1), linestyle="--", label=f"suggested {suggested:g}")
-        style.log_scale(ax.xaxis)
-        ax.set_xlabel("learning rate")
-        ax.set_ylabel("loss")
-        ax.legend()
-        style.save(ax.figure, path.parent, path.stem)

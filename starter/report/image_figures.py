@@ -3,7 +3,7 @@
 Each takes arrays as they were kept and returns (figure, caption). Shapes: M images, K classes.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -176,7 +176,12 @@ def embedding_map(kept: Arrays) -> Drawn | None:
     ax = new_axes(height=4.2)
     names = list(dict.fromkeys(name_M.tolist()))
     for i, name in enumerate(names):
-        dots = {"marker": "os^Dv"[i // 12 % 5], "s": 14, "linewidths": 0, "alpha": 0.85}
+        dots: dict[str, Any] = {
+            "marker": "os^Dv"[i // 12 % 5],
+            "s": 14,
+            "linewidths": 0,
+            "alpha": 0.85,
+        }
         label = both_ends(str(name), 12)
         ax.scatter(*point_M2[name_M == name].T, color=colour(i), label=label, **dots)
     if flat:
@@ -184,8 +189,11 @@ def embedding_map(kept: Arrays) -> Drawn | None:
     else:
         ax.set(xticks=[], yticks=[])
     if len(names) <= 12:
-        below = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.1 if flat else -0.03)}
-        spacing = {"handletextpad": 0.1, "columnspacing": 0.8, "markerscale": 1.3}
+        below: dict[str, Any] = {
+            "loc": "upper center",
+            "bbox_to_anchor": (0.5, -0.1 if flat else -0.03),
+        }
+        spacing: dict[str, Any] = {"handletextpad": 0.1, "columnspacing": 0.8, "markerscale": 1.3}
         ax.legend(ncols=3, fontsize=8, **below, **spacing)
     shown = f"{len(emb_MD)} dev images of {len(names)} classes, "
     if flat:
