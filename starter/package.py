@@ -11,7 +11,7 @@ from starter.recipe import load
 from starter.recipe.schema import Recipe
 from starter.runs.folder import RunFolder
 from starter.submission.code_files import code_files, own_network, refuse_secrets
-from starter.submission.facts import facts
+from starter.submission.facts import Local, facts
 from starter.submission.handin import checked
 
 log = logging.getLogger(__name__)
@@ -142,7 +142,7 @@ def _model(folder: RunFolder, recipe: Recipe) -> tuple[dict, str]:
 
 def _readme(folder: RunFolder, recipe: Recipe, model: dict) -> str:
     known = facts(folder)
-    local = known["local"] or {}
+    local = dict(known.local or Local())
     rows = []
     for key, label in (
         ("accuracy", "accuracy of the classes"),
@@ -154,9 +154,9 @@ def _readme(folder: RunFolder, recipe: Recipe, model: dict) -> str:
             spread = f" [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else ""
             rows.append(f"| {label}, validation | {local[key]:.4f}{spread} |")
     environment = json.loads((folder.environment).read_text(encoding="utf-8"))
-    commit = known["commit"] or "unknown"
+    commit = known.commit or "unknown"
     return README.format(
-        run=known["run"],
+        run=known.run,
         results="\n".join(rows) or "| TODO | |",
         commit=commit.rstrip("+")[:12],
         changed=" with the changes in code.diff" if commit.endswith("+") else "",

@@ -39,7 +39,7 @@ def finished(place: Path, competition: str) -> list[File] | None:
     return listed
 
 
-def download(client: Client, place: Path, *, replace: bool = False) -> list[File]:
+def fetch_data(client: Client, place: Path, *, replace: bool = False) -> list[File]:
     """Fetches the archive of the client's competition and unpacks it into a folder.
 
     Args:

@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from starter.errors import UserError
+from starter.kaggle.client import Client
+from starter.kaggle.download import AGAIN, fetch_data, finished
+from starter.kaggle.unzip import in_words
 from starter.recipe import load
 from starter.recipe.schema import Recipe
 from starter.runs.provenance import ROOT
@@ -38,10 +41,6 @@ def download(
     Raises:
         UserError: see starter.kaggle.download.
     """
-    from starter.kaggle.download import AGAIN, finished
-    from starter.kaggle.download import download as fetch
-    from starter.kaggle.unzip import in_words
-
     path, recipe = _recipe(target, changes)
     if path is None and (changes or competition):
         raise UserError(f"{target} is no recipe: there is nothing to change; give RECIPE.yaml")
@@ -53,9 +52,7 @@ def download(
     files = None if force else finished(place, slug)
     state = "there already"
     if files is None:
-        from starter import kaggle
-
-        files = fetch(kaggle.Client(slug, again=AGAIN), place, replace=force)
+        files = fetch_data(Client(slug, again=AGAIN), place, replace=force)
         state = "downloaded"
     moved = f" data.root={place.as_posix()}" if recipe is None or to else ""
     total = sum(file.size for file in files)

@@ -9,6 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from starter.errors import UserError
+from starter.kaggle.client import Client
+from starter.kaggle.push import (
+    GPUS,
+    LONGEST_SESSION,
+    Job,
+    fetch_output,
+    kernel_of,
+    kernel_status,
+    push_kernel,
+)
 from starter.recipe import load, to_yaml
 from starter.recipe.schema import Recipe
 from starter.recipe.shares import refuse_uneven
@@ -38,10 +48,6 @@ def push(
     Returns:
         kernel, dataset, url, version.
     """
-    from starter import kaggle
-    from starter.kaggle.push import GPUS, LONGEST_SESSION, Job
-    from starter.kaggle.push import push as send
-
     resolved = load(recipe, changes)
     slug = competition or resolved.submission.competition
     demo = resolved.data.demo is not None
@@ -65,7 +71,7 @@ def push(
         processes=GPUS,
         max_hours=min(resolved.train.max_hours or longest, longest),
     )
-    return send(kaggle.Client(), files, job)
+    return push_kernel(Client(), files, job)
 
 
 def _refuse_without_data(slug: str | None, attach: Sequence[str], demo: bool) -> None:
@@ -81,11 +87,8 @@ def _refuse_without_data(slug: str | None, attach: Sequence[str], demo: bool) ->
 
 def status(target: str, changes: Sequence[str] = ()) -> dict:
     """kernel, status, failure of RECIPE's kernel or of USER/SLUG."""
-    from starter import kaggle
-    from starter.kaggle.push import status as ask
-
-    client = kaggle.Client()
-    return ask(client, _kernel(client, target, changes))
+    client = Client()
+    return kernel_status(client, _kernel(client, target, changes))
 
 
 def pull(target: str, changes: Sequence[str] = (), *, force: bool = False) -> dict:
@@ -97,17 +100,14 @@ def pull(target: str, changes: Sequence[str] = (), *, force: bool = False) -> di
     Returns:
         kernel, run (the folder), state ("finished", "stopped early", "failed").
     """
-    from starter import kaggle
-    from starter.kaggle.push import fetch
-
     recipe = load(target, changes) if _is_recipe(target) else None
-    client = kaggle.Client()
+    client = Client()
     kernel = _kernel(client, target, changes)
     runs = Path(recipe.runs if recipe else "runs")
     runs.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".pull-", dir=runs) as held:
         place = Path(held)
-        fetch(client, kernel, place)
+        fetch_output(client, kernel, place)
         told = _told(place, kernel)
         new = place / "runs" / told["name"]
         target_folder = runs / told["name"]
@@ -134,8 +134,6 @@ def _is_recipe(target: str) -> bool:
 
 
 def _kernel(client, target: str, changes: Sequence[str]) -> str:
-    from starter.kaggle.push import kernel_of
-
     if _is_recipe(target):
         return kernel_of(client.user, load(target, changes).name)
     if target.count("/") != 1:

@@ -10,9 +10,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from starter.errors import UserError
-from starter.submission import LEDGER_NAME, Ledger, SubmittedBefore, sha256_of, trust
+from starter.files import sha256
+from starter.kaggle import competition as board
+from starter.kaggle.client import Client
+from starter.kaggle.competition import Submission
+from starter.kaggle.errors import NoScoreYet, Unsure
 from starter.submission.facts import facts, fill_message
 from starter.submission.handin import Handin, checked, open_target
+from starter.submission.ledger import NAME, Entry, Ledger, SubmittedBefore
+from starter.submission.trust import trust
 
 log = logging.getLogger(__name__)
 
@@ -36,63 +42,48 @@ def submit(
     Args:
         target: a run folder, or a csv file.
         dry_run: stop after the check.
-        competition, sample: over what the run's recipe says; a competition is needed for a csv.
-        message: may hold {run}, {stage}, {combined}, {accuracy}, {eer}, {commit}.
+        competition, sample: override the run's recipe; a csv needs a competition.
+        message: may contain {run}, {stage}, {combined}, {accuracy}, {eer}, {commit}.
         force: send a file that the ledger knows already.
         wait: for the score, `timeout` seconds (None: as long as it takes).
-        ledger: its file; else submissions.jsonl beside the run folder, or in runs/.
+        ledger: its file; default: submissions.jsonl beside the run folder, or in runs/.
     Returns:
-        csv, sample, warnings, and (unless dry_run) the ledger's line of this submission.
+        csv, rows, sample, warnings, and (unless dry_run) the ledger's line of this submission.
     """
     result, handin = checked(target, sample)
     if dry_run:
         return result
     slug = _slug(competition, handin)
-    book = open_ledger(handin, ledger)
+    book = _open_ledger(handin, ledger)
     known = facts(handin.folder)
     default = handin.recipe.name if handin.recipe else handin.csv.stem
-    text = fill_message(message or default, known)
-    entry = {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "competition": slug,
-        "ref": None,
-        "file": handin.csv.name,
-        "sha256": sha256_of(handin.csv),
-        **known,
-        "message": text,
-        "status": "sending",
-        "public": None,
-        "private": None,
-        "error": None,
-    }
+    entry = Entry(
+        **dict(known),
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        competition=slug,
+        ref=None,
+        file=handin.csv.name,
+        sha256=sha256(handin.csv),
+        message=fill_message(message or default, known),
+        status="sending",
+    )
+    earlier = [e for e in book.entries(slug) if e.sha256 == entry.sha256]
     if not force:
-        _refuse_known(book, entry, handin.csv)
-    from starter import kaggle
-
-    client = kaggle.Client(slug)
-    entry = _lost(client, book, entry) or _send(client, book, entry, handin.csv)
+        _refuse_submitted(earlier, handin.csv)
+    client = Client(slug)
+    entry = _recover(client, book, earlier) or _send(client, book, entry, handin.csv)
     if wait:
         entry = _wait(client, book, entry, timeout)
-    return result | entry
-
-
-def open_ledger(handin: Handin | None = None, path: str | Path | None = None) -> Ledger:
-    """The ledger at `path`, else beside the run folder, else in runs/."""
-    if path is not None:
-        return Ledger(Path(path))
-    folder = handin.folder if handin else None
-    return Ledger((folder.path.parent if folder else Path("runs")) / LEDGER_NAME)
+    return result | entry.model_dump(mode="json")
 
 
 def limits(target: str | Path | None = None, *, competition: str | None = None) -> dict:
     """What may still be sent today: competition, left, used_today, used, text."""
-    from starter import kaggle
-
     slug = _slug(competition, open_target(target) if target else None)
-    found = kaggle.limits(kaggle.Client(slug))
-    if found is None:
+    allowance = board.limits(Client(slug))
+    if allowance is None:
         raise UserError("this kaggle client cannot ask for limits; it needs kaggle 2 or newer")
-    return {"competition": slug, "text": str(found), **dataclasses.asdict(found)}
+    return {"competition": slug, "text": str(allowance), **dataclasses.asdict(allowance)}
 
 
 def status(
@@ -110,20 +101,17 @@ def status(
     Returns:
         competition, submissions: a list of Kaggle's values, with `run` where the ledger knows it.
     """
-    from starter import kaggle
-
-    handin = open_target(target) if target else None
-    book = open_ledger(handin, ledger)
-    slug = _slug(competition, handin, book)
-    client = kaggle.Client(slug)
-    mine = {e["ref"]: e for e in book.entries() if e["competition"] == slug and _is_of(e, handin)}
-    for entry in mine.values() if watch else ():
-        if entry["ref"] and entry["status"] == "pending":
-            kaggle.wait(client, entry["ref"], None, _writer(book, entry))
+    slug, book, handin = _open(target, competition, ledger)
+    client = Client(slug)
+    run_of = {e.ref: e.run for e in book.entries(slug) if _is_of(e, handin)}
+    if watch:
+        for entry in book.entries(slug):
+            if entry.ref in run_of and entry.ref and entry.status == "pending":
+                board.wait(client, entry.ref, None, _writer(book, entry))
     listed = [
-        dataclasses.asdict(s) | {"run": mine.get(s.ref, {}).get("run")}
+        dataclasses.asdict(s) | {"run": run_of.get(s.ref)}
         for s in _up_to_date(client, book, slug)
-        if handin is None or s.ref in mine
+        if handin is None or s.ref in run_of
     ]
     return {"competition": slug, "submissions": listed}
 
@@ -138,55 +126,102 @@ def best(
     """The team's submission with the best public score, and what the ledger knows of it.
 
     Args:
-        lower: a lower score is the better one; Kaggle does not tell which.
+        lower: a lower score is better; Kaggle does not say which.
     """
-    from starter import kaggle
-
-    handin = open_target(target) if target else None
-    book = open_ledger(handin, ledger)
-    slug = _slug(competition, handin, book)
-    found = [s for s in _up_to_date(kaggle.Client(slug), book, slug) if s.public is not None]
-    if not found:
+    slug, book, _ = _open(target, competition, ledger)
+    scored = {s.public: s for s in _up_to_date(Client(slug), book, slug) if s.public is not None}
+    if not scored:
         raise UserError(f"no submission to {slug} has a public score yet")
-    first = (min if lower else max)(found, key=lambda s: s.public)
-    line = next(
-        (e for e in book.entries() if (e["competition"], e["ref"]) == (slug, first.ref)), {}
-    )
-    return {"competition": slug, **line, **dataclasses.asdict(first)}
+    first = scored[min(scored) if lower else max(scored)]
+    lines = [e.model_dump(mode="json") for e in book.entries(slug) if e.ref == first.ref]
+    return {"competition": slug, **(lines[0] if lines else {}), **dataclasses.asdict(first)}
 
 
 def look_back(
     competition: str | None = None, *, metric: str | None = None, ledger: str | Path | None = None
 ) -> dict:
-    """The ledger's lines, and how far validation told the leaderboard. Asks nobody."""
-    book = open_ledger(None, ledger)
-    entries = [e for e in book.entries() if competition in (None, e["competition"])]
-    slugs = dict.fromkeys(e["competition"] for e in entries)
-    told = {
-        slug: [
-            found
-            for score in ("public", "private")
-            if (found := trust([e for e in entries if e["competition"] == slug], metric, score))
-        ]
-        for slug in slugs
+    """The ledger's lines, and how well validation predicted the leaderboard. Asks nobody."""
+    book = _open_ledger(None, ledger)
+    by_slug: dict[str, list[Entry]] = {}
+    for entry in book.entries(competition):
+        by_slug.setdefault(entry.competition, []).append(entry)
+    compared = {
+        slug: [trust(entries, metric, "public"), trust(entries, metric, "private")]
+        for slug, entries in by_slug.items()
     }
-    return {"ledger": book.path.as_posix(), "entries": entries, "trust": told}
+    return {
+        "ledger": book.path.as_posix(),
+        "entries": [e.model_dump(mode="json") for e in book.entries(competition)],
+        "trust": {
+            slug: [dataclasses.asdict(one) for one in both if one is not None]
+            for slug, both in compared.items()
+        },
+    }
 
 
-def _send(client, book: Ledger, entry: dict, csv: Path) -> dict:
+def _open(
+    target: str | Path | None, competition: str | None, ledger: str | Path | None
+) -> tuple[str, Ledger, Handin | None]:
+    """The competition, the ledger and the hand-in that a command means; without any of them, the
+    competition of the ledger's last line."""
+    handin = open_target(target) if target else None
+    book = _open_ledger(handin, ledger)
+    if competition is None and handin is None:
+        competition = next((e.competition for e in reversed(book.entries())), None)
+    return _slug(competition, handin), book, handin
+
+
+def _open_ledger(handin: Handin | None, path: str | Path | None) -> Ledger:
+    """The ledger at `path`, else beside the run folder, else in runs/."""
+    runs = handin.folder.path.parent if handin and handin.folder else Path("runs")
+    return Ledger(Path(path) if path else runs / NAME)
+
+
+def _slug(given: str | None, handin: Handin | None) -> str:
+    slug = given or (handin and handin.recipe and handin.recipe.submission.competition)
+    if not slug:
+        raise UserError("no competition: set submission.competition or give --competition SLUG")
+    return slug
+
+
+def _refuse_submitted(earlier: list[Entry], csv: Path) -> None:
+    sent = [entry for entry in earlier if entry.ref]
+    if sent:
+        last = sent[-1]
+        score = "" if last.public is None else f", public score {last.public:g}"
+        raise SubmittedBefore(
+            f"{csv} was submitted before: ref {last.ref} on {last.time[:16]} ({last.status}"
+            f"{score}); --force sends it again; for its score: python submit.py status"
+        )
+
+
+def _recover(client: Client, book: Ledger, earlier: list[Entry]) -> Entry | None:
+    """An earlier try at this file whose answer was lost, where Kaggle has it; with its ref."""
+    for entry in earlier:
+        if entry.ref:
+            continue
+        known = {e.ref for e in book.entries(entry.competition) if e.ref}
+        ref = board.find(client, entry.file, entry.message, entry.after or 0, known)
+        if ref is not None:
+            log.info("it was submitted at %s: Kaggle has it as ref %d", entry.time, ref)
+            return book.change(entry, ref=ref, status="pending")
+        log.info("an earlier try at %s did not reach Kaggle", entry.time)
+        book.remove(entry)
+    return None
+
+
+def _send(client: Client, book: Ledger, entry: Entry, csv: Path) -> Entry:
     """Allowance, then the upload, with the ledger's line written first and true afterwards."""
-    from starter import kaggle
-
-    allowance = kaggle.limits(client)
+    allowance = board.limits(client)
     if allowance is not None:
-        log.info("kaggle: %s: %s", entry["competition"], allowance)
-        kaggle.refuse_without_allowance(allowance)
-    newest = max((s.ref for s in kaggle.submissions(client)), default=0)
-    entry = book.add(entry | {"after": newest})
-    log.info("kaggle: sending %s to %s", csv, entry["competition"])
+        log.info("kaggle: %s: %s", entry.competition, allowance)
+        board.refuse_without_allowance(allowance)
+    newest = max((s.ref for s in board.submissions(client)), default=0)
+    entry = book.add(entry.model_copy(update={"after": newest}))
+    log.info("kaggle: sending %s to %s", csv, entry.competition)
     try:
-        ref = kaggle.send(client, csv, entry["message"], newest)
-    except kaggle.Unsure:
+        ref = board.send(client, csv, entry.message, newest)
+    except Unsure:
         raise  # the line stays: the next submit looks for it first
     except UserError:
         book.remove(entry)
@@ -195,89 +230,44 @@ def _send(client, book: Ledger, entry: dict, csv: Path) -> dict:
     return book.change(entry, ref=ref, status="pending")
 
 
-def _refuse_known(book: Ledger, entry: dict, csv: Path) -> None:
-    before = [e for e in book.of_file(entry["sha256"], entry["competition"]) if e["ref"]]
-    if before:
-        raise SubmittedBefore(
-            f"{csv} was submitted before: {_in_words(before[-1])}; to send it again all the same "
-            "give --force; for its score: python submit.py status"
-        )
-
-
-def _lost(client, book: Ledger, mine: dict) -> dict | None:
-    """An earlier try at this file whose answer was lost, where Kaggle has it; with its ref."""
-    from starter import kaggle
-
-    slug = mine["competition"]
-    for entry in [e for e in book.of_file(mine["sha256"], slug) if not e["ref"]]:
-        known = {e["ref"] for e in book.entries() if e["competition"] == slug}
-        newest = entry.get("after") or 0
-        ref = kaggle.find(client, entry["file"], entry["message"], newest, known)
-        if ref is None:
-            log.info("an earlier try at %s did not reach Kaggle", entry["time"])
-            book.remove(entry)
-            continue
-        log.info("it was submitted at %s: Kaggle has it as ref %d", entry["time"], ref)
-        return book.change(entry, ref=ref, status="pending")
-    return None
-
-
-def _wait(client, book: Ledger, entry: dict, timeout: float | None) -> dict:
-    from starter import kaggle
-
-    tell = _writer(book, entry)
+def _wait(client: Client, book: Ledger, entry: Entry, timeout: float | None) -> Entry:
+    assert entry.ref is not None
     try:
-        kaggle.wait(client, entry["ref"], timeout, tell)
+        board.wait(client, entry.ref, timeout, _writer(book, entry))
     except KeyboardInterrupt:
-        raise kaggle.NoScoreYet(
-            f"stopped waiting; ref {entry['ref']} is with Kaggle: python submit.py status"
+        raise NoScoreYet(
+            f"stopped waiting; Kaggle has ref {entry.ref}: python submit.py status"
         ) from None
-    return next(e for e in book.entries() if e["ref"] == entry["ref"])
+    return next(e for e in book.entries(entry.competition) if e.ref == entry.ref)
 
 
-def _writer(book: Ledger, entry: dict) -> Callable:
+def _writer(book: Ledger, entry: Entry) -> Callable[[Submission], None]:
     """Writes what Kaggle says of a submission into its line of the ledger."""
-    state = {"entry": entry}
 
-    def tell(found) -> None:
-        values = {key: getattr(found, key) for key in ("status", "public", "private", "error")}
-        if any(state["entry"][key] != value for key, value in values.items()):
-            state["entry"] = book.change(state["entry"], **values)
+    def write(submission: Submission) -> None:
+        nonlocal entry
+        keys = ("status", "public", "private", "error")
+        values = {key: getattr(submission, key) for key in keys}
+        if any(getattr(entry, key) != value for key, value in values.items()):
+            entry = book.change(entry, **values)
 
-    return tell
+    return write
 
 
-def _up_to_date(client, book: Ledger, slug: str) -> list:
+def _up_to_date(client: Client, book: Ledger, slug: str) -> list[Submission]:
     """Kaggle's newest submissions, their scores also in the ledger."""
-    from starter import kaggle
-
-    found = kaggle.submissions(client)
-    by_ref = {s.ref: s for s in found}
-    for entry in book.entries():
-        if entry["competition"] == slug and entry["ref"] in by_ref:
-            _writer(book, entry)(by_ref[entry["ref"]])
-    return found
+    listed = board.submissions(client)
+    by_ref = {s.ref: s for s in listed}
+    for entry in book.entries(slug):
+        if entry.ref in by_ref:
+            _writer(book, entry)(by_ref[entry.ref])
+    return listed
 
 
-def _is_of(entry: dict, handin: Handin | None) -> bool:
+def _is_of(entry: Entry, handin: Handin | None) -> bool:
     """Whether a line is of this run, or of this very file; every line, where none is meant."""
     if handin is None:
         return True
     if handin.folder is not None:
-        return entry.get("run") == handin.folder.path.name
-    return entry["sha256"] == sha256_of(handin.csv)
-
-
-def _slug(given: str | None, handin: Handin | None, book: Ledger | None = None) -> str:
-    recipe = handin.recipe if handin else None
-    slug = given or (recipe and recipe.submission.competition)
-    if not slug and book is not None and handin is None:
-        slug = next((e["competition"] for e in reversed(book.entries())), None)
-    if not slug:
-        raise UserError("no competition: set submission.competition or give --competition SLUG")
-    return slug
-
-
-def _in_words(entry: dict) -> str:
-    score = f", public score {entry['public']:g}" if entry["public"] is not None else ""
-    return f"ref {entry['ref']} on {entry['time'][:16]} ({entry['status']}{score})"
+        return entry.run == handin.folder.name
+    return entry.sha256 == sha256(handin.csv)

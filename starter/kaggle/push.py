@@ -71,7 +71,7 @@ def pack(files: dict[str, bytes]) -> tuple[bytes, str]:
     return held.getvalue(), total.hexdigest()
 
 
-def push(client: Client, files: dict[str, bytes], job: Job) -> dict:
+def push_kernel(client: Client, files: dict[str, bytes], job: Job) -> dict:
     """Uploads the kit, waits until Kaggle has it ready, starts the kernel.
 
     Returns:
@@ -141,7 +141,7 @@ def script(job: Job, kit: str) -> str:
     return text.replace(mark, f"SETTINGS: dict = {settings!r}\n")
 
 
-def status(client: Client, kernel: str) -> dict:
+def kernel_status(client: Client, kernel: str) -> dict:
     """kernel, status (QUEUED, RUNNING, COMPLETE, ERROR, ...) and Kaggle's reason for a failure."""
     found = client.call(lambda: client.api.kernels_status(kernel))
     return {
@@ -151,7 +151,7 @@ def status(client: Client, kernel: str) -> dict:
     }
 
 
-def fetch(client: Client, kernel: str, folder: Path) -> list[Path]:
+def fetch_output(client: Client, kernel: str, folder: Path) -> list[Path]:
     """Downloads the output of a kernel's last run into `folder`."""
     files, _ = client.call(lambda: client.api.kernels_output(kernel, str(folder), force=True))
     return [Path(file) for file in files]

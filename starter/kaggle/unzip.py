@@ -1,23 +1,22 @@
-"""Somebody else's archive unpacked: every name and size is judged before a byte is written."""
+"""Somebody else's archive unpacked: names and sizes are checked before a byte is written."""
 
 import os
-import re
+import posixpath
 import shutil
-import stat
 import zipfile
 import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 from starter.errors import UserError
+from starter.files import replacing
 
 PIECE = 2**20  # bytes copied at once
 SPARE = 2**28  # bytes of the disk that stay free: a full one breaks more than this command
-DRIVE = re.compile(r"[A-Za-z]:")
 
 
 class Damaged(Exception):
-    """The archive is cut, or its contents do not have the sums that it states."""
+    """The archive is cut, or its contents do not have the checksums that it states."""
 
 
 class File(NamedTuple):
@@ -31,124 +30,68 @@ class File(NamedTuple):
 def unpack(archive: Path, place: Path, *, replace: bool = False) -> list[File]:
     """Unpacks a zip into a folder and returns what the folder then holds of it.
 
-    A file that is there already with the same size and CRC is left alone, so that an interrupted
-    unpacking goes on. Each file is written beside and renamed once its CRC is right.
+    A file that exists with the same size and CRC is left alone, so that an interrupted unpacking
+    continues. Each file appears once its CRC is right.
 
     Args:
-        replace: files that are there and differ are replaced; else they are the user's, refused.
+        replace: replace existing files that differ; else they are the user's, and refused.
     Raises:
         Damaged: no zip, cut, or a wrong CRC; files before the damaged one are written.
-        UserError: a member that would be written outside (absolute, "..", a drive letter, through a
-            link), is a link, is encrypted, or is there twice; more bytes than the disk has free; a
-            file that is there and differs. Nothing is written then.
+        UserError: a member would be written outside the folder (absolute, "..", through a link);
+            more bytes than the disk has free; an existing file differs. Nothing is written then.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
-            found = judge(archive, opened.infolist())
-            _refuse_links(place, found.values())
-            missing = _missing(place, found, replace)
-            _refuse_full(archive, place, sum(file.size for _, file in missing))
-            for info, file in missing:
-                _write(opened, info, place / file.path)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+            infos = [info for info in opened.infolist() if not info.is_dir()]
+            files = [File(i.file_size, i.CRC, _inside(archive, place, i.filename)) for i in infos]
+            missing = [
+                (info, place / file.path)
+                for info, file in zip(infos, files, strict=True)
+                if _is_missing(place / file.path, file, replace)
+            ]
+            place.mkdir(parents=True, exist_ok=True)
+            needed = sum(info.file_size for info, _ in missing)
+            refuse_without_room(place, needed, f"{archive} unpacks to")
+            for info, target in missing:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                # zipfile stops at the stated size, where the checksum is then wrong
+                with opened.open(info) as source, replacing(target) as sink:
+                    shutil.copyfileobj(source, sink, PIECE)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise Damaged(str(error) or type(error).__name__) from error
-    return list(found.values())
+    return files
 
 
-def judge(archive: Path, infos: list[zipfile.ZipInfo]) -> dict[zipfile.ZipInfo, File]:
-    """The files of an archive; UserError at the first that must not be unpacked."""
-    found: dict[zipfile.ZipInfo, File] = {}
-    seen: set[str] = set()
-    for info in infos:
-        name = info.filename.replace("\\", "/")
-        fault = _fault(info, name)
-        parts = [part for part in name.split("/") if part not in ("", ".")]
-        path = "/".join(parts)
-        if fault is None and not parts and not name.endswith("/"):
-            fault = "it has no name"
-        if fault is None and not info.is_dir() and not name.endswith("/"):
-            fault = "it is there twice" if path in seen else None
-            seen.add(path)
-            found[info] = File(info.file_size, info.CRC, path)
-        if fault is not None:
-            raise UserError(
-                f"{archive}: {info.filename!r} is not unpacked: {fault}; nothing was written"
-            )
-    folders = {path.rpartition("/")[0] for path in seen}
-    while folders:
-        both = folders & seen
-        if both:
-            raise UserError(f"{archive}: {min(both)!r} is a file and a folder; nothing was written")
-        folders = {path.rpartition("/")[0] for path in folders if "/" in path}
-    return found
+def _inside(archive: Path, place: Path, name: str) -> str:
+    """The path of a member below the folder. UserError where it leads outside."""
+    path = posixpath.normpath(name.replace("\\", "/"))
+    folder = (place / path).parent.resolve()
+    if path.split("/")[0] in ("", "..") or not folder.is_relative_to(place.resolve()):
+        raise UserError(f"{archive}: {name!r} leads outside {place}; nothing was written")
+    return path
 
 
-def _fault(info: zipfile.ZipInfo, name: str) -> str | None:
-    """Why a member must not be unpacked. `name`: with forward slashes."""
-    kind = stat.S_IFMT(info.external_attr >> 16)
-    if name.startswith("/") or DRIVE.match(name):
-        return "its path is absolute"
-    if ".." in name.split("/"):
-        return "its path leads outside"
-    if any(ord(letter) < 32 for letter in name):
-        return "its name holds a control character"
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        return "it is a link" if kind == stat.S_IFLNK else "it is no file"
-    return "it is encrypted" if info.flag_bits & 1 else None
-
-
-def _refuse_links(place: Path, files) -> None:
-    """UserError where a folder that is there already is a link: what is below it lies elsewhere."""
-    folders = {file.path.rpartition("/")[0] for file in files} - {""}
-    while folders:
-        for folder in sorted(folders):
-            if (place / folder).is_symlink():
-                raise UserError(
-                    f"{place / folder} is a link: what is unpacked there would lie "
-                    "outside; give the folder itself with --to"
-                )
-        folders = {folder.rpartition("/")[0] for folder in folders} - {""}
-
-
-def _missing(
-    place: Path, found: dict[zipfile.ZipInfo, File], replace: bool
-) -> list[tuple[zipfile.ZipInfo, File]]:
-    """The files that are not there yet, or differ and may be replaced."""
-    missing = []
-    for info, file in found.items():
-        target = place / file.path
-        if _same(target, file):
-            continue
-        if not replace and os.path.lexists(target):
-            raise UserError(
-                f"{target} is there already and is not what the archive holds: move it away, "
-                "unpack elsewhere with --to DIR, or replace it with --force"
-            )
-        missing.append((info, file))
-    return missing
-
-
-def _same(target: Path, file: File) -> bool:
-    """Whether a file is there with that size and sum."""
-    try:
-        if target.is_symlink() or target.stat().st_size != file.size:
-            return False
+def _is_missing(target: Path, file: File, replace: bool) -> bool:
+    """Whether a file must be written. UserError where another one exists."""
+    if not os.path.lexists(target):
+        return True
+    if not target.is_symlink() and target.is_file() and target.stat().st_size == file.size:
         crc = 0
         with open(target, "rb") as opened:
             while piece := opened.read(PIECE):
                 crc = zlib.crc32(piece, crc)
-    except OSError:
-        return False
-    return crc == file.crc
-
-
-def _refuse_full(archive: Path, place: Path, needed: int) -> None:
-    place.mkdir(parents=True, exist_ok=True)
-    refuse_without_room(place, needed, f"{archive} unpacks to")
+        if crc == file.crc:
+            return False
+    if not replace:
+        raise UserError(
+            f"{target} exists and differs from the archive: move it away, unpack elsewhere with "
+            "--to DIR, or replace it with --force"
+        )
+    return True
 
 
 def refuse_without_room(place: Path, needed: int, what: str) -> None:
-    """UserError when the disk has not so many bytes free, and SPARE. `place`: a folder there is."""
+    """UserError when the disk has less than that many bytes and SPARE free."""
     free = shutil.disk_usage(place).free
     if needed + SPARE > free:
         raise UserError(
@@ -163,15 +106,3 @@ def in_words(size: int) -> str:
         if size >= bytes_each:
             return f"{size / bytes_each:.1f} {unit}"
     return f"{size} bytes"
-
-
-def _write(opened: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path) -> None:
-    """Never more bytes than the member states: zipfile stops there, and its sum is then wrong."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.parent / f".{os.getpid()}.part"
-    try:
-        with opened.open(info) as source, open(beside, "wb") as sink:
-            shutil.copyfileobj(source, sink, PIECE)
-        os.replace(beside, target)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -1,63 +1,89 @@
 """What a submission is of: the run, its recipe and commit, and what validation said of it."""
 
-import hashlib
 import json
 import math
 import re
-from pathlib import Path
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict
 
 from starter.errors import UserError, did_you_mean
+from starter.files import sha256
 from starter.runs.folder import RunFolder
 
-PLACEHOLDERS = ("run", "stage", "combined", "accuracy", "eer", "commit")
+Interval = tuple[float, float]
 
 
-def facts(folder: RunFolder | None) -> dict:
-    """run, stage, recipe (sha256), weights (sha256), commit, local; all None for a bare csv.
+class Local(BaseModel):
+    """Metrics of verify.py on labelled data, as fractions, with 95 % intervals where known.
 
-    The commit is the one that the run was trained with, "+" after it where the code differed.
+    accuracy: classes of the dev images (Wilson's interval). eer: of the validation pairs
+    (bootstrap). combined: 0.5 * accuracy + 0.5 * (1 - eer), their half-widths added as if
+    independent.
     """
-    found: dict = dict.fromkeys(("run", "stage", "recipe", "weights", "commit", "local"))
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    accuracy: float | None = None
+    eer: float | None = None
+    combined: float | None = None
+    pairs: int | None = None
+    accuracy_interval: Interval | None = None
+    eer_interval: Interval | None = None
+    combined_interval: Interval | None = None
+
+
+class Facts(BaseModel):
+    """All None for a bare csv.
+
+    recipe: sha256 of the resolved recipe. weights: sha256. commit: the one that the run was trained
+    with, "+" after it where the code differed.
+    """
+
+    run: str | None = None
+    stage: str | None = None
+    recipe: str | None = None
+    weights: str | None = None
+    commit: str | None = None
+    local: Local | None = None
+
+
+def facts(folder: RunFolder | None) -> Facts:
+    """The facts of a run that verify.py has measured."""
     if folder is None:
-        return found
-    recipe = (folder.recipe).read_bytes()
+        return Facts()
     result = folder.read_result() or {}
-    return found | {
-        "run": folder.path.name,
-        "stage": result.get("stage"),
-        "recipe": hashlib.sha256(recipe).hexdigest(),
-        "weights": result.get("weights"),
-        "commit": _commit(folder),
-        "local": _local(folder, result),
-    }
+    return Facts(
+        run=folder.name,
+        stage=result.get("stage"),
+        recipe=sha256(folder.recipe),
+        weights=result.get("weights"),
+        commit=_commit(folder),
+        local=_local(folder, result),
+    )
 
 
-def fill_message(template: str, known: dict) -> str:
+def fill_message(template: str, known: Facts) -> str:
     """A message with its placeholders filled. UserError for one that is not known.
 
     {combined} is a fraction of 1, {accuracy} and {eer} are percent; "-" where not measured.
     """
-    local = known["local"] or {}
-    combined = local.get("combined")
+    local = known.local or Local()
     values = {
-        "run": known["run"] or "-",
-        "stage": known["stage"] or "-",
-        "commit": (known["commit"] or "-")[:8],
-        "combined": "-" if combined is None else f"{combined:.4f}",
-        **{
-            key: "-" if local.get(key) is None else f"{100 * local[key]:.2f} %"
-            for key in ("accuracy", "eer")
-        },
+        "run": known.run or "-",
+        "stage": known.stage or "-",
+        "combined": "-" if local.combined is None else f"{local.combined:.4f}",
+        "accuracy": "-" if local.accuracy is None else f"{100 * local.accuracy:.2f} %",
+        "eer": "-" if local.eer is None else f"{100 * local.eer:.2f} %",
+        "commit": (known.commit or "-")[:8],
     }
 
     def value(match: re.Match) -> str:
         if match[1] not in values:
-            names = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+            names = ", ".join(f"{{{name}}}" for name in values)
             raise UserError(
-                f"--message: no placeholder {match[0]}{did_you_mean(match[1], PLACEHOLDERS)} "
-                f"(there are {names})"
+                f"--message: no placeholder {match[0]}{did_you_mean(match[1], values)} "
+                f"(known: {names})"
             )
         return values[match[1]]
 
@@ -65,57 +91,54 @@ def fill_message(template: str, known: dict) -> str:
 
 
 def _commit(folder: RunFolder) -> str | None:
-    path, difference = folder.environment, folder.code_difference
     try:
-        commit = json.loads(path.read_text(encoding="utf-8")).get("commit")
+        commit = json.loads(folder.environment.read_text(encoding="utf-8")).get("commit")
     except (OSError, ValueError):
         return None
+    difference = folder.code_difference
     changed = difference.is_file() and difference.read_text(encoding="utf-8").strip()
     return f"{commit}+" if commit and changed else commit
 
 
-def _local(folder: RunFolder, result: dict) -> dict | None:
-    """Metrics of verify.py on the labelled data, as fractions, with 95 % intervals where known.
-
-    accuracy: classes of the dev images (Wilson's interval). eer: of the validation pairs
-    (bootstrap). combined: 0.5 * accuracy + 0.5 * (1 - eer), their half-widths added as if
-    independent.
-    """
-    stage = result.get("stage")
+def _local(folder: RunFolder, result: dict) -> Local | None:
+    stage, val = result.get("stage"), result.get("val") or {}
     stages = result.get("stages") or {}
     accuracy = result.get("dev_accuracy", (stages.get(stage) or {}).get("accuracy"))
-    val = result.get("val") or {}
-    local: dict = {"accuracy": accuracy, "eer": val.get("eer"), "combined": None}
-    local["pairs"] = val.get("pairs")
-    local["eer_interval"] = (val.get("intervals") or {}).get("eer")
-    count = result.get("dev_images")
-    if count is None and stage:
-        count = _dev_images(folder.stage(stage).predictions)
-    if accuracy is not None and count:
-        local["accuracy_interval"] = wilson(accuracy, count)
-    if accuracy is not None and local["eer"] is not None:
-        local["combined"] = 0.5 * accuracy + 0.5 * (1 - local["eer"])
-        both = [local.get("accuracy_interval"), local["eer_interval"]]
-        if all(both):
-            half = 0.25 * math.hypot(*(high - low for low, high in both))
-            local["combined_interval"] = [local["combined"] - half, local["combined"] + half]
-    return None if accuracy is None and local["eer"] is None else local
+    eer, eer_interval = val.get("eer"), (val.get("intervals") or {}).get("eer")
+    if accuracy is None and eer is None:
+        return None
+    count = result.get("dev_images") or (stage and _dev_images(folder, stage))
+    accuracy_interval = wilson(accuracy, count) if accuracy is not None and count else None
+    combined = combined_interval = None
+    if accuracy is not None and eer is not None:
+        combined = 0.5 * accuracy + 0.5 * (1 - eer)
+        if accuracy_interval and eer_interval:
+            widths = (high - low for low, high in (accuracy_interval, eer_interval))
+            half = 0.25 * math.hypot(*widths)
+            combined_interval = (combined - half, combined + half)
+    return Local(
+        accuracy=accuracy,
+        eer=eer,
+        combined=combined,
+        pairs=val.get("pairs"),
+        accuracy_interval=accuracy_interval,
+        eer_interval=eer_interval,
+        combined_interval=combined_interval,
+    )
 
 
-def wilson(fraction: float, count: int) -> list[float]:
+def wilson(fraction: float, count: int) -> Interval:
     """95 % interval of a fraction of `count` trials (Wilson 1927)."""
-    z = 1.959964
-    centre = (fraction + z**2 / (2 * count)) / (1 + z**2 / count)
-    spread = math.sqrt(fraction * (1 - fraction) / count + z**2 / (4 * count**2))
-    half = z / (1 + z**2 / count) * spread
-    return [centre - half, centre + half]
+    from scipy.stats import binomtest
+
+    interval = binomtest(round(fraction * count), count).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
-def _dev_images(path: Path) -> int | None:
+def _dev_images(folder: RunFolder, stage: str) -> int | None:
+    """How many images the stage's accuracy is of, where its predictions were kept."""
+    path = folder.stage(stage).predictions
     if not path.is_file():
         return None
-    try:
-        with np.load(path, allow_pickle=False) as kept:
-            return len(kept["correct_M"]) if "correct_M" in kept else None
-    except (OSError, ValueError):
-        return None
+    with np.load(path, allow_pickle=False) as kept:
+        return len(kept["correct_M"]) if "correct_M" in kept else None

@@ -1,5 +1,6 @@
 """The file to hand in: written from a run's answers, checked, found again."""
 
+import itertools
 import logging
 import os
 from dataclasses import dataclass
@@ -55,14 +56,15 @@ def sample_path(recipe: Recipe, root: Path) -> Path | None:
     if recipe.submission.sample is None:
         return None
     given = Path(recipe.submission.sample).expanduser()
-    if given.is_file():
-        return given
+    places = [given]
     if not given.is_absolute():
-        for folders in ("", "*/", "*/*/"):
-            for place in sorted(root.glob(f"{folders}{given.as_posix()}")):
-                if place.is_file():
-                    return place
-    looked = given if given.is_absolute() else f"{given} here or in {root}"
+        depths = ("", "*/", "*/*/")
+        below = [sorted(root.glob(f"{depth}{given.as_posix()}")) for depth in depths]
+        places = [*itertools.chain(*below), given]
+    for place in places:
+        if place.is_file():
+            return place
+    looked = given if given.is_absolute() else f"{given} in {root} or here"
     raise UserError(f"submission.sample: there is no file {looked}")
 
 

@@ -231,7 +231,7 @@ def test_an_archive_that_means_harm(in_process, ask, tmp_path):
     with zipfile.ZipFile(held, "w") as made:
         made.writestr("../../escaped.txt", "x")
     in_process.files["stub-comp.zip"] = held.getvalue()
-    refused(ask(*ask.to), 2, "'../../escaped.txt' is not unpacked: its path leads outside")
+    refused(ask(*ask.to), 2, "'../../escaped.txt' leads outside")
     assert not list(tmp_path.rglob("escaped.txt"))
 
 

@@ -12,12 +12,12 @@ from starter.submission.facts import facts, fill_message, wilson
 def test_wilsons_interval_equals_scipys():
     for hits, count in ((80, 100), (0, 16), (16, 16), (3, 16)):
         oracle = stats.binomtest(hits, count).proportion_ci(0.95, method="wilson")
-        assert wilson(hits / count, count) == pytest.approx([oracle.low, oracle.high], abs=1e-6)
+        assert wilson(hits / count, count) == pytest.approx((oracle.low, oracle.high), abs=1e-6)
 
 
 def test_a_bare_csv_has_no_facts_and_dashes_in_its_message():
     known = facts(None)
-    assert set(known.values()) == {None}
+    assert set(dict(known).values()) == {None}
     text = fill_message("{run} {combined} {accuracy} {eer} {commit} {stage} plain {} {x y}", known)
     assert text == "- - - - - - plain {} {x y}"
     with pytest.raises(UserError, match="did you mean 'commit'"):
