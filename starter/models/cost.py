@@ -9,8 +9,10 @@ from typing import Any
 
 import torch
 
-from starter.models import families, own
+from starter.errors import UserError
+from starter.models import families
 from starter.models.embedder import Embedder
+from starter.models.names import wrong_name
 from starter.models.registry import build
 from starter.models.rules import count_parameters, gates, not_convolutional
 
@@ -163,6 +165,6 @@ def _seconds(work, device: str, seconds: float) -> float:
 def listed(names: list[str]) -> list[str]:
     """The names to be told of: those given, else all of the kit's own."""
     for name in names:
-        if name not in families.NETWORKS and "/" not in name and not own.is_own(name):
-            raise families.unknown(name)
+        if wrong := wrong_name(name):
+            raise UserError(wrong)
     return names or families.backbone_names()

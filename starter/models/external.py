@@ -1,6 +1,5 @@
 """timm's backbones, as `timm/NAME`, for competitions that allow them."""
 
-import difflib
 from typing import Any
 
 from torch import nn
@@ -10,35 +9,21 @@ from starter.errors import UserError
 PREFIX = "timm/"
 
 
-def suggest_timm(name: str) -> list[str]:
-    """Names of `timm/` backbones close to `name` (given with or without the prefix)."""
-    import timm
-
-    close = difflib.get_close_matches(name.removeprefix(PREFIX), timm.list_models(), n=3)
-    return [PREFIX + match for match in close]
-
-
 def build_timm(
     name: str, *, in_channels: int, image_size: int, drop_path: float, pretrained: bool
 ) -> nn.Module:
     """timm's network `name` ("timm/" in front, a weights tag allowed) without its classifier.
 
     Returns a module image_BCHW -> feature_BF with the attribute `num_features` = F.
-    Raises UserError for an unknown name, for weights that cannot be had, and for options the
-    network does not take.
+    Raises UserError for weights that cannot be had and for options the network does not take.
     """
     import timm
 
     bare = name.removeprefix(PREFIX)
-    architecture = bare.split(".")[0]
-    if not timm.is_model(architecture):
-        close = suggest_timm(bare)
-        hint = f"did you mean {', '.join(close)}?" if close else "see timm.list_models()"
-        raise UserError(f"model.backbone: timm {timm.__version__} has no {bare!r}; {hint}")
     options: dict[str, Any] = {}
     if drop_path:  # left out at 0: many networks do not take the argument at all
         options["drop_path_rate"] = drop_path
-    config = timm.get_pretrained_cfg(architecture)
+    config = timm.get_pretrained_cfg(bare.partition(".")[0])
     if config is not None and config.fixed_input_size:
         options["img_size"] = image_size
     try:

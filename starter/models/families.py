@@ -1,11 +1,9 @@
 """The kit's own backbones by name: (class, setting) of each."""
 
-import difflib
 from typing import Any
 
 from torch import nn
 
-from starter.errors import UserError
 from starter.models import (
     convnext,
     efficientnet,
@@ -19,7 +17,6 @@ from starter.models import (
     resnet,
 )
 from starter.models.blocks import Backbone
-from starter.models.external import suggest_timm
 from starter.models.regularise import Regularise
 from starter.models.stems import choose
 
@@ -65,17 +62,6 @@ def build_family(name: str, *, in_channels: int, stem: str, regularise: Regulari
     network, setting = NETWORKS[name]
     make: Any = network
     return make(setting, in_channels=in_channels, stem=stem, regularise=regularise)
-
-
-def unknown(name: str) -> UserError:
-    """The error for a name that is no backbone's, with the nearest ones."""
-    close = difflib.get_close_matches(name, NETWORKS, n=2) + suggest_timm(name)[:2]
-    hint = f"did you mean {', '.join(close)}? " if close else ""
-    return UserError(
-        f"model.backbone: no backbone {name!r}; {hint}"
-        "`python -m starter.models` lists the kit's own; timm's are timm/NAME, yours "
-        "path/to/net.py:Class"
-    )
 
 
 def last_map(backbone: nn.Module, in_channels: int, image_size: int) -> tuple[int, int, int]:

@@ -5,12 +5,7 @@ drop_path, drop_block, layer_scale, zero_init_last; its forward gives a feature 
 or features (B, F).
 """
 
-import hashlib
-import importlib.util
 import inspect
-import sys
-import traceback
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,51 +14,15 @@ from torch import Tensor, nn
 from starter.errors import UserError
 from starter.models.blocks import Backbone
 from starter.models.necks import wide
-from starter.recipe.names import is_own, split_own
-
-__all__ = ["OwnBackbone", "is_own", "source_hash"]
-
-
-def source_hash(spec: str) -> str:
-    """sha256 of the network's file, hex: the same text is the same network wherever it lies."""
-    path, _ = split_own(spec)
-    return hashlib.sha256(_read(path)).hexdigest()
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(f"model.backbone: {path}: {error.strerror}") from None
+from starter.recipe.own import load_own, split_own, told
 
 
 def load_class(spec: str) -> type[nn.Module]:
-    """The class that `path/to/net.py:Class` names, its file run afresh."""
-    path, name = split_own(spec)
-    text = str(path.absolute()).encode() + b"\0" + _read(path)
-    module_name = f"own_network_{hashlib.sha256(text).hexdigest()[:12]}"
-    if module_name not in sys.modules:
-        found = importlib.util.spec_from_file_location(module_name, path)
-        assert found is not None and found.loader is not None
-        module = importlib.util.module_from_spec(found)
-        sys.modules[module_name] = module  # dataclasses and pickle look their class up there
-        try:
-            found.loader.exec_module(module)
-        except Exception as error:
-            del sys.modules[module_name]
-            told = _told(error, path)
-            raise UserError(f"model.backbone: {path} cannot be run: {told}") from error
-    network = getattr(sys.modules[module_name], name, None)
+    """The class that `path/to/net.py:Class` names. UserError where it is no network."""
+    network = load_own(spec)
     if not (inspect.isclass(network) and issubclass(network, nn.Module)):
-        raise UserError(f"model.backbone: {path} has no torch.nn.Module class {name!r}")
+        raise UserError(f"{spec} is no torch.nn.Module class")
     return network
-
-
-def _told(error: BaseException, path: Path) -> str:
-    """The error with the last line of the user's file that it came through."""
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
-    place = f" (line {lines[-1]} of {path})" if lines else ""
-    return f"{type(error).__name__}: {error}{place}"
 
 
 class OwnBackbone(Backbone):
@@ -91,8 +50,8 @@ class OwnBackbone(Backbone):
             with torch.no_grad():
                 result = self.net(image)
         except Exception as error:
-            told = _told(error, split_own(spec)[0])
-            raise UserError(f"model.backbone: {spec} failed: {told}") from error
+            why = told(error, split_own(spec)[0])
+            raise UserError(f"model.backbone: {spec} failed: {why}") from error
         self.net.train()
         if not isinstance(result, Tensor) or result.ndim not in (2, 4) or len(result) != 2:
             shape = tuple(result.shape) if isinstance(result, Tensor) else type(result).__name__

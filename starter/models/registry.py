@@ -13,8 +13,10 @@ from starter.models import external, families, own
 from starter.models.blocks import Backbone
 from starter.models.embedder import Embedder, Preprocessing
 from starter.models.init_from import init_from
+from starter.models.names import wrong_name
 from starter.models.necks import make_neck, make_pool
 from starter.models.regularise import Regularise
+from starter.recipe.own import is_own
 from starter.recipe.schema.model import ModelSection
 
 log = logging.getLogger(__name__)
@@ -38,6 +40,8 @@ def build(
     of ModelSection, with its defaults. Raises UserError for what a recipe can get wrong.
     """
     section = _section(name, embedding, options)
+    if wrong := wrong_name(name):
+        raise UserError(f"model.backbone: {wrong}")
     backbone = _backbone(section, in_channels, image_size)
     if section.init_from is not None:
         log.info("%s", init_from(backbone, section.init_from))
@@ -84,10 +88,8 @@ def _backbone(section: ModelSection, in_channels: int, image_size: int) -> nn.Mo
             if name in families.NETWORKS
             else f"model.pretrained: {name} has no weights to fetch; model.init_from takes a file"
         )
-    if own.is_own(name):
+    if is_own(name):
         return _own(section, in_channels, image_size)
-    if name not in families.NETWORKS:
-        raise families.unknown(name)
     stem = families.choose_stem(name, image_size) if section.stem == "auto" else section.stem
     keys = Regularise(
         section.drop_path, section.drop_block, section.layer_scale, section.zero_init_last

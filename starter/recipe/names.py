@@ -4,8 +4,6 @@
 is installed than the table's, that one is asked for what the table lacks.
 """
 
-import ast
-import difflib
 import json
 from functools import cache
 from importlib import metadata
@@ -61,15 +59,13 @@ NO_STEPS = frozenset(
 
 @cache
 def table() -> dict:
-    """versions; backbones (the kit's own); timm (name without timm/ -> tags of its weights);
-    transforms, torchvision (name without tv/): name -> arguments."""
+    """versions; transforms, torchvision (name without tv/): name -> arguments."""
     return json.loads(TABLE.read_text(encoding="utf-8"))
 
 
 def check_names(document: Document) -> list[Problem]:
-    """Unknown backbones, transforms and transform arguments, with did-you-mean."""
-    value = document.value
-    problems = _backbone(document)
+    """Unknown transforms and transform arguments, with did-you-mean."""
+    value, problems = document.value, []
     paths: list[KeyPath] = [("augment",), ("train", "augment")]
     if isinstance(value.get("stages"), dict):
         paths += [("stages", name, "augment") for name in value["stages"]]
@@ -79,80 +75,6 @@ def check_names(document: Document) -> list[Problem]:
             section = section.get(part) if isinstance(section, dict) else None
         problems += _steps(document, path, section)
     return problems
-
-
-def is_own(name: str) -> bool:
-    """Whether a backbone is a user's own: path/to/net.py:Class."""
-    return ".py:" in name
-
-
-def split_own(name: str) -> tuple[Path, str]:
-    """path/to/net.py:Class -> the file, relative to where the command runs, and the class."""
-    path, _, class_name = name.rpartition(":")
-    return Path(path).expanduser(), class_name
-
-
-def _own(name: str) -> str | None:
-    """What is wrong with a user's own network, as far as its text says."""
-    path, class_name = split_own(name)
-    try:
-        tree = ast.parse(path.read_bytes())
-    except OSError as error:
-        return f"{path}: {error.strerror} (seen from {Path.cwd()})"
-    except (SyntaxError, ValueError) as error:
-        return f"{path} is not Python: {error}"
-    classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
-    imported = any(
-        isinstance(node, ast.Import | ast.ImportFrom)
-        and class_name in {a.asname or a.name for a in node.names}
-        for node in tree.body
-    )
-    if class_name in classes or imported:
-        return None
-    hint = did_you_mean(class_name, classes) or f"; it has {', '.join(classes) or 'none'}"
-    return f"{path} has no class {class_name!r}{hint}"
-
-
-def _backbone(document: Document) -> list[Problem]:
-    model = document.value.get("model")
-    name = model.get("backbone") if isinstance(model, dict) else None
-    path: KeyPath = ("model", "backbone")
-    if isinstance(name, str) and is_own(name):
-        wrong = _own(name)
-        return [Problem(place_of(path, document), path, wrong)] if wrong else []
-    if not isinstance(name, str) or _is_backbone(name):
-        return []
-    known = table()["backbones"] + [f"timm/{n}" for n in table()["timm"]]
-    own, pretrained = _split(name)
-    close = difflib.get_close_matches(own, known, n=3)
-    if own in known:
-        message = f"timm {table()['versions']['timm']} has no weights {pretrained!r} of {own}"
-    elif close:
-        message = f"no such backbone; did you mean {' or '.join(map(repr, close))}?"
-    else:
-        lister = "`python -m starter.models` lists the kit's own"
-        message = f"no such backbone; {lister}; timm's are timm/NAME, yours path/to/net.py:Class"
-    return [Problem(place_of(path, document), path, f"{message} (got {name!r})")]
-
-
-def _split(name: str) -> tuple[str, str]:
-    """timm/resnet50.a1_in1k -> the architecture, the tag of its weights."""
-    own, _, tag = name.partition(".")
-    return own, tag
-
-
-def _is_backbone(name: str) -> bool:
-    if not name.startswith("timm/"):
-        return name in table()["backbones"]
-    bare = name.removeprefix("timm/")
-    return _is_timm(bare, table()["timm"]) or (
-        _other_version("timm") and _is_timm(bare, installed_backbones())
-    )
-
-
-def _is_timm(name: str, known: dict[str, list[str]]) -> bool:
-    architecture, tag = _split(name)
-    return architecture in known and (not tag or tag in known[architecture])
 
 
 def _steps(document: Document, path: KeyPath, steps: Any) -> list[Problem]:
@@ -228,18 +150,6 @@ def _other_version(package: str) -> bool:
 def installed_version(package: str) -> str:
     """Without what follows a +, which names a build: 0.29.1+cpu has the names of 0.29.1."""
     return metadata.version(package).partition("+")[0]
-
-
-def installed_backbones() -> dict[str, list[str]]:
-    """The installed timm's architectures, each with the tags of its pretrained weights."""
-    import timm
-
-    found: dict[str, list[str]] = {name: [] for name in sorted(timm.list_models())}
-    for name in sorted(timm.list_pretrained()):
-        architecture, tag = _split(name)
-        if tag:
-            found[architecture].append(tag)
-    return found
 
 
 def installed_transforms() -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ means, checks the section's other keys against that class's signature and fills 
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from starter import losses, metrics
+from starter import losses, metrics, models
 from starter.recipe.named import raise_all
 from starter.recipe.problems import Problem
 from starter.recipe.schema import Recipe, StageSection, TrainSection
@@ -17,7 +17,7 @@ S = TypeVar("S", bound=TrainSection)
 # A section, or a list of them, as written -> with its defaults, and what is wrong with it.
 Resolver = Callable[[Any], tuple[Any, list[Problem]]]
 
-OF_RECIPE: dict[str, Resolver] = {}  # by key of the recipe
+OF_RECIPE: dict[str, Resolver] = {"model": models.resolve}  # by key of the recipe
 OF_TRAIN: dict[str, Resolver] = {  # by key of `train` and of every stage
     "loss": losses.resolve,
     "optimizer": optimizers.resolve,

@@ -49,7 +49,7 @@ def test_rule_marks():
 
 def test_an_unknown_name_suggests_the_nearest():
     assert listed([]) == models.backbone_names()
-    with pytest.raises(UserError, match="did you mean resnet50"):
+    with pytest.raises(UserError, match="did you mean 'resnet50'"):
         listed(["resnt50"])
 
 

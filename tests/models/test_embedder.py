@@ -164,10 +164,7 @@ def test_timm_backbones(name, features):
 @pytest.mark.parametrize(
     ("name", "options", "words"),
     [
-        ("resnet81", {}, "did you mean resnet18"),
-        ("convnext_ato", {}, "did you mean convnext_atto"),
-        ("convnext_bas", {}, "timm/convnext_base"),
-        ("timm/resnet10", {}, "did you mean timm/resnet10t"),
+        ("resnet81", {}, "did you mean 'resnet18"),
         ("resnet18", {"pretrained": True}, "timm/resnet18"),
         ("resnet18", {"neck": "bn"}, "512"),
         ("resnet18", {"embedding": 512, "neck": "identity", "dropout": 0.1}, "dropout"),
@@ -187,16 +184,16 @@ def test_mistakes_are_named(name, options, words):
 def test_statistics_other_than_the_pretrained_weights_own_are_told(channels, caplog):
     from timm.data import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
-    from starter.training.build import warn_of_other_statistics
+    from starter.training.build import _warn_of_other_statistics
 
     embedder = models.build("timm/resnet18", in_channels=channels, image_size=64, embedding=8)
     embedder.pretrained = True  # as if its weights had been fetched
-    warn_of_other_statistics(embedder)
+    _warn_of_other_statistics(embedder)
     assert "data.mean=[0.4" in caplog.text
     mean, std = IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
     if channels == 1:
         mean, std = (sum(mean) / 3,), (sum(std) / 3,)
     caplog.clear()
     embedder.preprocessing = dataclasses.replace(embedder.preprocessing, mean=mean, std=std)
-    warn_of_other_statistics(embedder)
+    _warn_of_other_statistics(embedder)
     assert caplog.text == ""

@@ -183,7 +183,7 @@ def test_a_recipe_error_is_quick_and_imports_nothing_heavy(good):
         code,
         str(good),
         "trian.epochs=3",
-        "model.backbone=resnet5",
+        "model.embedding=1",
         "augment.0.kind=Flip",
     ]
     seconds = []

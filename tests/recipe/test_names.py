@@ -1,4 +1,4 @@
-"""Backbones and transforms are checked against a table that is current, without an import."""
+"""Transforms are checked against a table that is current, without an import."""
 
 import re
 import sys
@@ -19,56 +19,6 @@ def test_the_table_is_of_the_versions_in_the_constraints():
     pinned = dict(re.findall(r"^([\w-]+)==(\S+)$", constraints.read_text(), re.MULTILINE))
     for package, version in names.table()["versions"].items():
         assert pinned[package] == version, "run: python -m starter.workflow.names"
-
-
-@pytest.mark.parametrize(
-    "name", ["resnet18", "resnet34", "resnet50", "timm/resnet18", "timm/resnet50.a1_in1k"]
-)
-def test_known_backbones(name, good):
-    assert load(good, [f"model.backbone={name}"]).model.backbone == name
-
-
-@pytest.mark.parametrize(
-    "name, hint",
-    [
-        ("resnet51", "did you mean 'resnet50'"),
-        ("timm/convnxt_tiny", "'timm/convnext_tiny'"),
-        ("convnext_base", "'timm/convnext_base'"),
-        ("timm/resnet50.a1_in22k", "no weights 'a1_in22k' of timm/resnet50"),
-        ("resnet50.a1_in1k", "no weights"),
-        ("qqqqq", "python -m starter.models"),
-        ("tv/resnet50", "no such backbone"),
-    ],
-)
-def test_unknown_backbones(name, hint, spoil):
-    message = spoil("resnet18", name)
-    assert message.startswith("good.yaml:5:19: model.backbone: ") and hint in message
-
-
-NETWORK = "from torch import nn\nfrom somewhere import Other as Mine\nclass Net(nn.Module): pass\n"
-
-
-@pytest.mark.parametrize("name", ["Net", "Mine"])
-def test_an_own_network_is_known_by_its_file(name, good, tmp_path):
-    (tmp_path / "net.py").write_text(NETWORK)
-    spec = f"{tmp_path}/net.py:{name}"
-    assert load(good, [f"model.backbone={spec}"]).model.backbone == spec
-
-
-@pytest.mark.parametrize(
-    "text, name, hint",
-    [
-        (NETWORK, "Nett", "did you mean 'Net'"),
-        (NETWORK, "qqqqq", "it has Net"),
-        ("class Net(:", "Net", "is not Python"),
-        (None, "Net", "No such file"),
-    ],
-)
-def test_an_own_network_s_mistakes_are_told(text, name, hint, spoil, tmp_path):
-    if text is not None:
-        (tmp_path / "net.py").write_text(text)
-    message = spoil("resnet18", f'"{tmp_path}/net.py:{name}"')
-    assert message.startswith("good.yaml:5:19: model.backbone: ") and hint in message
 
 
 STEP = "{kind: HorizontalFlip, p: 0.5}"
@@ -147,9 +97,6 @@ def newer(monkeypatch):
     albumentations.BasicTransform = BasicTransform
     albumentations.BaseCompose = type("BaseCompose", (), {})
     albumentations.HorizontalFlip = albumentations.NewerFlip = NewerFlip
-    timm = types.ModuleType("timm")
-    timm.list_models = lambda: ["newernet"]
-    timm.list_pretrained = lambda: ["newernet.best", "newernet"]
     monkeypatch.setitem(sys.modules, "albumentations", albumentations)
     v2 = types.ModuleType("torchvision.transforms.v2")
     v2.Transform = type("Transform", (), {})
@@ -157,7 +104,6 @@ def newer(monkeypatch):
     transforms = types.ModuleType("torchvision.transforms")
     transforms.v2 = v2
     monkeypatch.setitem(sys.modules, "torchvision.transforms", transforms)
-    monkeypatch.setitem(sys.modules, "timm", timm)
     monkeypatch.setattr(names.metadata, "version", lambda package: "99.0")
 
 
@@ -165,14 +111,11 @@ def test_names_that_another_installed_version_knows_are_accepted(newer, good):
     changes = ["augment=[{kind: NewerFlip}, {kind: HorizontalFlip, sideways: true}]"]
     assert load(good, changes).augment[0].kind == "NewerFlip"
     assert load(good, ["augment=[{kind: tv/NewerAugment, sideways: true}]"])
-    for name in ("timm/newernet", "timm/newernet.best", "timm/resnet18"):
-        assert load(good, [f"model.backbone={name}"]).model.backbone == name
 
 
 def test_names_that_the_other_version_lacks_too_are_refused(newer, spoil):
     assert "no such argument" in spoil("p: 0.5", "upside: 0.5")
     assert "no such transform" in spoil("HorizontalFlip", "NewestFlip")
-    assert "no weights 'worst'" not in spoil("resnet18", "timm/newernet.worst")
 
 
 def test_the_table_alone_counts_where_nothing_is_installed(monkeypatch, good, spoil):
