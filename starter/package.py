@@ -1,20 +1,19 @@
 """The hand-in: one zip with what a grader asks for, and nothing that should stay at home."""
 
 import json
-import logging
-import os
 import zipfile
 from pathlib import Path
 
 from starter.errors import UserError
+from starter.files import read_json, replacing
+from starter.inference.open_stage import open_stage_without_data
+from starter.models.rules import check_rules, count_parameters
 from starter.recipe import load
 from starter.recipe.schema import Recipe
 from starter.runs.folder import RunFolder
-from starter.submission.code_files import code_files, own_network, refuse_secrets
+from starter.submission.code_files import code_files, own_files, refuse_secrets
 from starter.submission.facts import Local, facts
 from starter.submission.handin import checked
-
-log = logging.getLogger(__name__)
 
 README = """\
 # {run}
@@ -83,7 +82,7 @@ def package(run: str | Path, *, out: str | Path | None = None) -> dict:
         raise UserError(f"--out {target}: give the name of a .zip file")
     files = {f"code/{path}": content for path, content in code_files().items()}
     recipe = load(folder.recipe, [])
-    files |= {f"code/{path}": content for path, content in own_network(recipe).items()}
+    files |= {f"code/{path}": content for path, content in own_files(recipe).items()}
     files |= _history(folder)
     model, printed = _model(folder, recipe)
     files["model.json"] = (json.dumps(model, indent=1) + "\n").encode()
@@ -115,9 +114,6 @@ def _history(folder: RunFolder) -> dict[str, bytes]:
 
 def _model(folder: RunFolder, recipe: Recipe) -> tuple[dict, str]:
     """model.json's content, and the architecture as torch prints it."""
-    from starter.inference.open_stage import open_stage_without_data
-    from starter.models.rules import check_rules, count_parameters
-
     stage = (folder.read_result() or {}).get("stage")
     trained = open_stage_without_data(folder, recipe, stage)
     embedder = trained.learner.embedder
@@ -153,7 +149,7 @@ def _readme(folder: RunFolder, recipe: Recipe, model: dict) -> str:
             interval = local.get(f"{key}_interval")
             spread = f" [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else ""
             rows.append(f"| {label}, validation | {local[key]:.4f}{spread} |")
-    environment = json.loads((folder.environment).read_text(encoding="utf-8"))
+    environment = read_json(folder.environment)
     commit = known.commit or "unknown"
     return README.format(
         run=known.run,
@@ -169,14 +165,8 @@ def _readme(folder: RunFolder, recipe: Recipe, model: dict) -> str:
 def _write(target: Path, name: str, files: dict[str, bytes]) -> None:
     """A zip with one folder in it; the same files give the same bytes. Whole or not at all."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.part")
-    try:
-        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
-            for path in sorted(files):
-                entry = zipfile.ZipInfo(f"{name}/{path}", date_time=(2000, 1, 1, 0, 0, 0))
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                entry.external_attr = 0o644 << 16
-                archive.writestr(entry, files[path])
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(target) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(files):
+            entry = zipfile.ZipInfo(f"{name}/{path}", date_time=(2000, 1, 1, 0, 0, 0))
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, files[path], compress_type=zipfile.ZIP_DEFLATED)

@@ -115,18 +115,12 @@ INSIDE = {
     "inference/pair.py",
     "inference/saved.py",
     "inference/verify.py",
-    "kaggle/fetch.py",
-    "kaggle/kernel.py",
-    "kaggle/leaderboard.py",
-    "package.py",
     "report/compare.py",
     "study/measure.py",
     "study/run.py",
     "study/table.py",
 }
 LONG = {
-    "kaggle/fetch.py",
-    "kaggle/leaderboard.py",
     "report/figures.py",
     "report/plots.py",
     "report/study.py",

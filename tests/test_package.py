@@ -12,7 +12,7 @@ from starter.api import train, verify
 from starter.errors import UserError
 from starter.package import package
 from starter.recipe import load
-from starter.submission.code_files import code_files, own_network
+from starter.submission.code_files import code_files, own_files
 from starter.submission.secrets import secrets_in
 from tests.conftest import TINY
 
@@ -148,14 +148,14 @@ def test_a_network_of_ones_own_goes_along(tmp_path, monkeypatch, tiny_recipe):
     (tmp_path / "nets").mkdir()
     (tmp_path / "nets" / "mine.py").write_text("class Mine: ...\n")
     recipe = load(tiny_recipe, [])
-    assert own_network(recipe) == {}
+    assert own_files(recipe) == {}
     own = recipe.model_copy(
         update={"model": recipe.model.model_copy(update={"backbone": "nets/mine.py:Mine"})}
     )
-    assert own_network(own) == {"nets/mine.py": b"class Mine: ...\n"}
+    assert own_files(own) == {"nets/mine.py": b"class Mine: ...\n"}
     (tmp_path / "nets" / "mine.py").unlink()
-    with pytest.raises(UserError, match="is not there"):
-        own_network(own)
+    with pytest.raises(UserError, match="there is no file"):
+        own_files(own)
 
 
 def test_a_stale_submission_is_not_packed(run, tmp_path):

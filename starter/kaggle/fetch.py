@@ -30,8 +30,8 @@ def download(
     Args:
         target: the competition (the last part of its address), or a recipe: its
             submission.competition.
-        changes: overlays and key=value over the recipe.
-        competition: over submission.competition, where a course has two of them.
+        changes: overlays and key=value that override the recipe.
+        competition: overrides submission.competition, where a course has two of them.
         to: the folder; else the recipe's data.root, for a competition that of the recipe in
             configs/ that submits to it, else data/<competition>.
         force: fetch what is there already, and replace files that differ.
@@ -41,19 +41,18 @@ def download(
     Raises:
         UserError: see starter.kaggle.download.
     """
-    path, recipe = _recipe(target, changes)
-    if path is None and (changes or competition):
+    path = target if target.endswith((".yaml", ".yml")) else None
+    recipe = load(target, changes) if path else None
+    if recipe is None and (changes or competition):
         raise UserError(f"{target} is no recipe: there is nothing to change; give RECIPE.yaml")
-    slug = _slug(competition or (recipe.submission.competition if path and recipe else target))
-    if path is None:
+    slug = _slug(competition or (recipe.submission.competition if recipe else target))
+    if recipe is None:
         path, recipe = _shipped(slug)
-    root = to or (recipe.data.root if recipe else f"data/{slug}")
-    place = _expanded(root)
+    place = _expanded(to or (recipe.data.root if recipe else f"data/{slug}"))
     files = None if force else finished(place, slug)
-    state = "there already"
+    state = "there already" if files is not None else "downloaded"
     if files is None:
         files = fetch_data(Client(slug, again=AGAIN), place, replace=force)
-        state = "downloaded"
     moved = f" data.root={place.as_posix()}" if recipe is None or to else ""
     total = sum(file.size for file in files)
     return {
@@ -65,12 +64,6 @@ def download(
         "state": state,
         "next": f"python -m starter.data inspect {path or 'RECIPE'}{moved}",
     }
-
-
-def _recipe(target: str, changes: Sequence[str]) -> tuple[str | None, Recipe | None]:
-    if target.endswith((".yaml", ".yml")):
-        return target, load(target, changes)
-    return None, None
 
 
 def _slug(text: str | None) -> str:

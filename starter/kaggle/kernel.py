@@ -24,7 +24,7 @@ from starter.recipe.schema import Recipe
 from starter.recipe.shares import refuse_uneven
 from starter.runs.folder import RunFolder
 from starter.runs.provenance import commit
-from starter.submission.code_files import code_files, own_network, refuse_secrets
+from starter.submission.code_files import code_files, own_files, refuse_secrets
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def push(
     _refuse_without_data(slug, attach, demo)
     for name, section in resolved.stages.items():
         refuse_uneven(name, section, GPUS)
-    files = code_files() | own_network(resolved)
+    files = code_files() | own_files(resolved)
     files["recipe.yaml"] = to_yaml(resolved).encode()
     refuse_secrets(files)
     longest = LONGEST_SESSION - 0.5

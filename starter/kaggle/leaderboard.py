@@ -55,9 +55,22 @@ def submit(
         return result
     slug = _slug(competition, handin)
     book = _open_ledger(handin, ledger)
+    entry = _new_entry(handin, slug, message)
+    earlier = [e for e in book.entries(slug) if e.sha256 == entry.sha256]
+    if not force:
+        _refuse_submitted(earlier, handin.csv)
+    client = Client(slug)
+    entry = _recover(client, book, earlier) or _send(client, book, entry, handin.csv)
+    if wait:
+        entry = _wait(client, book, entry, timeout)
+    return result | entry.model_dump(mode="json")
+
+
+def _new_entry(handin: Handin, slug: str, message: str | None) -> Entry:
+    """The ledger's line of a file that is about to be sent."""
     known = facts(handin.folder)
     default = handin.recipe.name if handin.recipe else handin.csv.stem
-    entry = Entry(
+    return Entry(
         **dict(known),
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         competition=slug,
@@ -67,14 +80,6 @@ def submit(
         message=fill_message(message or default, known),
         status="sending",
     )
-    earlier = [e for e in book.entries(slug) if e.sha256 == entry.sha256]
-    if not force:
-        _refuse_submitted(earlier, handin.csv)
-    client = Client(slug)
-    entry = _recover(client, book, earlier) or _send(client, book, entry, handin.csv)
-    if wait:
-        entry = _wait(client, book, entry, timeout)
-    return result | entry.model_dump(mode="json")
 
 
 def limits(target: str | Path | None = None, *, competition: str | None = None) -> dict:

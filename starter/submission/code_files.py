@@ -1,8 +1,13 @@
 """The kit's own code as files to pack: for a hand-in, or for Kaggle's machines."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import yaml
+
 from starter.errors import UserError
+from starter.recipe import to_yaml
+from starter.recipe.own import is_own, split_own
 from starter.recipe.schema import Recipe
 from starter.runs.provenance import ROOT
 from starter.submission.ids import first_five
@@ -18,7 +23,7 @@ PARTS = (
     "pyproject.toml",
     "LICENSE",
 )
-TEXT = {".py", ".json", ".txt", ".toml", ".md", ".yaml", ".yml", ""}
+TEXT = {".py", ".json", ".txt", ".toml", ".md", ".yaml", ".yml", ".html", ".css", ".mplstyle", ""}
 LARGEST = 2 * 2**20  # bytes of a file of code; the largest of the kit is 100 kB
 
 
@@ -26,8 +31,7 @@ def code_files(root: Path = ROOT) -> dict[str, bytes]:
     """Path below the checkout -> content. UserError when there is data among the code."""
     paths = []
     for part in PARTS:
-        place = root / part
-        paths += sorted(place.rglob("*")) if place.is_dir() else [place]
+        paths += [root / part, *sorted((root / part).rglob("*"))]
     files: dict[str, bytes] = {}
     data = []
     for path in paths:
@@ -40,31 +44,41 @@ def code_files(root: Path = ROOT) -> dict[str, bytes]:
         files[name] = path.read_bytes()
     if data:
         raise UserError(
-            f"{len(data)} files beside the code are no code: {first_five(data)}; data is not "
-            "packed: move them out of starter/"
+            f"{len(data)} files among the code are data: {first_five(data)}; move them out "
+            "of starter/"
         )
     return files
 
 
-def own_network(recipe: Recipe) -> dict[str, bytes]:
-    """The file of a network of the user's own (`model.backbone: path/to/net.py:Class`), by the
-    path that the recipe gives where that leads below the working folder, else by its name."""
-    given = recipe.model.backbone.rsplit(":", 1)[0]
-    if not given.endswith(".py"):
-        return {}
-    path = Path(given)
-    if not path.is_file():
-        raise UserError(f"model.backbone: {path} is not there")
-    inside = not path.is_absolute() and ".." not in path.parts
-    return {path.as_posix() if inside else path.name: path.read_bytes()}
+def own_files(recipe: Recipe) -> dict[str, bytes]:
+    """The files of the user's own classes that a recipe names (`path/to/net.py:Class`), by the path
+    that the recipe gives where that leads below the working folder, else by the file's name."""
+    files = {}
+    for name in _strings(yaml.safe_load(to_yaml(recipe))):
+        if is_own(name):
+            path, _ = split_own(name)
+            if not path.is_file():
+                raise UserError(f"{name}: there is no file {path} here")
+            inside = not path.is_absolute() and ".." not in path.parts
+            files[path.as_posix() if inside else path.name] = path.read_bytes()
+    return files
+
+
+def _strings(value: object) -> Iterator[str]:
+    """Every text in nested lists and dicts."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _strings(item)
 
 
 def refuse_secrets(files: dict[str, bytes]) -> None:
     """UserError naming every place where a file holds a secret, never the secret."""
     known = known_secrets()
-    found = [place for name, content in files.items() for place in secrets_in(name, content, known)]
-    if found:
+    places = [p for name, content in files.items() for p in secrets_in(name, content, known)]
+    if places:
         raise UserError(
-            f"nothing was packed: {len(found)} places look like a secret: {first_five(found)}; "
-            "take it out (and renew it if it was ever shared)"
+            f"nothing was packed: {len(places)} places look like a secret: {first_five(places)}; "
+            "remove it (and renew it if it was ever shared)"
         )
