@@ -59,16 +59,22 @@ def json_schema_text(kinds: Kinds) -> str:
 
 
 def _add_kinds(defs: dict, section: str, models: Mapping[str, type[BaseModel]]) -> None:
-    """Replaces a named section's schema by that of each of its kinds, and of a user's own."""
+    """Replaces a named section's schema by that of each of its kinds, and of a user's own; a
+    section with a default kind takes a library's too."""
     shared = defs[section]["properties"]
+    open_kind: dict = {"type": "string", "pattern": r"\.py:"}
+    required = {"required": ["kind"]}
+    if "default" in shared["kind"]:
+        open_kind, required = {"type": "string", "not": {"enum": list(models)}}, {}
     variants = []
     for kind, options in models.items():
         variant = options.model_json_schema(ref_template="#/$defs/{model}")
         defs.update(variant.pop("$defs", {}))
         variant["properties"] = {**shared, **variant.get("properties", {}), "kind": {"const": kind}}
-        variants.append(variant | {"required": ["kind"]})
-    own = {"properties": shared | {"kind": {"type": "string", "pattern": r"\.py:"}}}
-    defs[section] = {"anyOf": [*variants, own | {"required": ["kind"]}]}
+        variant.pop("required", None)
+        variants.append(variant | required)
+    own = {"properties": shared | {"kind": open_kind}, **required}
+    defs[section] = {"anyOf": [*variants, own]}
 
 
 def _items(node: Any) -> set[str]:

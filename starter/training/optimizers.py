@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import torch
-from pydantic import Field
+from pydantic import BaseModel, Field
 from torch import nn
 
-from starter.recipe.named import fill, problem, unknown
+from starter.recipe.named import fill, options_model, problem, unknown
 from starter.recipe.own import is_own, load_own
 from starter.recipe.problems import Problem
 from starter.recipe.schema.base import Positive, Rate
@@ -56,6 +56,12 @@ class AdamW(torch.optim.AdamW):
 
 
 KINDS: dict[str, Callable[..., torch.optim.Optimizer]] = {"sgd": SGD, "adamw": AdamW}
+SUPPLIED = ("params", "fused")
+
+
+def options_of(target: Callable) -> type[BaseModel]:
+    """What a recipe may state of one of the kit's, for the schema and its page."""
+    return options_model(target, given=SUPPLIED)
 
 
 def resolve(section: OptimizerSection) -> tuple[OptimizerSection, list[Problem]]:
@@ -71,7 +77,7 @@ def resolve(section: OptimizerSection) -> tuple[OptimizerSection, list[Problem]]
     if target is None:
         return section, [unknown(section, "optimizer", _names(section.kind), PLACES)]
     typed = section.kind in KINDS
-    section, problems = fill(section, target, given=("params", "fused"), typed=typed)
+    section, problems = fill(section, target, given=SUPPLIED, typed=typed)
     if problems:
         return section, problems
     lr = section.options.get("lr")

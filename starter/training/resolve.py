@@ -31,7 +31,11 @@ OF_STAGE: tuple[Callable[[StageSection], list[Problem]], ...] = (
     schedules.check,
 )
 # For the schema of editors and docs/recipe.md: the options of every kind, by its section's class.
-KINDS = {"LossTerm": {kind: losses.options_of(loss) for kind, loss in losses.LOSSES.items()}}
+KINDS = {
+    "LossTerm": {kind: losses.options_of(loss) for kind, loss in losses.LOSSES.items()},
+    "OptimizerSection": {k: optimizers.options_of(kind) for k, kind in optimizers.KINDS.items()},
+    "ScheduleSection": {k: schedules.options_of(kind) for k, kind in schedules.KINDS.items()},
+}
 
 
 def resolve(recipe: Recipe) -> Recipe:

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import torch
-from pydantic import Field
+from pydantic import BaseModel, Field
 from torch.optim import lr_scheduler
 
 from starter.errors import UserError
-from starter.recipe.named import fill, problem, unknown
+from starter.recipe.named import fill, options_model, problem, unknown
 from starter.recipe.own import is_own, load_own
 from starter.recipe.problems import Problem
 from starter.recipe.schema.base import Fraction
@@ -194,6 +194,11 @@ def learning_rate_factor(
 
 def _warmup(section: ScheduleSection, steps_per_epoch: int, steps: int) -> int:
     return min(round(section.warmup_epochs * steps_per_epoch), steps)
+
+
+def options_of(target: Callable) -> type[BaseModel]:
+    """What a recipe may state of one of the kit's, for the schema and its page."""
+    return options_model(target, given=SUPPLIED)
 
 
 def resolve(section: ScheduleSection) -> tuple[ScheduleSection, list[Problem]]:
