@@ -1,5 +1,7 @@
 """Train every stage of a recipe, in order, and continue where an earlier run stopped.
 
+The training loop is in starter/train_stage.py.
+
 python train.py configs/demo.yaml
 python train.py configs/hw2p2.yaml mine.yaml data.root=/kaggle/input/hw2p2
 python train.py configs/demo.yaml --stage finetune --fresh finetune
@@ -8,7 +10,6 @@ torchrun --standalone --nproc-per-node 2 train.py configs/hw2p2.yaml    (two GPU
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -56,28 +57,18 @@ def main(arguments: list[str] | None = None) -> int:
                 print(to_yaml(resolve(recipe)) if prints else "", end="")
                 return
             logs.set_up_logging()
-            if options.find_lr is not None:
-                found = _find_lr(recipe, options.find_lr or None)
-                print(json.dumps(found, indent=1) if options.json else found["text"])
-                return
-            from starter import api
+            from starter import api  # brings torch
 
-            summary = api.train(recipe, stage=options.stage, fresh=options.fresh)
-            if not prints:
+            if options.find_lr is not None:
+                trials = api.find_lr(recipe, options.find_lr or None)
+                words.show(trials, lambda result: result["text"], options.json)
                 return
-            report = api.draw_report(f"{recipe.runs}/{recipe.name}")
-            if options.json:
-                print(json.dumps(summary, indent=1))
-            else:
-                print(table(recipe, summary, report))
+            summary = api.train(recipe, stage=options.stage, fresh=options.fresh)
+            if prints:
+                report = api.draw_report(f"{recipe.runs}/{recipe.name}")
+                words.show(summary, lambda result: table(recipe, result, report), options.json)
 
     return command.run(work, together=options.find_lr is None)
-
-
-def _find_lr(recipe, stage: str | None) -> dict:
-    from starter.api import find_lr
-
-    return find_lr(recipe, stage)
 
 
 def table(recipe, summary: dict, report: Path | None) -> str:

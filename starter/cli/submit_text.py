@@ -5,8 +5,9 @@ from starter.cli import words
 
 def submitted(result: dict) -> str:
     """What was checked, and what Kaggle said."""
-    against = f"as {result['sample']} asks" if result["sample"] else "readable, nothing missing"
-    lines = [f"{result['csv']}: {against}", *(f"warning: {w}" for w in result["warnings"])]
+    match = f"; columns and ids match {result['sample']}" if result["sample"] else ""
+    lines = [f"{result['csv']}: {result['rows']:,} rows{match}"]
+    lines += [f"warning: {text}" for text in result["warnings"]]
     if "ref" not in result:
         return "\n".join([*lines, "dry run: nothing was sent"])
     lines.append(f"{result['competition']}: taken (ref {result['ref']})")
@@ -59,10 +60,12 @@ def ledger_words(result: dict) -> str:
     """A line per submission, then correlation and gap of each competition."""
     if not result["entries"]:
         return f"{result['ledger']}: nothing was submitted yet"
-    told = {slug: found[0]["metric"] for slug, found in result["trust"].items() if found}
+    metric_of = {
+        slug: compared[0]["metric"] for slug, compared in result["trust"].items() if compared
+    }
     rows = [("time", "run", "commit", "local", "95 %", "public", "private", "status")]
     for entry in result["entries"]:
-        metric, local = told.get(entry["competition"], "combined"), entry.get("local") or {}
+        metric, local = metric_of.get(entry["competition"], "combined"), entry.get("local") or {}
         interval = local.get(f"{metric}_interval")
         spread = f"{interval[0]:.4f}-{interval[1]:.4f}" if interval else "-"
         rows.append(
@@ -78,22 +81,22 @@ def ledger_words(result: dict) -> str:
             )
         )
     lines = [words.columns(rows)]
-    for slug, found in result["trust"].items():
+    for slug, compared in result["trust"].items():
         lines += ["", slug] if len(result["trust"]) > 1 else [""]
-        lines += [trust_words(one) for one in found] or ["no score beside a local metric yet"]
+        lines += [trust_words(one) for one in compared] or ["no score beside a local metric yet"]
     return "\n".join(lines)
 
 
-def trust_words(found: dict) -> str:
+def trust_words(trust: dict) -> str:
     """Correlation with its interval, gap with its deviation, and what follows."""
-    n = len(found["points"])
-    head = f"local {found['metric']} against {found['score']} score, {n} submissions: "
-    spread = "" if found["gap_deviation"] is None else f" (deviation {found['gap_deviation']:.4f})"
-    gap = f"gap {found['gap']:+.4f}{spread}"
-    if found["correlation"] is None:
+    n = len(trust["points"])
+    head = f"local {trust['metric']} against {trust['score']} score, {n} submissions: "
+    spread = "" if trust["gap_deviation"] is None else f" (deviation {trust['gap_deviation']:.4f})"
+    gap = f"gap {trust['gap']:+.4f}{spread}"
+    if trust["correlation"] is None:
         why = "needs three" if n < 3 else "undefined, one side does not vary"
         return f"{head}correlation {why}, {gap}"
-    interval = found["interval"]
+    interval = trust["interval"]
     between = f" [{interval[0]:.2f}, {interval[1]:.2f}]" if interval else ""
     if interval and interval[0] > 0.5:
         verdict = "validation can be trusted"
@@ -101,7 +104,7 @@ def trust_words(found: dict) -> str:
         verdict = "do not choose by validation"
     else:
         verdict = "too few submissions to tell whether validation can be trusted"
-    return f"{head}correlation {found['correlation']:.2f}{between}, {gap}: {verdict}"
+    return f"{head}correlation {trust['correlation']:.2f}{between}, {gap}: {verdict}"
 
 
 def packed(result: dict) -> str:

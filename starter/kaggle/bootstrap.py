@@ -91,13 +91,13 @@ def bring_back() -> None:
     target = WORKING / "runs" / SETTINGS["name"]
     if not SETTINGS["continue"] or target.exists():
         return
-    found = [path.parent for path in INPUT.rglob(f"runs/{SETTINGS['name']}/recipe.yaml")]
-    if not found:
+    earlier = [path.parent for path in INPUT.rglob(f"runs/{SETTINGS['name']}/recipe.yaml")]
+    if not earlier:
         stop(
             f"no earlier output with runs/{SETTINGS['name']} under {INPUT}: push without --continue"
         )
-    shutil.copytree(found[0], target)
-    print(f"continuing {found[0]}", flush=True)
+    shutil.copytree(earlier[0], target)
+    print(f"continuing {earlier[0]}", flush=True)
 
 
 def data_changes() -> list[str]:
@@ -127,8 +127,8 @@ def sample_change(changes: list[str]) -> list[str]:
     root = next(change.split("=", 1)[1] for change in changes if change.startswith("data.root="))
     if not sample or (Path(root) / sample).is_file():
         return []
-    found = sorted(INPUT.rglob(Path(sample).name))
-    return [f"submission.sample={found[0]}"] if found else []
+    samples = sorted(INPUT.rglob(Path(sample).name))
+    return [f"submission.sample={samples[0]}"] if samples else []
 
 
 def train_command(recipe: Path, changes: list[str]) -> list[str]:
@@ -158,8 +158,8 @@ def run(kit: Path, command: list[str]) -> int:
 
 
 def tell(state: str, code: int) -> None:
-    told = {"state": state, "code": code, **{key: SETTINGS[key] for key in ("name", "commit")}}
-    (WORKING / "status.json").write_text(json.dumps(told))
+    record = {"state": state, "code": code, **{key: SETTINGS[key] for key in ("name", "commit")}}
+    (WORKING / "status.json").write_text(json.dumps(record))
 
 
 def stop(why: str) -> NoReturn:

@@ -1,7 +1,7 @@
 """The real `kaggle` client: signed in once, every call bounded in time, every fault one line.
 
 The client prints where it should raise, ends the process without credentials, returns normally from
-a failed upload and never gives up waiting (kaggle 1.8 to 2.2.5). It is imported only when Kaggle is
+a failed upload and never gives up waiting (kaggle 2.2.5). It is imported only when Kaggle is
 asked, so that a check needs neither the package nor a network.
 """
 
@@ -36,7 +36,7 @@ class Client:
     def __init__(self, competition: str = "", again: str = "send it again"):
         self.competition = competition
         self.again = again  # how the user tries once more, in messages
-        self.asked: list[str] = []  # the methods that requests were begun for, in order
+        self.requested: list[str] = []  # the methods that requests were begun for, in order
         self.printed = ""  # what the client printed during the last call
         self.api: Any = None
         self.api = self.call(_sign_in)
@@ -55,15 +55,15 @@ class Client:
         """Does something with the client; what it raises becomes a line without a secret."""
         printed = io.StringIO()
         try:
-            with redirect_stdout(printed), _time_limits(self.asked):
+            with redirect_stdout(printed), _time_limits(self.requested):
                 return work()
         except UserError as error:
             raise type(error)(self.scrub(str(error))) from None
         except ImportError as error:
             raise NotSignedIn(f"the kaggle package cannot be imported ({error}): {PIP}") from error
         except (OSError, ValueError) as error:  # all of requests' own are OSErrors
-            told = explain(error, self.competition, _source(), TIMEOUT[1], self.again)
-            raise type(told)(self.scrub(str(told))) from error
+            explained = explain(error, self.competition, _source(), TIMEOUT[1], self.again)
+            raise type(explained)(self.scrub(str(explained))) from error
         except (KeyError, TypeError, AttributeError) as error:
             if not _from_sdk(error):
                 raise
@@ -111,8 +111,7 @@ def _sign_in() -> Any:
         from kaggle import api
 
         # once more: the import hides why it failed, and a notebook may have set a key since
-        if hasattr(api, "_authenticated"):  # older than 2.2.4, the import itself failed
-            api.authenticate()
+        api.authenticate()
     except (ImportError, ValueError, requests.RequestException):
         raise
     except SystemExit as error:
@@ -154,20 +153,19 @@ def _source() -> str:
         return token
     from kaggle import api
 
-    if "key" not in api.config_values:  # kaggle 1.8 takes the variable out of the environment
-        login = "~/.kaggle/credentials.json"
-        return login if os.path.exists(os.path.expanduser(login)) else "KAGGLE_API_TOKEN"
+    if "key" not in api.config_values:
+        return "~/.kaggle/credentials.json"
     if os.environ.get("KAGGLE_KEY"):
         return "KAGGLE_USERNAME and KAGGLE_KEY"
     return str(api.config)
 
 
 @contextmanager
-def _time_limits(asked: list[str]) -> Iterator[None]:
+def _time_limits(requested: list[str]) -> Iterator[None]:
     """Gives every request meanwhile a time limit and few retries; the client has no such option.
 
-    This changes `requests.Session` for the whole process, and puts it back. `asked` grows by the
-    last part of each address.
+    This changes `requests.Session` for the whole process, and puts it back. `requested` grows by
+    the last part of each address.
     """
     import requests
 
@@ -178,7 +176,7 @@ def _time_limits(asked: list[str]) -> Iterator[None]:
         adapter = self.get_adapter(request.url)
         total = min(adapter.max_retries.total, RETRIES)
         adapter.max_retries = adapter.max_retries.new(total=total)
-        asked.append(str(request.url).rsplit("/", 1)[-1])
+        requested.append(str(request.url).rsplit("/", 1)[-1])
         return plain(self, request, **kwargs)
 
     requests.Session.send = send  # type: ignore[method-assign]

@@ -63,28 +63,27 @@ class Limits:
         return f"{self.left} of {self.left + self.used_today} left, resets 00:00 UTC"
 
 
-def limits(client: Client) -> Limits | None:
-    """What may still be sent today; None where the installed client cannot ask."""
-    ask = getattr(client.api, "competition_get_submission_limits", None)
-    if ask is None:
-        return None
-    found = client.call(lambda: ask(client.competition))
-    return Limits(found.num_today, found.num_total, found.num_allowed_now, found.limited_by_total)
+def limits(client: Client) -> Limits:
+    """What may still be sent today."""
+    answer = client.call(lambda: client.api.competition_get_submission_limits(client.competition))
+    return Limits(
+        answer.num_today, answer.num_total, answer.num_allowed_now, answer.limited_by_total
+    )
 
 
-def refuse_without_allowance(found: Limits) -> None:
+def refuse_without_allowance(allowance: Limits) -> None:
     """LimitReached when nothing is left."""
-    if found.known and found.left <= 0:
-        fix = "the competition's own total is used up" if found.by_total else "wait until then"
-        raise LimitReached(f"nothing was sent: {found}: {fix}")
+    if allowance.known and allowance.left <= 0:
+        fix = "the competition's own total is used up" if allowance.by_total else "wait until then"
+        raise LimitReached(f"nothing was sent: {allowance}: {fix}")
 
 
 def submissions(client: Client) -> list[Submission]:
     """The team's newest submissions, newest first."""
-    found = client.call(
+    answer = client.call(
         lambda: client.api.competition_submissions(client.competition, page_size=PAGE)
     )
-    return sorted((_read(client, s) for s in found or [] if s), key=lambda s: -s.ref)
+    return sorted((_read(client, s) for s in answer or [] if s), key=lambda s: -s.ref)
 
 
 def submission(client: Client, ref: int) -> Submission | None:
@@ -92,10 +91,8 @@ def submission(client: Client, ref: int) -> Submission | None:
     import requests
 
     def ask():
-        try:
-            from kagglesdk.competitions.types.competition_api_service import ApiGetSubmissionRequest
-        except ImportError:  # a client that can only list
-            return "list"
+        from kagglesdk.competitions.types.competition_api_service import ApiGetSubmissionRequest
+
         request = ApiGetSubmissionRequest()
         request.ref = ref
         try:
@@ -106,10 +103,8 @@ def submission(client: Client, ref: int) -> Submission | None:
                 return None
             raise
 
-    found = client.call(ask)
-    if found == "list":
-        return next((s for s in submissions(client) if s.ref == ref), None)
-    return None if found is None else _read(client, found)
+    answer = client.call(ask)
+    return None if answer is None else _read(client, answer)
 
 
 def send(client: Client, csv: Path, message: str, newest: int) -> int:
@@ -122,20 +117,20 @@ def send(client: Client, csv: Path, message: str, newest: int) -> int:
         Unsure: it was handed over, but neither answered nor listed.
         UserError: Kaggle did not take it.
     """
-    client.asked.clear()
+    client.requested.clear()
     try:
         answer = client.call(
             lambda: client.api.competition_submit(str(csv), message, client.competition, quiet=True)
         )
     except NotReached as error:
-        if "CreateSubmission" not in client.asked or isinstance(error, TooManyRequests):
+        if "CreateSubmission" not in client.requested or isinstance(error, TooManyRequests):
             raise
         return _recover(client, csv, message, newest, str(error))
     said = line(answer.message or "")
     ref = int(answer.ref or 0)
     if ref > 0 and not said.startswith("Could not submit"):
         return ref
-    if "CreateSubmission" in client.asked:
+    if "CreateSubmission" in client.requested:
         return _recover(client, csv, message, newest, f"no reference, only: {said or 'nothing'}")
     raise NotReached(
         f"Kaggle did not take {csv} ({said or 'no reference'}; the client printed: "
@@ -148,10 +143,10 @@ def find(
     client: Client, csv_name: str, message: str, newest: int, known: Collection[int] = ()
 ) -> int | None:
     """The reference above `newest`, not `known`, of a file with this name and message, or None."""
-    for found in submissions(client):
-        new = found.ref > newest and found.ref not in known
-        if new and (found.file, found.message) == (csv_name, message):
-            return found.ref
+    for listed in submissions(client):
+        new = listed.ref > newest and listed.ref not in known
+        if new and (listed.file, listed.message) == (csv_name, message):
+            return listed.ref
     return None
 
 
@@ -192,19 +187,19 @@ def wait(
     pause, failed = FIRST_WAIT, 0
     while True:
         try:
-            found, failed = submission(client, ref), 0
+            current, failed = submission(client, ref), 0
         except NotReached as error:
             failed += 1
             log.warning("%s", error)
             if failed >= PATIENCE:
                 raise NotReached(f"ref {ref} is with Kaggle, its score not: {error}") from None
-            found = None
-        if found is not None:
-            tell(found)
-            if found.status == "error":
-                raise NotScored(f"Kaggle could not score ref {ref}: {found.error or 'no reason'}")
-            if found.status == "complete":
-                return found
+            current = None
+        if current is not None:
+            tell(current)
+            if current.status == "error":
+                raise NotScored(f"Kaggle could not score ref {ref}: {current.error or 'no reason'}")
+            if current.status == "complete":
+                return current
         left = LONGEST_WAIT if end is None else end - time.monotonic()
         if left <= 0:
             raise NoScoreYet(f"ref {ref} has no score after {timeout:g} s; look again with status")
@@ -213,17 +208,17 @@ def wait(
         pause = min(2 * pause, LONGEST_WAIT)
 
 
-def _read(client: Client, found) -> Submission:
+def _read(client: Client, answer) -> Submission:
     """Kaggle's scores are text, '' where there are none."""
-    error = client.scrub(line(found.error_description or "")) or None
+    error = client.scrub(line(answer.error_description or "")) or None
     return Submission(
-        ref=int(found.ref or 0),
-        file=str(found.file_name or ""),
-        message=str(found.description or ""),
-        date=str(found.date or "")[:19],
-        status=found.status.name.lower(),
-        public=_number(found.public_score),
-        private=_number(found.private_score),
+        ref=int(answer.ref or 0),
+        file=str(answer.file_name or ""),
+        message=str(answer.description or ""),
+        date=str(answer.date or "")[:19],
+        status=answer.status.name.lower(),
+        public=_number(answer.public_score),
+        private=_number(answer.private_score),
         error=error,
     )
 

@@ -4,14 +4,13 @@ In the target folder `.kaggle/` holds the archive until it is unpacked, and then
 held, by which a finished download is known again.
 """
 
-import inspect
 import logging
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 from starter.errors import UserError
+from starter.files import write_text
 from starter.kaggle.client import RETRIES, Client
 from starter.kaggle.errors import NotReached, web_page
 from starter.kaggle.unzip import Damaged, File, in_words, refuse_without_room, unpack
@@ -80,8 +79,8 @@ def _fetch(client: Client, archive: Path) -> int | None:
         response = kaggle.competitions.competition_api_client.download_data_files(request)
         if "text/html" in response.headers.get("Content-Type", ""):
             raise web_page(AGAIN)
-        told = response.headers.get("Content-Length")
-        size = int(told) if told else None
+        length = response.headers.get("Content-Length")
+        size = int(length) if length else None
         archive.parent.mkdir(parents=True, exist_ok=True)
         have = archive.stat().st_size if archive.is_file() else 0
         if size is not None:
@@ -97,15 +96,9 @@ def _fetch(client: Client, archive: Path) -> int | None:
                 kaggle.http_client(),
                 resume=True,
                 quiet=not sys.stderr.isatty(),
-                **_retries(api),
+                max_retries=RETRIES,
             )
         return size
-
-
-def _retries(api: Any) -> dict[str, int]:
-    """Clients before 2.2 try once; later ones six times, which takes minutes on a dead server."""
-    known = "max_retries" in inspect.signature(api.download_file).parameters
-    return {"max_retries": RETRIES} if known else {}
 
 
 def _listed(place: Path, competition: str) -> list[File] | None:
@@ -119,9 +112,5 @@ def _listed(place: Path, competition: str) -> list[File] | None:
 
 def _note(place: Path, competition: str, files: list[File]) -> None:
     """.kaggle/<competition>.tsv: size, CRC and path of every file, whole or not there."""
-    path = place / OURS / f"{competition}.tsv"
-    beside = path.with_suffix(".tmp")
-    beside.write_text(
-        "".join(f"{f.size}\t{f.crc:08x}\t{f.path}\n" for f in files), encoding="utf-8"
-    )
-    os.replace(beside, path)
+    lines = [f"{f.size}\t{f.crc:08x}\t{f.path}\n" for f in files]
+    write_text(place / OURS / f"{competition}.tsv", "".join(lines))

@@ -73,8 +73,8 @@ def _slug(text: str | None) -> str:
             "submission.competition is not set: give --competition SLUG, the last part "
             "of the competition's address"
         )
-    found = re.search(r"kaggle\.com/(?:competitions|c)/([^/?#]+)", text)
-    slug = found.group(1) if found else text
+    address = re.search(r"kaggle\.com/(?:competitions|c)/([^/?#]+)", text)
+    slug = address.group(1) if address else text
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", slug):
         raise UserError(
             f"{text!r} is neither a recipe (.yaml) nor a competition: give the last "

@@ -1,14 +1,12 @@
 """A run on Kaggle's GPUs: packed and pushed, watched, brought back into its run folder."""
 
-import json
-import logging
 import os
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from starter.errors import UserError
+from starter.files import read_json, write_json
 from starter.kaggle.client import Client
 from starter.kaggle.push import (
     GPUS,
@@ -25,8 +23,6 @@ from starter.recipe.shares import refuse_uneven
 from starter.runs.folder import RunFolder
 from starter.runs.provenance import commit
 from starter.submission.code_files import code_files, own_files, refuse_secrets
-
-log = logging.getLogger(__name__)
 
 
 def push(
@@ -87,8 +83,9 @@ def _refuse_without_data(slug: str | None, attach: Sequence[str], demo: bool) ->
 
 def status(target: str, changes: Sequence[str] = ()) -> dict:
     """kernel, status, failure of RECIPE's kernel or of USER/SLUG."""
+    recipe = _recipe(target, changes)
     client = Client()
-    return kernel_status(client, _kernel(client, target, changes))
+    return kernel_status(client, _kernel(client, target, recipe))
 
 
 def pull(target: str, changes: Sequence[str] = (), *, force: bool = False) -> dict:
@@ -100,48 +97,47 @@ def pull(target: str, changes: Sequence[str] = (), *, force: bool = False) -> di
     Returns:
         kernel, run (the folder), state ("finished", "stopped early", "failed").
     """
-    recipe = load(target, changes) if _is_recipe(target) else None
+    recipe = _recipe(target, changes)
     client = Client()
-    kernel = _kernel(client, target, changes)
+    kernel = _kernel(client, target, recipe)
     runs = Path(recipe.runs if recipe else "runs")
     runs.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".pull-", dir=runs) as held:
-        place = Path(held)
+    with tempfile.TemporaryDirectory(prefix=".pull-", dir=runs) as temporary:
+        place = Path(temporary)
         fetch_output(client, kernel, place)
-        told = _told(place, kernel)
-        new = place / "runs" / told["name"]
-        target_folder = runs / told["name"]
-        if not (RunFolder(new).recipe).is_file():
-            raise UserError(f"{kernel} left no run folder ({told['state']}); see its log on Kaggle")
-        _refuse_other(target_folder, kernel, force)
-        _at_home(RunFolder(new).recipe, recipe, runs)
-        _note_commit(RunFolder(new).environment, told.get("commit"))
-        RunFolder(new).kaggle_origin.write_text(json.dumps({"kernel": kernel}), encoding="utf-8")
-        if target_folder.exists():
-            os.replace(target_folder, place / "before")
-        try:
-            os.replace(new, target_folder)
-        except OSError:
-            shutil.move(place / "before", target_folder)
-            raise
+        state = _read_state(place, kernel)
+        pulled, run = RunFolder(place / "runs" / state["name"]), RunFolder(runs / state["name"])
+        if not pulled.recipe.is_file():
+            raise UserError(
+                f"{kernel} left no run folder ({state['state']}); see its log on Kaggle"
+            )
+        _refuse_other(run, kernel, force)
+        _use_local_paths(pulled.recipe, recipe, runs)
+        if pulled.environment.is_file():  # on Kaggle there is no git checkout to ask
+            environment = read_json(pulled.environment)
+            commit_there = environment.get("commit") or state.get("commit")
+            write_json(pulled.environment, environment | {"commit": commit_there})
+        write_json(pulled.kaggle_origin, {"kernel": kernel})
+        _replace(run.path, pulled.path, place / "before")
         for log_file in place.glob("*.log"):
-            os.replace(log_file, RunFolder(target_folder).kaggle_log)
-    return {"kernel": kernel, "run": target_folder.as_posix(), "state": told["state"]}
+            os.replace(log_file, run.kaggle_log)
+    return {"kernel": kernel, "run": run.path.as_posix(), "state": state["state"]}
 
 
-def _is_recipe(target: str) -> bool:
-    return target.endswith((".yaml", ".yml"))
-
-
-def _kernel(client, target: str, changes: Sequence[str]) -> str:
-    if _is_recipe(target):
-        return kernel_of(client.user, load(target, changes).name)
+def _recipe(target: str, changes: Sequence[str]) -> Recipe | None:
+    """The recipe at `target`; None for USER/SLUG of a kernel."""
+    if target.endswith((".yaml", ".yml")):
+        return load(target, changes)
     if target.count("/") != 1:
         raise UserError(f"{target} is neither a recipe (.yaml) nor USER/SLUG of a kernel")
-    return target
+    return None
 
 
-def _at_home(path: Path, recipe: Recipe | None, runs: Path) -> None:
+def _kernel(client: Client, target: str, recipe: Recipe | None) -> str:
+    return target if recipe is None else kernel_of(client.user, recipe.name)
+
+
+def _use_local_paths(path: Path, recipe: Recipe | None, runs: Path) -> None:
     """The pulled recipe with this machine's places, so that verify.py and submit.py find theirs.
 
     None of these keys counts in a stage's hash.
@@ -154,29 +150,33 @@ def _at_home(path: Path, recipe: Recipe | None, runs: Path) -> None:
     path.write_text(to_yaml(pulled.model_copy(update=update)), encoding="utf-8")
 
 
-def _note_commit(path: Path, known: str | None) -> None:
-    """The commit that was pushed: there is no git checkout on Kaggle to ask."""
-    if path.is_file():
-        environment = json.loads(path.read_text(encoding="utf-8"))
-        environment["commit"] = environment.get("commit") or known
-        path.write_text(json.dumps(environment, indent=1) + "\n", encoding="utf-8")
-
-
-def _told(place: Path, kernel: str) -> dict:
+def _read_state(place: Path, kernel: str) -> dict:
+    """status.json as bootstrap.py wrote it. UserError where there is none."""
     path = place / "status.json"
     if not path.is_file():
         raise UserError(f"{kernel} has no output of a push yet: python -m starter.kaggle status")
-    told = json.loads(path.read_text(encoding="utf-8"))
-    if Path(told["name"]).name != told["name"]:
-        raise UserError(f"{kernel}: its status.json names no run folder: {told['name']!r}")
-    return told
+    state = read_json(path)
+    if Path(state["name"]).name != state["name"]:
+        raise UserError(f"{kernel}: its status.json names no run folder: {state['name']!r}")
+    return state
 
 
-def _refuse_other(folder: Path, kernel: str, force: bool) -> None:
-    """A run folder that was trained elsewhere is not replaced unless asked for."""
-    mark = RunFolder(folder).kaggle_origin
-    if not folder.exists() or force:
+def _refuse_other(run: RunFolder, kernel: str, force: bool) -> None:
+    """A run folder that was trained elsewhere is not replaced without --force."""
+    if not run.path.exists() or force:
         return
-    if mark.is_file() and json.loads(mark.read_text(encoding="utf-8"))["kernel"] == kernel:
+    if run.kaggle_origin.is_file() and read_json(run.kaggle_origin).get("kernel") == kernel:
         return
-    raise UserError(f"{folder} was not trained by {kernel}: keep it elsewhere, or give --force")
+    raise UserError(f"{run} was not trained by {kernel}: keep it elsewhere, or give --force")
+
+
+def _replace(target: Path, new: Path, before: Path) -> None:
+    """Moves a folder to where another may be, which comes back where that fails."""
+    if target.exists():
+        os.replace(target, before)
+    try:
+        os.replace(new, target)
+    except OSError:
+        if before.exists():
+            os.replace(before, target)
+        raise

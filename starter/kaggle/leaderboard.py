@@ -86,8 +86,6 @@ def limits(target: str | Path | None = None, *, competition: str | None = None) 
     """What may still be sent today: competition, left, used_today, used, text."""
     slug = _slug(competition, open_target(target) if target else None)
     allowance = board.limits(Client(slug))
-    if allowance is None:
-        raise UserError("this kaggle client cannot ask for limits; it needs kaggle 2 or newer")
     return {"competition": slug, "text": str(allowance), **dataclasses.asdict(allowance)}
 
 
@@ -218,9 +216,8 @@ def _recover(client: Client, book: Ledger, earlier: list[Entry]) -> Entry | None
 def _send(client: Client, book: Ledger, entry: Entry, csv: Path) -> Entry:
     """Allowance, then the upload, with the ledger's line written first and true afterwards."""
     allowance = board.limits(client)
-    if allowance is not None:
-        log.info("kaggle: %s: %s", entry.competition, allowance)
-        board.refuse_without_allowance(allowance)
+    log.info("kaggle: %s: %s", entry.competition, allowance)
+    board.refuse_without_allowance(allowance)
     newest = max((s.ref for s in board.submissions(client)), default=0)
     entry = book.add(entry.model_copy(update={"after": newest}))
     log.info("kaggle: sending %s to %s", csv, entry.competition)

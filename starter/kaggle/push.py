@@ -105,9 +105,9 @@ def push_kernel(client: Client, files: dict[str, bytes], job: Job) -> dict:
         Path(folder, "run.py").write_text(script(job, kit), encoding="utf-8")
         answer = client.call(lambda: client.api.kernels_push(folder))
     wrong = [
-        f"{kind}: {', '.join(found)}"
+        f"{kind}: {', '.join(names)}"
         for kind in INVALID
-        if (found := getattr(answer, f"invalid_{kind}", None))
+        if (names := getattr(answer, f"invalid_{kind}", None))
     ]
     if answer.error or wrong or not answer.version_number:
         why = "; ".join([line(answer.error or "no version"), *wrong])
@@ -143,11 +143,11 @@ def script(job: Job, kit: str) -> str:
 
 def kernel_status(client: Client, kernel: str) -> dict:
     """kernel, status (QUEUED, RUNNING, COMPLETE, ERROR, ...) and Kaggle's reason for a failure."""
-    found = client.call(lambda: client.api.kernels_status(kernel))
+    answer = client.call(lambda: client.api.kernels_status(kernel))
     return {
         "kernel": kernel,
-        "status": found.status.name,
-        "failure": client.scrub(line(found.failure_message or "")) or None,
+        "status": answer.status.name,
+        "failure": client.scrub(line(answer.failure_message or "")) or None,
     }
 
 

@@ -14,7 +14,7 @@ from starter.submission.answers import Answers
 from starter.submission.check import check
 from starter.submission.formats import fill
 from starter.submission.problem import Problem
-from starter.submission.table import Table, write
+from starter.submission.table import Table, read_sheet, write
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +94,7 @@ def checked(target: str | Path, sample: str | Path | None = None) -> tuple[dict,
         warnings.append("no sample submission to check against: give --sample FILE")
     return {
         "csv": handin.csv.as_posix(),
+        "rows": len(read_sheet(handin.csv).rows),
         "sample": sample_file and sample_file.as_posix(),
         "warnings": warnings,
     }, handin

@@ -20,17 +20,17 @@ PAIR, NUMBER, NAME = "two names as id", "a number as id", "a name as id"
 
 def check_labels(sheet: Sheet, sample: Sheet) -> Iterator[Problem]:
     """Problems of every column but the id, row by row, matched with the sample by id."""
-    asked = {row[0]: row for row in sample.rows}
+    expected = {row[0]: row for row in sample.rows}
     groups: dict[str, list[tuple[list[str], int, list[str]]]] = {}
     for row, line in zip(sheet.rows, sheet.line_R, strict=True):
-        if row[0] in asked:
-            groups.setdefault(_shape(row[0]), []).append((row, line, asked[row[0]]))
+        if row[0] in expected:
+            groups.setdefault(_shape(row[0]), []).append((row, line, expected[row[0]]))
     for shape, rows in groups.items():
         for column, name in enumerate(sample.header[1:], start=1):
-            known = {theirs[column].strip() for _, _, theirs in rows}
+            known = {sample_row[column].strip() for _, _, sample_row in rows}
             cells = [(row[column].strip(), line) for row, line, _ in rows]
             yield from _column(name, shape, cells, known)
-        if all(row == theirs for row, _, theirs in rows):
+        if all(row == sample_row for row, _, sample_row in rows):
             yield Problem(
                 "unfilled",
                 "warning",
@@ -62,9 +62,11 @@ def _column(
     yield from _report("infinite", infinite, f"{name} is infinite; give a finite number")
     if not all(math.isfinite(_float(text)) for text in known):
         return
-    told = set(absent)
+    absent_cells = set(absent)
     wrong = [
-        cell for cell, x in zip(cells, numbers, strict=True) if math.isnan(x) and cell not in told
+        cell
+        for cell, x in zip(cells, numbers, strict=True)
+        if math.isnan(x) and cell not in absent_cells
     ]
     yield from _report("label", wrong, f"{name} is no number, the sample's are")
     if shape == PAIR or not all(map(_is_whole, known)):
@@ -83,11 +85,11 @@ def _column(
         )
 
 
-def _report(code: str, found: Sequence[tuple[str, int]], message: str) -> Iterator[Problem]:
+def _report(code: str, cells: Sequence[tuple[str, int]], message: str) -> Iterator[Problem]:
     """One problem for all rows of a kind, at the first of their lines."""
-    if found:
-        places = first_five([f"{text!r} (line {line})" for text, line in found])
-        yield Problem(code, "error", f"{message}; {len(found)} rows: {places}", found[0][1])
+    if cells:
+        places = first_five([f"{text!r} (line {line})" for text, line in cells])
+        yield Problem(code, "error", f"{message}; {len(cells)} rows: {places}", cells[0][1])
 
 
 def _is_absent(text: str, known: set[str]) -> bool:

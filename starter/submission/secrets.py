@@ -25,15 +25,15 @@ FILES = re.compile(
 
 def known_secrets() -> set[str]:
     """Values of this user's own credentials: of the environment and Kaggle's files."""
-    found = {value for name, value in os.environ.items() if NAMES.search(name)}
+    values = {value for name, value in os.environ.items() if NAMES.search(name)}
     home = Path.home() / ".kaggle"
     for name in ("access_token", "access_token.txt"):
         if (home / name).is_file():
-            found.add((home / name).read_text(errors="replace"))
+            values.add((home / name).read_text(errors="replace"))
     if (home / "kaggle.json").is_file():
         with suppress(ValueError, AttributeError):
-            found.add(str(json.loads((home / "kaggle.json").read_text()).get("key", "")))
-    return {value.strip() for value in found if len(value.strip()) >= 8}
+            values.add(str(json.loads((home / "kaggle.json").read_text()).get("key", "")))
+    return {value.strip() for value in values if len(value.strip()) >= 8}
 
 
 def secrets_in(name: str, content: bytes, known: set[str]) -> Iterator[str]:
