@@ -68,9 +68,7 @@ def trust(
     )
 
 
-def _pearson(
-    points: list[tuple[float, float]],
-) -> tuple[float | None, tuple[float, float] | None]:
+def _pearson(points: list[tuple[float, float]]) -> tuple[float | None, tuple[float, float] | None]:
     """The correlation and its 95 % interval, each where the points allow it."""
     x, y = zip(*points, strict=True)
     if len(points) < 3 or max(x) - min(x) < 1e-9 or max(y) - min(y) < 1e-9:

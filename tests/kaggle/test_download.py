@@ -15,14 +15,7 @@ from starter.kaggle import client, unzip
 from starter.recipe import load
 from tests.conftest import ROOT
 from tests.data.years import YEARS
-from tests.kaggle.conftest import (
-    BY_KEY,
-    BY_TOKEN,
-    NOWHERE,
-    assert_no_secret,
-    environment,
-    refused,
-)
+from tests.kaggle.conftest import BY_KEY, BY_TOKEN, NOWHERE, assert_no_secret, environment, refused
 from tests.kaggle.stub import BASIC, BEARER, TOKEN, Fault, refusal
 from tests.kaggle.test_unzip import everything
 
