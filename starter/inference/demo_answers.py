@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from starter.data.demo import score
-from starter.metrics import evaluate
+from starter.metrics import combined, evaluate
 from starter.recipe.schema import Recipe
 from starter.runs.folder import RunFolder
 
@@ -18,6 +18,5 @@ def answer_demo(folder: RunFolder, recipe: Recipe) -> dict:
         answer["accuracy"] = float((found.predicted_M == found.label_M).mean())
     if found.score_P is not None and found.same_P is not None:
         answer["eer"] = evaluate(found.score_P, found.same_P)["eer"]
-    if len(answer) == 2:
-        answer["combined"] = 0.5 * answer["accuracy"] + 0.5 * (1 - answer["eer"])
-    return {"answers": answer}
+    both = combined(answer.get("accuracy"), answer.get("eer"))
+    return {"answers": answer if both is None else answer | {"combined": both}}

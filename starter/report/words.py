@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from starter.metrics import combined
 from starter.report.curves import Curve
 from starter.report.read import Run, Stage, is_number, mapping, number
 
@@ -48,8 +49,8 @@ def _headline(run: Run, shown: Curve | None) -> str:
         parts.append(f"EER {100 * eer:.2f} %")
         if interval is not None:
             parts[-1] += f" (95 % interval {100 * interval[0]:.2f} to {100 * interval[1]:.2f})"
-    if accuracy is not None and eer is not None:
-        parts.append(f"combined {0.5 * accuracy + 0.5 * (1 - eer):.4f}")
+    if (both := combined(accuracy, eer)) is not None:
+        parts.append(f"combined {both:.4f}")
     if stage is not None and not parts and is_own(stage.monitor):
         value = stage.last(stage.monitor)
         parts += [] if value is None else [f"{stage.monitor} {value:.4f}"]

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from starter.errors import UserError
+from starter.metrics import combined
 from starter.runs.folder import RunFolder, StageFolder
 from starter.study.plan import HIGHER_IS_BETTER, Run, Study
 
@@ -50,8 +51,8 @@ def measure(study: Study, run: Run) -> Row:
     epochs = [row for row in map(json.loads, lines) if row["kind"] == "epoch"]
     last = epochs[-1]
     value: dict[str, float | None] = {name: last.get(name) for name in METRICS}
-    if value["accuracy"] is not None and value["eer"] is not None:
-        value["combined"] = 0.5 * value["accuracy"] + 0.5 * (1 - value["eer"])
+    if (both := combined(value["accuracy"], value["eer"])) is not None:
+        value["combined"] = both
     if study.distorted:
         value[DISTORTED] = distorted_accuracy(study, run, stage)
     if value.get(study.metric) is None:

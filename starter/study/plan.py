@@ -17,6 +17,7 @@ from starter.recipe.reader import read_file
 from starter.recipe.schema import Recipe
 from starter.recipe.schema.base import Misfit, Section
 from starter.recipe.schema.data import AugmentStep
+from starter.training.resolve import resolve
 
 HIGHER_IS_BETTER = {
     "accuracy": True,
@@ -164,10 +165,8 @@ def plan(path: Path, study: Study, changes: Sequence[str], only: Sequence[str]) 
 def _run(path: Path, study: Study, cell: Cell, seed: int, changes: Sequence[str]) -> Run:
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", cell.variant).strip("_.-")
     try:
-        recipe = load(
-            path.parent / study.recipe,
-            [*_texts(cell.changes), *changes, f"seed={seed}", f"name={name}_s{seed}"],
-        )
+        changed = [*_texts(cell.changes), *changes, f"seed={seed}", f"name={name}_s{seed}"]
+        recipe = resolve(load(path.parent / study.recipe, changed))
     except UserError as error:
         raise UserError(f"{path.as_posix()}: {cell.variant}: {error}") from None
     if study.stage is not None and study.stage not in recipe.stages:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from starter.errors import UserError, did_you_mean
 from starter.files import sha256
+from starter.metrics import combined
 from starter.runs.folder import RunFolder
 
 Interval = tuple[float, float]
@@ -109,21 +110,19 @@ def _local(folder: RunFolder, result: dict) -> Local | None:
         return None
     count = result.get("dev_images") or (stage and _dev_images(folder, stage))
     accuracy_interval = wilson(accuracy, count) if accuracy is not None and count else None
-    combined = combined_interval = None
-    if accuracy is not None and eer is not None:
-        combined = 0.5 * accuracy + 0.5 * (1 - eer)
-        if accuracy_interval and eer_interval:
-            widths = (high - low for low, high in (accuracy_interval, eer_interval))
-            half = 0.25 * math.hypot(*widths)
-            combined_interval = (combined - half, combined + half)
+    both, both_interval = combined(accuracy, eer), None
+    if both is not None and accuracy_interval and eer_interval:
+        widths = (high - low for low, high in (accuracy_interval, eer_interval))
+        half = 0.25 * math.hypot(*widths)
+        both_interval = (both - half, both + half)
     return Local(
         accuracy=accuracy,
         eer=eer,
-        combined=combined,
+        combined=both,
         pairs=val.get("pairs"),
         accuracy_interval=accuracy_interval,
         eer_interval=eer_interval,
-        combined_interval=combined_interval,
+        combined_interval=both_interval,
     )
 
 

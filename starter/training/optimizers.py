@@ -10,8 +10,7 @@ import torch
 from pydantic import BaseModel, Field
 from torch import nn
 
-from starter.recipe.named import fill, options_model, problem, unknown
-from starter.recipe.own import is_own, load_own
+from starter.recipe.named import fill, find, options_model, problem
 from starter.recipe.problems import Problem
 from starter.recipe.schema.base import Positive, Rate
 from starter.recipe.schema.train import OptimizerSection
@@ -56,6 +55,11 @@ class AdamW(torch.optim.AdamW):
 
 
 KINDS: dict[str, Callable[..., torch.optim.Optimizer]] = {"sgd": SGD, "adamw": AdamW}
+TORCHS = {
+    name: value
+    for name, value in vars(torch.optim).items()
+    if isinstance(value, type) and issubclass(value, torch.optim.Optimizer)
+}
 SUPPLIED = ("params", "fused")
 
 
@@ -70,12 +74,9 @@ def resolve(section: OptimizerSection) -> tuple[OptimizerSection, list[Problem]]
     A class is tried with a step on three small tensors, so that one that needs a closure, sparse
     gradients or matrices alone is refused before any data is read.
     """
-    try:
-        target = _find(section.kind)
-    except Exception as error:  # the user's own file, or a library that a class of timm's needs
-        return section, [problem(section, "kind", str(error))]
-    if target is None:
-        return section, [unknown(section, "optimizer", _names(section.kind), PLACES)]
+    target = _target(section)
+    if isinstance(target, Problem):
+        return section, [target]
     typed = section.kind in KINDS
     section, problems = fill(section, target, given=SUPPLIED, typed=typed)
     if problems:
@@ -99,31 +100,18 @@ PLACES = (
 )
 
 
-def _find(kind: str) -> Callable[..., torch.optim.Optimizer] | None:
-    """The class of this name; None where nobody has one."""
-    if is_own(kind):
-        return load_own(kind)
-    if kind.startswith(TIMM):
-        from timm.optim import get_optimizer_class, list_optimizers
+def _target(section: OptimizerSection) -> Callable[..., torch.optim.Optimizer] | Problem:
+    """The class that `kind` names, or what is wrong with it."""
+    if not section.kind.startswith(TIMM):
+        return find(section, "optimizer", TORCHS | KINDS, PLACES)
+    from timm.optim import get_optimizer_class, list_optimizers
 
-        name = kind.removeprefix(TIMM)
-        return get_optimizer_class(name) if name in list_optimizers() else None
-    return KINDS.get(kind) or (getattr(torch.optim, kind) if kind in _names(kind) else None)
-
-
-def _names(kind: str) -> list[str]:
-    """The names that `kind` may have meant."""
-    if kind.startswith(TIMM):
-        from timm.optim import list_optimizers
-
-        return [f"{TIMM}{name}" for name in list_optimizers()]
-    classes = [n for n, v in vars(torch.optim).items() if _is_optimizer(v)]
-    return [*KINDS, *classes]
-
-
-def _is_optimizer(value: Any) -> bool:
-    base = torch.optim.Optimizer
-    return isinstance(value, type) and issubclass(value, base) and value is not base
+    names = {f"{TIMM}{name}": name for name in list_optimizers()}
+    name = find(section, "optimizer", names, PLACES)
+    try:
+        return name if isinstance(name, Problem) else get_optimizer_class(name)
+    except Exception as error:  # a package that this one needs
+        return problem(section, "kind", str(error))
 
 
 def trial_optimizer(section: OptimizerSection) -> torch.optim.Optimizer:
@@ -152,8 +140,8 @@ def build_optimizer(
 
 
 def _make(section: OptimizerSection, groups: list[dict], **options: Any) -> torch.optim.Optimizer:
-    target = _find(section.kind)
-    assert target is not None  # resolved
+    target = _target(section)
+    assert not isinstance(target, Problem)
     return target(groups, **section.options, **options)
 
 

@@ -12,9 +12,7 @@ import torch
 from pydantic import BaseModel, Field
 from torch.optim import lr_scheduler
 
-from starter.errors import UserError
-from starter.recipe.named import fill, options_model, problem, unknown
-from starter.recipe.own import is_own, load_own
+from starter.recipe.named import fill, find, options_model, problem
 from starter.recipe.problems import Problem
 from starter.recipe.schema.base import Fraction
 from starter.recipe.schema.train import ScheduleSection, StageSection
@@ -37,6 +35,11 @@ def constant(done: float) -> float:
 
 
 KINDS: dict[str, Callable[..., float]] = {"CosineAnnealingLR": cosine, "constant": constant}
+TORCHS = {
+    name: value
+    for name, value in vars(lr_scheduler).items()
+    if isinstance(value, type) and issubclass(value, lr_scheduler.LRScheduler) and name[0] != "_"
+}
 # Arguments of torch's classes that the stage fills where the recipe does not state them.
 FILLED = ("T_max", "total_steps", "max_lr")
 SUPPLIED = ("optimizer", "done", "last_epoch", "verbose", "mode", "epochs", "steps_per_epoch")
@@ -158,8 +161,8 @@ def build_schedule(
     """The schedule of a resolved section over a stage of `steps` updates, warm-up included."""
     if section.kind in KINDS:
         return ByStep(optimizer, lr, learning_rate_factor(section, steps_per_epoch, steps))
-    target = _find(section.kind)
-    assert target is not None  # resolved
+    target = find(section, "schedule", TORCHS)
+    assert not isinstance(target, Problem)
     warmup = _warmup(section, steps_per_epoch, steps)
     span = max(steps - warmup, 1)
     known = inspect.signature(target).parameters
@@ -203,12 +206,9 @@ def options_of(target: Callable) -> type[BaseModel]:
 
 def resolve(section: ScheduleSection) -> tuple[ScheduleSection, list[Problem]]:
     """The section with its defaults filled in, and every mistake at its place."""
-    try:
-        target = _find(section.kind)
-    except UserError as error:
-        return section, [problem(section, "kind", str(error))]
-    if target is None:
-        return section, [unknown(section, "schedule", _names(), PLACES)]
+    target = find(section, "schedule", TORCHS | KINDS, PLACES)
+    if isinstance(target, Problem):
+        return section, [target]
     given = [*SUPPLIED, *(name for name in FILLED if name not in section.options)]
     return fill(section, target, given=given, typed=section.kind in KINDS)
 
@@ -227,19 +227,3 @@ def check(stage: StageSection) -> list[Problem]:
         message = f"{section.kind} cannot be used with {optimizer.kind}: {error}"
         return [problem(section, "kind", message)]
     return []
-
-
-def _find(kind: str) -> Callable | None:
-    if is_own(kind):
-        return load_own(kind)
-    return KINDS.get(kind) or (getattr(lr_scheduler, kind) if kind in _names() else None)
-
-
-def _names() -> list[str]:
-    base = lr_scheduler.LRScheduler
-    classes = [
-        name
-        for name, value in vars(lr_scheduler).items()
-        if isinstance(value, type) and issubclass(value, base) and not name.startswith("_")
-    ]
-    return sorted({*KINDS, *classes} - {"LRScheduler"})
