@@ -1,15 +1,139 @@
 """What the doors do, callable from a notebook: train(recipe), verify(run), fuse(runs, out),
-submit(run), find_lr(recipe) and draw_report(run).
+verify_pair(run, a, b), submit(run), find_lr(recipe) and draw_report(run)."""
 
-Importing this imports no torch, so that a mistake in a recipe is told at once.
-"""
+from collections.abc import Sequence
+from pathlib import Path
 
+from starter import files, submission
+from starter.data import Catalog, load_catalog, resolve_root
+from starter.data.demo import score
 from starter.hooks.redraw import draw_report
-from starter.inference.fuse import fuse
+from starter.inference.embedded import check_parameters, write_embedded
+from starter.inference.fit import check_threshold
+from starter.inference.fuse import Kind, fuse_runs
+from starter.inference.measure import Measured, measure
+from starter.inference.open_stage import embed_run, open_run
 from starter.inference.pair import verify_pair
-from starter.inference.verify import verify
 from starter.kaggle.leaderboard import submit
+from starter.metrics import evaluate
+from starter.recipe import to_yaml
+from starter.recipe.schema import Recipe
+from starter.runs.folder import RunFolder
+from starter.runs.provenance import environment
+from starter.runs.records import Summary
+from starter.runs.result import Answers, Result, Submission
 from starter.stages.find_lr import find_lr
 from starter.stages.train import train
+from starter.submission.handin import sample_path, write_submission
 
 __all__ = ["draw_report", "find_lr", "fuse", "submit", "train", "verify", "verify_pair"]
+
+
+def verify(run: str | Path, *, overrides: Sequence[str] = (), stage: str | None = None) -> Result:
+    """Scores a run's pairs and writes its submission.
+
+    Args:
+        run: a run folder, or a stage of one (runs/demo/classify).
+        overrides: key=value over the run's recipe, e.g. submission.sample=...
+        stage: embed with this stage; else `verify.stage`, else the run's best.
+    Returns:
+        The result, also in runs/<name>/verify/result.json.
+    Raises:
+        UserError: no finished stage, other classes, a damaged checkpoint, a FAR that the labelled
+            pairs cannot tell, more parameters than the rules allow, a sample that asks for what the
+            run cannot answer; no submission is written then.
+    """
+    folder, recipe, stage = open_run(run, overrides, stage)
+    catalog = load_catalog(recipe.data)
+    check_threshold(recipe, catalog)
+    embedded = embed_run(folder, recipe, stage, catalog)
+    check_parameters(recipe, embedded.networks)
+    measured = measure(folder, recipe, catalog, embedded, folder.read_summary().stages)
+    return _hand_in(folder, recipe, catalog, measured)
+
+
+def fuse(
+    runs: Sequence[str | Path],
+    out: str | Path,
+    kind: Kind = "mean",
+    *,
+    overrides: Sequence[str] = (),
+    stage: str | None = None,
+) -> Result:
+    """Makes one result of several runs.
+
+    Args:
+        runs: run folders, or stages of them (runs/a/classify).
+        out: the folder of the result: new, or an earlier fusion's.
+        kind: mean of z-scored cosines, weighted mean with weights fitted on the validation pairs,
+            or concat (plain mean of cosines).
+        overrides, stage: of every run, as `verify`.
+    Returns:
+        The result, as `verify` gives it, with `fusion`.
+    Raises:
+        UserError: the runs are of other data, have too many parameters together, or `out` is a
+            run; as `verify`.
+    """
+    folder, recipe, catalog, embedded = fuse_runs(runs, out, kind, overrides, stage)
+    assert embedded.source.fusion is not None
+    embedded.source.fusion.write(folder.fusion)
+    files.write_text(folder.recipe, to_yaml(recipe))
+    files.write_json(folder.environment, environment("none: embeddings were combined", 1))
+    Summary(stages={}, best=None).write(folder.summary)
+    write_embedded(folder.embeddings(), "a fusion", embedded, catalog)
+    return _hand_in(folder, recipe, catalog, measure(folder, recipe, catalog, embedded, {}))
+
+
+def _hand_in(folder: RunFolder, recipe: Recipe, catalog: Catalog, measured: Measured) -> Result:
+    """Writes the submission where there is anything to answer, then the result with it."""
+    written = demo = None
+    answers = _answers(catalog, measured)
+    if answers:
+        root = resolve_root(recipe.data)
+        sample = None if recipe.submission.sample is None else sample_path(recipe, root)
+        table = write_submission(folder.submission, sample, recipe.submission.format, answers)
+        written = Submission(
+            csv=folder.submission.as_posix(),
+            rows=len(table.rows),
+            sample=None if sample is None else sample.as_posix(),
+            note=table.note,
+        )
+        if recipe.data.demo is not None:
+            demo = _answer_demo(folder.submission, root)
+    result = measured.result.model_copy(update={"submission": written, "answers": demo})
+    result.write(folder.result)
+    return result
+
+
+def _answers(catalog: Catalog, measured: Measured) -> submission.Answers:
+    """What a submission may ask for."""
+    test_M, pairs = catalog.index("test"), catalog.pairs.get("test")
+    class_M = measured.classes.of(test_M) if len(test_M) else ()
+    pair_names = []
+    if pairs is not None:
+        pair_names = [
+            (catalog.submission_name(a), catalog.submission_name(b))
+            for a, b in zip(pairs.a_P, pairs.b_P, strict=True)
+        ]
+    return submission.Answers(
+        test_names=[catalog.submission_name(i) for i in test_M],
+        class_of_test=[catalog.classes[k] for k in class_M] if len(test_M) else None,
+        pair_names=pair_names,
+        score_P=measured.scores.get("test"),
+        classes=catalog.classes,
+        match_of_face=measured.match_of_face,
+        pair_ids=None if pairs is None else pairs.text_P,
+    )
+
+
+def _answer_demo(csv: Path, root: Path) -> Answers:
+    """The score on the held-back answers of the built-in competition."""
+    compared = score(csv, root)
+    accuracy = eer = combined = None
+    if compared.predicted_M is not None:
+        accuracy = float((compared.predicted_M == compared.label_M).mean())
+    if compared.score_P is not None and compared.same_P is not None:
+        eer = evaluate(compared.score_P, compared.same_P)["eer"]
+    if accuracy is not None and eer is not None:
+        combined = 0.5 * accuracy + 0.5 * (1 - eer)
+    return Answers(accuracy=accuracy, eer=eer, combined=combined)

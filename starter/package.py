@@ -6,7 +6,7 @@ from pathlib import Path
 
 from starter.errors import UserError
 from starter.files import read_json, replacing
-from starter.inference.open_stage import open_stage_without_data
+from starter.inference.open_stage import open_stage
 from starter.models.rules import check_rules, count_parameters
 from starter.recipe import load
 from starter.recipe.schema import Recipe
@@ -71,7 +71,7 @@ def package(run: str | Path, *, out: str | Path | None = None) -> dict:
     folder = RunFolder.existing(run)
     fusion = folder.read_fusion()
     if fusion is not None:
-        names = ", ".join(member["run"] for member in fusion["members"])
+        names = ", ".join(member.run for member in fusion.members)
         raise UserError(
             f"{folder.path} is a fusion and holds no network of its own: package its runs ({names})"
         )
@@ -104,7 +104,7 @@ def _history(folder: RunFolder) -> dict[str, bytes]:
     needed = (folder.recipe, folder.summary, folder.environment, folder.submission)
     wanted = {path.name: path for path in (*needed, optional)}
     wanted["verify.json"] = folder.result
-    for stage in folder.read_summary()["stages"]:
+    for stage in folder.read_summary().stages:
         wanted[f"metrics/{stage}.jsonl"] = folder.stage(stage).metrics
     absent = [path for path in wanted.values() if not path.is_file() and path != optional]
     if absent:
@@ -114,8 +114,10 @@ def _history(folder: RunFolder) -> dict[str, bytes]:
 
 def _model(folder: RunFolder, recipe: Recipe) -> tuple[dict, str]:
     """model.json's content, and the architecture as torch prints it."""
-    stage = (folder.read_result() or {}).get("stage")
-    trained = open_stage_without_data(folder, recipe, stage)
+    result = folder.read_result()
+    stage = result.stage if result else folder.read_best()
+    assert stage is not None, "its submission was checked"
+    trained = open_stage(folder, recipe, stage)
     embedder = trained.learner.embedder
     terms = list(trained.learner.objective.terms.values())
     model = {

@@ -1,8 +1,4 @@
-"""fuse(runs, out): one result of several runs' embeddings and classes.
-
-    <out>/recipe.yaml       the first run's, under the new name
-    <out>/fusion.json       the runs, their weights and what each counts
-    <out>/verify, submission.csv   as of a run
+"""Several runs' embeddings and classes made into one.
 
 Shapes: S runs, U images, P pairs, D embedding.
 """
@@ -11,15 +7,15 @@ import hashlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from starter.data import Catalog, load_catalog
 from starter.errors import UserError
-from starter.inference.conclude import conclude
-from starter.inference.fitted import check_threshold, fold_labelled
-from starter.inference.saved import Classes, Embedded, check_parameters, embedded
-from starter.inference.verify import open_run
+from starter.inference.embedded import Classes, Embedded, check_parameters
+from starter.inference.fit import check_threshold, fold_labelled
+from starter.inference.open_stage import embed_run, open_run
 from starter.metrics import (
     cosine,
     equal_shares,
@@ -31,99 +27,93 @@ from starter.metrics import (
     shares,
 )
 from starter.recipe import load
-from starter.recipe.load import to_yaml
 from starter.recipe.schema import Recipe
 from starter.runs.folder import RunFolder
-from starter.runs.provenance import environment
+from starter.runs.result import Fusion, Member, Source
 
 log = logging.getLogger(__name__)
 
-KINDS = ("mean", "weighted", "concat")
+Kind = Literal["mean", "weighted", "concat"]
 
 
-def fuse(
+class Fused(NamedTuple):
+    """The result's folder, the first run's recipe under its name, the data of all runs, and what
+    they say together."""
+
+    folder: RunFolder
+    recipe: Recipe
+    catalog: Catalog
+    embedded: Embedded
+
+
+class Shares(NamedTuple):
+    """What each run's cosine counts, and what was measured for it on the labelled pairs."""
+
+    share_S: np.ndarray
+    eer_of_each: tuple[float, ...] | None = None
+    weights: tuple[float, ...] | None = None
+    held_out_eer: float | None = None
+    equal_eer: float | None = None
+
+
+def fuse_runs(
     runs: Sequence[str | Path],
     out: str | Path,
-    kind: str = "mean",
-    *,
+    kind: Kind,
     overrides: Sequence[str] = (),
     stage: str | None = None,
-) -> dict:
-    """Makes one result of several runs.
+) -> Fused:
+    """Embeds with every run and combines.
 
-    Args:
-        runs: run folders, or stages of them (runs/a/classify).
-        out: the folder of the result: new, or an earlier fusion's.
-        kind: mean of z-scored cosines, weighted mean with weights fitted on the validation pairs,
-            or concat (plain mean of cosines).
-        overrides, stage: of every run, as `verify`.
-    Returns:
-        The result, as `verify` gives it, with `fusion`: kind, members (run, stage, weights, tta,
-        share), parameters, and of the validation pairs eer_of_each, and for weighted the weights
-        and held_out_eer beside equal_eer.
     Raises:
         UserError: the runs are of other data, have too many parameters together, or `out` is a
-            run; as `verify`.
+            run; as `open_run` and `embed_run`.
     """
-    folder = fresh_folder(out, runs, kind)
-    members, recipe, catalog = open_members(runs, overrides, stage, folder)
-    parameters = check_parameters(recipe, members)
-    score_PS, same_P = _scores(members, catalog)
-    share_S, told = _share_out(kind, len(members), score_PS, same_P, recipe, catalog)
-    described = [
-        {"run": m.folder.path.as_posix(), **m.made_by, "share": float(share)}
-        for m, share in zip(members, share_S, strict=True)
-    ]
-    fusion = {"kind": kind, "members": described, "parameters": parameters, **told}
-    _describe(folder, recipe, fusion)
-    weights = hashlib.sha256("".join(m.weights for m in members).encode()).hexdigest()
-    made_by = {"stage": None, "weights": weights, "fusion": fusion}
-    head = {"run": folder.path.as_posix(), "stages": {}, **made_by}
-    emb_UD = fuse_embeddings([m.emb_UD for m in members], share_S)
-    classes = fuse_classes([m.classes for m in members], len(catalog.classes))
-    np.savez(folder.embeddings(), index_U=members[0].items_U, emb_UD=emb_UD)
-    return conclude(folder, recipe, catalog, members[0].items_U, emb_UD, classes, made_by, head)
-
-
-def fresh_folder(out: str | Path, runs: Sequence[str | Path], kind: str) -> RunFolder:
-    """The folder of a result: new, or an earlier result's of this sort. UserError otherwise."""
     if len(runs) < 2:
         raise UserError("a fusion needs two runs or more")
     folder = RunFolder(Path(out))
     if folder.recipe.is_file() and not folder.fusion.is_file():
-        raise UserError(f"--out {out} holds a run or another sort of result; give another name")
-    return folder
+        raise UserError(f"--out {out} holds a run; give another name")
+    opened = [open_run(run, overrides, stage) for run in runs]
+    catalog = _same_data(runs, [recipe for _, recipe, _ in opened])
+    check_threshold(opened[0][1], catalog)
+    members = [embed_run(*run, catalog) for run in opened]
+    if len({member.source.weights for member in members}) < len(members):
+        raise UserError("two of the runs have the same weights; name each once")
+    changes = [*overrides, f'name="{folder.name}"', f'runs="{folder.path.parent.as_posix()}"']
+    recipe = load(opened[0][0].recipe, changes)
+    networks = tuple(network for member in members for network in member.networks)
+    parameters = check_parameters(recipe, networks)
+    shared = share_out(kind, members, catalog, recipe)
+    described = [
+        Member(
+            run=run.path.as_posix(),
+            stage=used,
+            weights=member.source.weights,
+            tta=member.source.tta,
+            share=float(share),
+        )
+        for (run, _, used), member, share in zip(opened, members, shared.share_S, strict=True)
+    ]
+    measured = {name: value for name, value in shared._asdict().items() if name != "share_S"}
+    fusion = Fusion(kind=kind, members=tuple(described), parameters=parameters, **measured)
+    weights = hashlib.sha256("".join(m.weights for m in described).encode()).hexdigest()
+    source = Source(stage=None, weights=weights, tta=(), fusion=fusion)
+    emb_UD = fuse_embeddings([member.emb_UD for member in members], shared.share_S)
+    classes = fuse_classes([member.classes for member in members], len(catalog.classes))
+    embedded = Embedded(source, networks, members[0].items_U, emb_UD, classes)
+    return Fused(folder, recipe, catalog, embedded)
 
 
-def open_members(
-    runs: Sequence[str | Path], overrides: Sequence[str], stage: str | None, folder: RunFolder
-) -> tuple[list[Embedded], Recipe, Catalog]:
-    """Every run's embeddings; the first one's recipe under the new name; the data, one for all."""
-    members: list[Embedded] = []
-    first: Catalog | None = None
-    for run in runs:
-        own, recipe, own_stage = open_run(run, overrides)
-        catalog = load_catalog(recipe.data)
-        if first is None:
-            check_threshold(recipe, catalog)
-            first = catalog
-        elif catalog.fingerprint() != first.fingerprint():
+def _same_data(runs: Sequence[str | Path], recipes: Sequence[Recipe]) -> Catalog:
+    first = load_catalog(recipes[0].data)
+    for run, recipe in zip(runs[1:], recipes[1:], strict=True):
+        if load_catalog(recipe.data).fingerprint() != first.fingerprint():
             raise UserError(
                 f"{run} is of other data than {runs[0]} (names, sizes, labels or pairs differ): "
                 "runs that are combined answer the same questions"
             )
-        members.append(embedded(own, recipe, stage or own_stage, catalog))
-    assert first is not None
-    if len({m.weights for m in members}) < len(members):
-        raise UserError("two of the runs have the same weights; name each once")
-    return members, renamed(members[0].folder, overrides, folder), first
-
-
-def renamed(first: RunFolder, overrides: Sequence[str], folder: RunFolder) -> Recipe:
-    """The first run's recipe under the new folder's name. UserError where that is no name."""
-    where = folder.path.resolve()
-    changes = [*overrides, f'name="{where.name}"', f'runs="{folder.path.parent.as_posix()}"']
-    return load(first.recipe, changes)
+    return first
 
 
 def fuse_classes(parts: Sequence[Classes], classes: int) -> Classes:
@@ -137,70 +127,42 @@ def fuse_classes(parts: Sequence[Classes], classes: int) -> Classes:
     class_M = mean_classes([(part.class_MT, part.value_MT) for part in taken], classes)
     index_M = parts[0].index_M
     value_M1 = np.zeros((len(index_M), 1), np.float32)
-    return Classes(source, index_M, class_M[:, None].astype(np.int32), value_M1, by_logits, {})
+    return Classes(source, index_M, class_M[:, None].astype(np.int32), value_M1, by_logits)
 
 
-def _scores(
-    members: Sequence[Embedded], catalog: Catalog
-) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Cosines of each run on the pairs that scale them: the labelled ones, else those to submit."""
+def share_out(kind: Kind, members: Sequence[Embedded], catalog: Catalog, recipe: Recipe) -> Shares:
+    """What each run counts: by the labelled pairs, else by those to submit.
+
+    Raises:
+        UserError: there are no pairs that `kind` needs.
+    """
     name = "val" if "val" in catalog.pairs else "test"
-    pairs = catalog.pairs.get(name)
-    if pairs is None:
-        return None, None
-    if name == "test":
-        log.warning("no labelled pairs: cosines are scaled by those to submit")
-    items_U = members[0].items_U
-    a_P, b_P = np.searchsorted(items_U, pairs.a_P), np.searchsorted(items_U, pairs.b_P)
-    score_PS = np.stack([cosine(m.emb_UD, a_P, b_P) for m in members], axis=1)
-    return score_PS, pairs.same_P
-
-
-def _share_out(
-    kind: str,
-    runs: int,
-    score_PS: np.ndarray | None,
-    same_P: np.ndarray | None,
-    recipe: Recipe,
-    catalog: Catalog,
-) -> tuple[np.ndarray, dict]:
-    """share_S, and what is told of it."""
-    told: dict = {}
+    pairs, equal_S = catalog.pairs.get(name), equal_shares(len(members))
+    same_P = None if pairs is None else pairs.same_P
     if kind == "weighted" and same_P is None:
         raise UserError("--fusion weighted is fitted on labelled pairs, and this data has none")
-    if kind == "concat" and score_PS is None:
-        return equal_shares(runs), told
-    if score_PS is None:
+    if pairs is None:
+        if kind == "concat":
+            return Shares(equal_S)
         raise UserError("there are no pairs to scale the runs' cosines by; take --fusion concat")
-    if same_P is not None:
-        told["eer_of_each"] = [evaluate(score_P, same_P)["eer"] for score_P in score_PS.T]
-    if kind == "concat":
-        return equal_shares(runs), told
-    if kind == "mean":
-        return shares(equal_shares(runs), score_PS), told
-    assert kind == "weighted" and same_P is not None
+    if same_P is None:
+        log.warning("no labelled pairs: cosines are scaled by those to submit")
+    a_P, b_P = (np.searchsorted(members[0].items_U, items) for items in (pairs.a_P, pairs.b_P))
+    score_PS = np.stack([cosine(member.emb_UD, a_P, b_P) for member in members], axis=1)
+    scaled_S = equal_S if kind == "concat" else shares(equal_S, score_PS)
+    if same_P is None:
+        return Shares(scaled_S)
+    eers = tuple(evaluate(score_P, same_P)["eer"] for score_P in score_PS.T)
+    if kind != "weighted":
+        return Shares(scaled_S, eers)
     weight_S = fit_weights(score_PS, same_P)
-    equal_P = score_PS @ shares(equal_shares(runs), score_PS)
-    told |= {
-        "weights": weight_S.tolist(),
-        "held_out_eer": held_out_eer(score_PS, same_P, fold_labelled(recipe, catalog)),
-        "equal_eer": evaluate(equal_P, same_P)["eer"],
-    }
-    if told["held_out_eer"] is not None and told["held_out_eer"] >= told["equal_eer"]:
+    held_out = held_out_eer(score_PS, same_P, fold_labelled(recipe, catalog))
+    equal = evaluate(score_PS @ scaled_S, same_P)["eer"]
+    if held_out is not None and held_out >= equal:
         log.warning(
             "fitted weights do not beat equal ones on identities they were not fitted on "
             "(EER %.2f %% against %.2f %%): take --fusion mean",
-            100 * told["held_out_eer"],
-            100 * told["equal_eer"],
+            100 * held_out,
+            100 * equal,
         )
-    return shares(weight_S, score_PS), told
-
-
-def _describe(folder: RunFolder, recipe: Recipe, fusion: dict) -> None:
-    from starter.files import write_json
-
-    folder.verify.mkdir(parents=True, exist_ok=True)
-    write_json(folder.fusion, fusion)
-    folder.recipe.write_text(to_yaml(recipe), encoding="utf-8")
-    write_json(folder.environment, environment("none: embeddings were combined", 1))
-    write_json(folder.summary, {"stages": {}, "best": None})
+    return Shares(shares(weight_S, score_PS), eers, tuple(weight_S.tolist()), held_out, equal)

@@ -1,25 +1,36 @@
-"""A trained stage opened for inference: its network, its preprocessing, its classes.
+"""A run opened for inference: its recipe, a stage's network, its embeddings and classes.
 
-Shapes: U images embedded, M of a split, B of a block, D embedding, K classes, T of them kept.
+Shapes: U images embedded, M of dev and test, B of a block, D embedding, K classes.
 """
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from starter.data import Catalog, load_pack
+from starter.data.store import read_resized
 from starter.errors import UserError
 from starter.inference.embed import EmbedOptions, embed, unit
+from starter.inference.embedded import (
+    Classes,
+    Embedded,
+    embeddings_key,
+    read_embedded,
+    wanted_items,
+    write_embedded,
+)
 from starter.inference.evaluate import logits, nearest_means
-from starter.inference.saved import KEPT_CLASSES, Classes
 from starter.metrics import softmax, top_classes
 from starter.models.rules import count_parameters
+from starter.recipe import load
 from starter.recipe.own import refuse_other_text
 from starter.recipe.schema import Recipe
-from starter.runs.folder import RunFolder
+from starter.runs.folder import RunFolder, StageFolder
+from starter.runs.result import NetworkFile, Source
 from starter.training import checkpoint
 from starter.training.build import build_learner
 from starter.training.checkpoint import Checkpoint
@@ -27,83 +38,178 @@ from starter.training.learner import Learner
 from starter.training.precision import inference_precision, pick_device
 
 ROWS = 4096  # images whose classes are scored at once
+KEPT_CLASSES = 64  # of an image: a class below them has less than 1/65
 
 log = logging.getLogger(__name__)
 
 
-@dataclass
+def open_run(
+    run: str | Path, overrides: Sequence[str] = (), stage: str | None = None
+) -> tuple[RunFolder, Recipe, str]:
+    """A run folder, its recipe with overrides, and the stage that embeds: `stage`, else the one
+    that the path names (runs/demo/classify), else `verify.stage`, else the run's best.
+
+    Raises:
+        UserError: no run folder, a fusion, or no stage is finished.
+    """
+    path = Path(run)
+    if StageFolder(path).checkpoints.is_dir() and RunFolder(path.parent).recipe.is_file():
+        path, stage = path.parent, stage or path.name
+    folder = RunFolder.existing(path)
+    fusion = folder.read_fusion()
+    if fusion is not None:
+        names = " ".join(member.run for member in fusion.members)
+        raise UserError(
+            f"{folder} is a fusion and holds no network; run: python verify.py {names} "
+            f"--out {folder} --fusion {fusion.kind}"
+        )
+    recipe = load(folder.recipe, overrides)
+    stage = stage or recipe.verify.stage or folder.read_best()
+    if stage is None:
+        raise UserError(f"{folder}: no stage is finished; run train.py to its end first")
+    return folder, recipe, stage
+
+
+@dataclass(frozen=True)
 class Trained:
-    """A learner with a checkpoint's weights, ready to embed."""
+    """A learner with a stage's best weights, ready to embed."""
 
     folder: RunFolder
-    recipe: Recipe  # with the user's overrides: data, verify and submission are read from it
     stage: str
     checkpoint: Checkpoint
     learner: Learner
     options: EmbedOptions
-    data: Catalog | None = None
 
-    @property
-    def catalog(self) -> Catalog:
-        """The data it was opened for."""
-        assert self.data is not None, "opened without data"
-        return self.data
-
-    @property
-    def pack(self) -> np.ndarray:
+    def pack(self, recipe: Recipe, catalog: Catalog) -> np.ndarray:
         """The catalog's images at this stage's size, image_NHWC uint8."""
         contract = self.learner.embedder.preprocessing
-        cache = Path(self.recipe.data.cache)
-        return load_pack(self.catalog, contract.image_size, contract.channels, cache)
+        return load_pack(catalog, contract.image_size, contract.channels, Path(recipe.data.cache))
 
-    def embed(self, items_U: np.ndarray) -> np.ndarray:
-        """emb_UD float32 of catalog items."""
-        return embed(self.learner.embedder, self.pack, items_U, self.options)
+    def embed(self, image_NHWC: np.ndarray, index_U: np.ndarray) -> np.ndarray:
+        """emb_UD float32 of images of a pack."""
+        return embed(self.learner.embedder, image_NHWC, index_U, self.options)
 
-    def embed_files(self, paths: list[Path]) -> np.ndarray:
+    def embed_files(self, paths: Sequence[Path]) -> np.ndarray:
         """emb_UD float32 of picture files, read as the pack reads them."""
-        from starter.data.store import read_resized
-
         contract = self.learner.embedder.preprocessing
         images = [read_resized(path, contract.image_size, contract.channels) for path in paths]
-        return embed(self.learner.embedder, np.stack(images), np.arange(len(paths)), self.options)
+        return self.embed(np.stack(images), np.arange(len(images)))
 
     @property
-    def trained_with(self) -> Recipe:
-        """The recipe in the checkpoint."""
-        return _trained_recipe(self.checkpoint)
-
-    @property
-    def parameters(self) -> dict[str, int]:
-        """{sha256 of the weights: parameters of embedder and heads}."""
+    def network_file(self) -> NetworkFile:
+        """What its weights are, and the state of their file."""
+        state = self.checkpoint.folder.weights.stat()
         parts = [self.learner.embedder, *self.learner.objective.terms.values()]
-        return {self.checkpoint.weights_hash: count_parameters(parts)}
+        return NetworkFile(
+            stage=self.stage,
+            weights=self.checkpoint.weights_hash,
+            parameters=count_parameters(parts),
+            size=state.st_size,
+            mtime_ns=state.st_mtime_ns,
+            ctime_ns=state.st_ctime_ns,
+            inode=state.st_ino,
+        )
 
-    def classify(self, items_U: np.ndarray, emb_UD: np.ndarray) -> Classes:
-        """Classes of dev and test images among `items_U`: by the latest stage with class logits,
-        else by the nearest class mean."""
-        index_M = np.concatenate([self.catalog.index("dev"), self.catalog.index("test")])
-        emb_MD = emb_UD[np.searchsorted(items_U, index_M)]
-        answers = self.catalog.answers or len(self.catalog.classes)
-        other, name = self, _stage_with_logits(self)
-        if name is None:
-            source = f"nearest class mean of stage {self.stage} (no stage has class logits)"
-            mean_KD = nearest_means(self.learner, self.catalog, self.pack, self.options)[:answers]
-            tops = [
-                top_classes(unit(emb_BD) @ mean_KD.T, KEPT_CLASSES) for emb_BD in _blocks(emb_MD)
-            ]
-        else:
-            source = f"class logits of stage {name}"
-            if name != self.stage:
-                other = open_stage(self.folder, self.recipe, name, self.catalog)
-                emb_MD = other.embed(index_M)
-            tops = [
-                top_classes(softmax(logits(other.learner, emb_BD)[:, :answers]), KEPT_CLASSES)
-                for emb_BD in _blocks(emb_MD)
-            ]
-        log.info("classes: %s", source)
-        class_MT, value_MT = (np.concatenate(part) for part in zip(*tops, strict=True))
-        return Classes(source, index_M, class_MT, value_MT, name is not None, other.parameters)
+
+def open_stage(
+    folder: RunFolder, recipe: Recipe, stage: str, catalog: Catalog | None = None
+) -> Trained:
+    """Opens a stage's best checkpoint.
+
+    Args:
+        recipe: the run's, with overrides; the network is built from the checkpoint's own.
+        catalog: the data to answer for, whose classes must be those that it was trained on; None:
+            pictures that are in no catalog.
+    Raises:
+        UserError: nothing is trained yet, the weights are damaged, or the data has other classes.
+    """
+    best = checkpoint.find(folder.stage(stage), "best")
+    if best is None:
+        raise UserError(f"{folder.stage(stage)} holds no checkpoint; run train.py first")
+    classes = tuple(best.meta["classes"])
+    if catalog is not None and classes != catalog.classes:
+        raise UserError(
+            f"{best.folder} was trained on {len(classes)} classes ({', '.join(classes[:3])}, ...), "
+            f"the data has {len(catalog.classes)} ({', '.join(catalog.classes[:3])}, ...): set "
+            "data.root to the data it was trained on"
+        )
+    trained_with = _trained_recipe(best)
+    _require_same_texts(folder, stage, trained_with)
+    size = best.meta["preprocessing"]["image_size"]
+    learner = build_learner(trained_with, stage, len(classes), size)
+    learner.load_state_dict(best.weights())
+    device = pick_device()
+    learner.to(device).eval()
+    precision = inference_precision(best.meta["precision"], device.type)
+    options = EmbedOptions(recipe.verify.batch_size, device, precision, recipe.verify.tta)
+    return Trained(folder, stage, best, learner, options)
+
+
+def embed_run(folder: RunFolder, recipe: Recipe, stage: str, catalog: Catalog) -> Embedded:
+    """Embeddings and classes of a stage: read back where they were kept, else made and kept.
+
+    Raises:
+        UserError: as `open_stage`; weights that are missing or damaged are noticed either way.
+    """
+    path = folder.embeddings(None if stage == folder.read_best() else stage)
+    key = embeddings_key(folder, recipe, stage, catalog)
+    kept = read_embedded(path, key)
+    if kept is not None:
+        for network in kept.networks:
+            _require_whole(folder, network)
+        log.info("%s: embedded before, read back", path.as_posix())
+        return kept
+    trained = open_stage(folder, recipe, stage, catalog)
+    log.info("embedding with stage %s (update %d)", stage, trained.checkpoint.step)
+    items_U = wanted_items(catalog)
+    image_NHWC = trained.pack(recipe, catalog)
+    emb_UD = trained.embed(image_NHWC, items_U)
+    index_M = np.concatenate([catalog.index("dev"), catalog.index("test")])
+    emb_MD = emb_UD[np.searchsorted(items_U, index_M)]
+    other = _stage_with_logits(trained)
+    if other is None:
+        classes = _by_means(trained, image_NHWC, index_M, emb_MD, catalog)
+        networks = [trained.network_file]
+    elif other == stage:
+        classes = _by_logits(trained, index_M, emb_MD, catalog)
+        networks = [trained.network_file]
+    else:
+        classifier = open_stage(folder, recipe, other, catalog)
+        emb_MD = classifier.embed(classifier.pack(recipe, catalog), index_M)
+        classes = _by_logits(classifier, index_M, emb_MD, catalog)
+        networks = [trained.network_file, classifier.network_file]
+    log.info("classes: %s", classes.source)
+    source = Source(stage=stage, weights=networks[0].weights, tta=trained.options.tta)
+    embedded = Embedded(source, tuple(networks), items_U, emb_UD, classes)
+    write_embedded(path, key, embedded, catalog)
+    return embedded
+
+
+def _by_logits(
+    trained: Trained, index_M: np.ndarray, emb_MD: np.ndarray, catalog: Catalog
+) -> Classes:
+    answers = catalog.answers or len(catalog.classes)
+    tops = [
+        top_classes(softmax(logits(trained.learner, emb_BD)[:, :answers]), KEPT_CLASSES)
+        for emb_BD in _blocks(emb_MD)
+    ]
+    class_MT, value_MT = (np.concatenate(part) for part in zip(*tops, strict=True))
+    return Classes(f"class logits of stage {trained.stage}", index_M, class_MT, value_MT, True)
+
+
+def _by_means(
+    trained: Trained,
+    image_NHWC: np.ndarray,
+    index_M: np.ndarray,
+    emb_MD: np.ndarray,
+    catalog: Catalog,
+) -> Classes:
+    answers = catalog.answers or len(catalog.classes)
+    mean_KD = nearest_means(trained.learner, catalog, image_NHWC, trained.options)[:answers]
+    tops = [top_classes(unit(emb_BD) @ mean_KD.T, KEPT_CLASSES) for emb_BD in _blocks(emb_MD)]
+    class_MT, value_MT = (np.concatenate(part) for part in zip(*tops, strict=True))
+    source = f"nearest class mean of stage {trained.stage} (no stage has class logits)"
+    return Classes(source, index_M, class_MT, value_MT, False)
 
 
 def _blocks(emb_MD: np.ndarray) -> list[np.ndarray]:
@@ -111,42 +217,18 @@ def _blocks(emb_MD: np.ndarray) -> list[np.ndarray]:
     return [emb_MD[i : i + ROWS] for i in range(0, max(len(emb_MD), 1), ROWS)]
 
 
-def open_stage(folder: RunFolder, recipe: Recipe, stage: str | None, catalog: Catalog) -> Trained:
-    """Opens `stage`, else `verify.stage`, else the run's best, for this data.
-
-    Raises:
-        UserError: nothing is trained yet, the weights are damaged, or the data has other classes.
-    """
-    trained = open_stage_without_data(folder, recipe, stage)
-    theirs = tuple(trained.checkpoint.meta["classes"])
-    if theirs != catalog.classes:
-        raise UserError(
-            f"{trained.checkpoint.folder} was trained on {len(theirs)} classes "
-            f"({', '.join(theirs[:3])}, ...), the data has {len(catalog.classes)} "
-            f"({', '.join(catalog.classes[:3])}, ...): set data.root to the data it was trained on"
-        )
-    trained.data = catalog
-    return trained
-
-
-def open_stage_without_data(folder: RunFolder, recipe: Recipe, stage: str | None) -> Trained:
-    """Opens a stage's best checkpoint for pictures that are in no catalog."""
-    name = stage or recipe.verify.stage or folder.read_best()
-    if name is None:
-        raise UserError(f"{folder.path}: no stage is finished; run train.py to its end first")
-    found = checkpoint.find(folder.stage(name), "best")
-    if found is None:
-        raise UserError(f"{folder.stage(name)} holds no checkpoint; run train.py first")
-    trained_with = _trained_recipe(found)
-    _require_same_texts(folder, name, trained_with)
-    contract = found.meta["preprocessing"]
-    learner = build_learner(trained_with, name, len(found.meta["classes"]), contract["image_size"])
-    learner.load_state_dict(found.weights())
-    device = pick_device()
-    learner.to(device).eval()
-    precision = inference_precision(found.meta["precision"], device.type)
-    options = EmbedOptions(recipe.verify.batch_size, device, precision, recipe.verify.tta)
-    return Trained(folder, recipe, name, found, learner, options)
+def _require_whole(folder: RunFolder, network: NetworkFile) -> None:
+    """UserError where weights are missing or damaged. Their content is read again only where the
+    file was touched since."""
+    best = checkpoint.find(folder.stage(network.stage), "best")
+    assert best is not None, "the key names its weights"
+    path = best.folder.weights
+    if path.is_file():
+        state = path.stat()
+        now = (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
+        if now == (network.size, network.mtime_ns, network.ctime_ns, network.inode):
+            return
+    best.require_whole(path)
 
 
 def _require_same_texts(folder: RunFolder, stage: str, trained_with: Recipe) -> None:
@@ -157,9 +239,9 @@ def _require_same_texts(folder: RunFolder, stage: str, trained_with: Recipe) -> 
         refuse_other_text(used, record["identity"], folder.stage(stage))
 
 
-def _trained_recipe(found: Checkpoint) -> Recipe:
+def _trained_recipe(best: Checkpoint) -> Recipe:
     """The recipe in the checkpoint; its weights are here, so none are fetched."""
-    value = found.meta["recipe"]
+    value = best.meta["recipe"]
     value = value | {"model": value["model"] | {"pretrained": False, "init_from": None}}
     return Recipe.model_validate_json(json.dumps(value))
 
@@ -168,7 +250,7 @@ def _stage_with_logits(trained: Trained) -> str | None:
     """The latest finished stage with class logits, looking back from the one that embeds."""
     names = list(_trained_recipe(trained.checkpoint).stages)  # the recipe may have lost it since
     for name in reversed(names[: names.index(trained.stage) + 1]):
-        found = checkpoint.find(trained.folder.stage(name), "best")
-        if found and any(term["classes"] for term in found.meta["terms"].values()):
+        best = checkpoint.find(trained.folder.stage(name), "best")
+        if best and any(term["classes"] for term in best.meta["terms"].values()):
             return name
     return None

@@ -22,6 +22,8 @@ from typing import Literal
 
 from starter import files
 from starter.errors import UserError
+from starter.runs.records import Summary
+from starter.runs.result import Fusion, Result
 
 log = logging.getLogger(__name__)
 
@@ -271,26 +273,26 @@ class RunFolder:
 
     def read_best(self) -> str | None:
         """The stage that the gates left as the run's best."""
-        found = _read(self.best, ("stage",))
-        return None if found is None else found["stage"]
+        best = _read(self.best, ("stage",))
+        return None if best is None else best["stage"]
 
-    def read_result(self) -> dict | None:
-        """verify/result.json, None before verify.py ran."""
-        return _read(self.result, ("stage", "weights"))
+    def read_result(self) -> Result | None:
+        """What verify.py measured and made; None before it ran."""
+        return Result.find(self.result)
 
-    def read_fusion(self) -> dict | None:
-        """fusion.json: the runs that verify.py made this folder's result of; None for a run."""
-        return _read(self.fusion, ("kind", "members"))
+    def read_fusion(self) -> Fusion | None:
+        """The runs that verify.py made this folder's result of; None for a run."""
+        return Fusion.find(self.fusion)
+
+    def read_summary(self) -> Summary:
+        """What the finished stages came to; empty before the first."""
+        return Summary.find(self.summary) or Summary(stages={}, best=None)
 
     def weights_of(self, stage: str) -> str | None:
         """sha256 of a stage's best weights; None where there are none. Imports no torch."""
         best = _read(self.stage(stage).pointer("best"), ("step",))
         meta = best and _read(self.stage(stage).checkpoint(best["step"]).meta, ("sha256",))
         return None if not meta else meta["sha256"]["weights.safetensors"]
-
-    def read_summary(self) -> dict:
-        """summary.json, or an empty one."""
-        return _read(self.summary, ("stages",)) or {"stages": {}}
 
     def discard(self, stages: list[str]) -> None:
         """Removes stages, and what was made of them."""

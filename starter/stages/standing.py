@@ -8,6 +8,7 @@ from starter.files import write_json
 from starter.recipe import differences
 from starter.recipe.schema import Recipe
 from starter.runs.folder import RunFolder, StageFolder
+from starter.runs.records import Summary
 from starter.stages.gate import best_without
 from starter.stages.stage_hash import identity, identity_hash
 from starter.training import checkpoint
@@ -54,8 +55,8 @@ def discard(folder: RunFolder, recipe: Recipe, catalog: Catalog, stages: list[st
     best = best_without(folder, recipe, there, catalog)
     write_json(folder.best, {"stage": best})
     summary = folder.read_summary()
-    kept = {name: value for name, value in summary["stages"].items() if name not in there}
-    write_json(folder.summary, summary | {"stages": kept, "best": best})
+    kept = {name: value for name, value in summary.stages.items() if name not in there}
+    Summary(stages=kept, best=best).write(folder.summary)
     folder.discard(there)
 
 

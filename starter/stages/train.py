@@ -32,6 +32,7 @@ from starter.recipe.schema import Recipe
 from starter.recipe.shares import refuse_uneven
 from starter.runs.folder import RunFolder, StageFolder
 from starter.runs.provenance import code_difference, environment
+from starter.runs.records import StageSummary, Summary
 from starter.stages.gate import decide
 from starter.stages.standing import (
     descendants,
@@ -97,7 +98,7 @@ def train(recipe: Recipe, *, stage: str | None = None, fresh: str | None = None)
             if fresh:
                 raise Interrupted(f"{error}; leave out --fresh {fresh} from now on") from None
             raise
-    return folder.read_summary()
+    return folder.read_summary().model_dump(mode="json")
 
 
 def load_data(recipe: Recipe) -> Catalog:
@@ -215,12 +216,11 @@ def _finish(
     _save_predictions(place, evaluation)
     decision = decide(folder, recipe, name, catalog, evaluation)
     taken = name if decision.take else folder.read_best()
-    stages = folder.read_summary()["stages"]
+    stages = folder.read_summary().stages
     stages[name] = _stage_summary(folder, recipe, name, catalog, evaluation, last.meta)
     order = [*recipe.stages, *(other for other in stages if other not in recipe.stages)]
-    summary = {"stages": {n: stages[n] for n in order if n in stages}, "best": taken}
     write_json(folder.best, {"stage": taken})
-    write_json(folder.summary, summary)
+    Summary(stages={n: stages[n] for n in order if n in stages}, best=taken).write(folder.summary)
     done = {"finished": True, "best_step": best.step, "metrics": evaluation.metrics}
     write_json(place.record, record | done | {"gate": decision.text})
     log.info("%s: %s", name, decision.text)
@@ -244,17 +244,17 @@ def _stage_summary(
     catalog: Catalog,
     evaluation: Evaluation,
     meta: dict,
-) -> dict:
+) -> StageSummary:
     section, seconds = recipe.stages[name], meta["seconds"]
     size = section.image_size or recipe.data.image_size
     learner = build_learner(recipe, name, len(catalog.classes), size)
-    return {
-        "epochs": epochs_of(section, folder.stage(name)),
-        "seconds": round(seconds, 1),
-        "images_per_second": round(meta["images"] / max(seconds, 1e-9), 1),
-        "parameters": sum(p.numel() for p in learner.parameters()),
-        "accuracy": evaluation.metrics["accuracy"],
-        "eer": evaluation.metrics["eer"],
-        "auc": evaluation.metrics["auc"],
-        "monitor": monitored(evaluation.metrics, section.monitor)[1],
-    }
+    return StageSummary(
+        epochs=epochs_of(section, folder.stage(name)),
+        seconds=round(seconds, 1),
+        images_per_second=round(meta["images"] / max(seconds, 1e-9), 1),
+        parameters=sum(p.numel() for p in learner.parameters()),
+        accuracy=evaluation.metrics["accuracy"],
+        eer=evaluation.metrics["eer"],
+        auc=evaluation.metrics["auc"],
+        monitor=monitored(evaluation.metrics, section.monitor)[1],
+    )

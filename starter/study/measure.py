@@ -99,7 +99,7 @@ def distorted_accuracy(study: Study, run: Run, stage: str) -> float:
     assert last is not None
     trained.learner.load_state_dict(last.weights())
     contract = trained.learner.embedder.preprocessing
-    image_NHWC = trained.pack
+    image_NHWC = trained.pack(run.recipe, catalog)
     dev_M = catalog.index("dev")
     alter = build_augment(study.distorted, contract.image_size, contract.channels)
     assert alter is not None

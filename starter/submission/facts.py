@@ -4,13 +4,13 @@ import json
 import math
 import re
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from starter.errors import UserError, did_you_mean
 from starter.files import sha256
 from starter.metrics import combined
 from starter.runs.folder import RunFolder
+from starter.runs.result import Result
 
 Interval = tuple[float, float]
 
@@ -53,14 +53,14 @@ def facts(folder: RunFolder | None) -> Facts:
     """The facts of a run that verify.py has measured."""
     if folder is None:
         return Facts()
-    result = folder.read_result() or {}
+    result = folder.read_result()
     return Facts(
         run=folder.name,
-        stage=result.get("stage"),
+        stage=None if result is None else result.stage,
         recipe=sha256(folder.recipe),
-        weights=result.get("weights"),
+        weights=None if result is None else result.weights,
         commit=_commit(folder),
-        local=_local(folder, result),
+        local=None if result is None else _local(result),
     )
 
 
@@ -101,14 +101,13 @@ def _commit(folder: RunFolder) -> str | None:
     return f"{commit}+" if commit and changed else commit
 
 
-def _local(folder: RunFolder, result: dict) -> Local | None:
-    stage, val = result.get("stage"), result.get("val") or {}
-    stages = result.get("stages") or {}
-    accuracy = result.get("dev_accuracy", (stages.get(stage) or {}).get("accuracy"))
-    eer, eer_interval = val.get("eer"), (val.get("intervals") or {}).get("eer")
+def _local(result: Result) -> Local | None:
+    accuracy, val = result.dev_accuracy, result.val
+    eer = None if val is None else val.eer
     if accuracy is None and eer is None:
         return None
-    count = result.get("dev_images") or (stage and _dev_images(folder, stage))
+    eer_interval = val.intervals.get("eer") if val is not None and val.intervals else None
+    count = result.dev_images
     accuracy_interval = wilson(accuracy, count) if accuracy is not None and count else None
     both, both_interval = combined(accuracy, eer), None
     if both is not None and accuracy_interval and eer_interval:
@@ -119,7 +118,7 @@ def _local(folder: RunFolder, result: dict) -> Local | None:
         accuracy=accuracy,
         eer=eer,
         combined=both,
-        pairs=val.get("pairs"),
+        pairs=None if val is None else val.pairs,
         accuracy_interval=accuracy_interval,
         eer_interval=eer_interval,
         combined_interval=both_interval,
@@ -132,12 +131,3 @@ def wilson(fraction: float, count: int) -> Interval:
 
     interval = binomtest(round(fraction * count), count).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)
-
-
-def _dev_images(folder: RunFolder, stage: str) -> int | None:
-    """How many images the stage's accuracy is of, where its predictions were kept."""
-    path = folder.stage(stage).predictions
-    if not path.is_file():
-        return None
-    with np.load(path, allow_pickle=False) as kept:
-        return len(kept["correct_M"]) if "correct_M" in kept else None

@@ -10,6 +10,7 @@ from starter.errors import UserError
 from starter.recipe import load
 from starter.recipe.schema import Recipe
 from starter.runs.folder import RunFolder
+from starter.runs.result import Fusion
 from starter.submission.answers import Answers
 from starter.submission.check import check
 from starter.submission.formats import fill
@@ -117,7 +118,8 @@ def _sample_of(handin: Handin) -> Path | None:
     """The sample that verify.py used, or, where the run was moved, the recipe's."""
     if handin.folder is None or handin.recipe is None:
         return None
-    used = (handin.folder.read_result() or {}).get("sample")
+    result = handin.folder.read_result()
+    used = result and result.submission and result.submission.sample
     if used and Path(used).is_file():
         return Path(used)
     root = Path(os.path.expandvars(handin.recipe.data.root)).expanduser()
@@ -133,8 +135,9 @@ def _refuse_stale(folder: RunFolder) -> None:
     if fusion is not None:
         _refuse_stale_members(folder, fusion)
         return
-    stage, best = result["stage"], folder.read_best()
-    if folder.weights_of(stage) != result["weights"]:
+    stage, best = result.stage, folder.read_best()
+    assert stage is not None, "of a run"
+    if folder.weights_of(stage) != result.weights:
         raise UserError(
             f"{folder.submission} is of other weights than {stage} has now; run: python verify.py "
             f"{folder} {SEND_ANYWAY}"
@@ -143,13 +146,13 @@ def _refuse_stale(folder: RunFolder) -> None:
         log.warning("%s is of stage %s, the run's best is %s", folder.submission, stage, best)
 
 
-def _refuse_stale_members(folder: RunFolder, fusion: dict) -> None:
+def _refuse_stale_members(folder: RunFolder, fusion: Fusion) -> None:
     """UserError when a run of a fusion has other weights now; a warning for one that is gone."""
-    for member in fusion["members"]:
-        run = RunFolder(Path(member["run"]))
+    for member in fusion.members:
+        run = RunFolder(Path(member.run))
         if not run.path.is_dir():
             log.warning("%s is of %s, which is gone", folder.submission, run)
-        elif run.weights_of(member["stage"]) != member["weights"]:
+        elif run.weights_of(member.stage) != member.weights:
             raise UserError(
                 f"{folder.submission} is of other weights than {run} has now; run verify.py on "
                 f"those runs again {SEND_ANYWAY}"

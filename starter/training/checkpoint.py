@@ -40,15 +40,15 @@ class Checkpoint:
         """The tensors by name, on the CPU. UserError when the file is damaged."""
         from safetensors.torch import load_file
 
-        self._require_whole(self.folder.weights)
+        self.require_whole(self.folder.weights)
         return load_file(self.folder.weights)
 
     def resume(self) -> dict:
         """What continues the run: plain tensors and Python values."""
-        self._require_whole(self.folder.resume)
+        self.require_whole(self.folder.resume)
         return torch.load(self.folder.resume, weights_only=True, map_location="cpu")
 
-    def _require_whole(self, path: Path) -> None:
+    def require_whole(self, path: Path) -> None:
         actual = sha256(path) if path.is_file() else None
         if actual != self.meta["sha256"][path.name]:
             state = "is missing" if actual is None else "is damaged (its checksum differs)"

@@ -55,7 +55,7 @@ def test_angles_and_predictions_are_those_of_the_best_checkpoint(trained):
     recipe, catalog, folder = trained
     opened = open_stage(folder, recipe, "finetune", catalog)
     dev_M = catalog.index("dev")
-    emb_MD = opened.embed(dev_M).astype(np.float64)
+    emb_MD = opened.embed(opened.pack(recipe, catalog), dev_M).astype(np.float64)
     weight_KD = opened.learner.objective.classifier.weight.detach().numpy().astype(np.float64)
     kept = shown(folder, "finetune", "angles")
     own = [

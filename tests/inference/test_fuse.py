@@ -38,7 +38,7 @@ def no_network(monkeypatch):
     def refuse(*_):
         raise AssertionError("a network was opened")
 
-    monkeypatch.setattr("starter.inference.open_stage.open_stage_without_data", refuse)
+    monkeypatch.setattr("starter.inference.open_stage.open_stage", refuse)
 
 
 @pytest.mark.parametrize("kind", ["mean", "weighted", "concat"])
@@ -50,14 +50,14 @@ def test_scores_are_the_sum_that_the_kind_says_and_need_no_network(two, kind, tm
     if kind == "concat":
         shares = [0.5, 0.5]
     else:
-        weights = result["fusion"].get("weights", [0.5, 0.5])
+        weights = result.fusion.weights or [0.5, 0.5]
         shares = [w / np.std(c) for w, c in zip(weights, columns, strict=True)]
         shares = [share / sum(shares) for share in shares]
     for name in ("val", "test"):
         expected = sum(s * scores_of(run, name) for s, run in zip(shares, two, strict=True))
         np.testing.assert_allclose(scores_of(tmp_path / "ab", name), expected, atol=1e-6)
-    assert [m["share"] for m in result["fusion"]["members"]] == pytest.approx(shares)
-    assert ("held_out_eer" in result["fusion"]) == (kind == "weighted")
+    assert [m.share for m in result.fusion.members] == pytest.approx(shares)
+    assert (result.fusion.held_out_eer is not None) == (kind == "weighted")
 
 
 def test_classes_are_the_mean_of_probabilities(two, tmp_path):
@@ -65,23 +65,22 @@ def test_classes_are_the_mean_of_probabilities(two, tmp_path):
 
     from starter.api import fuse
     from starter.data import load_catalog
-    from starter.inference.open_stage import open_stage
-    from starter.inference.verify import open_run
+    from starter.inference.open_stage import open_run, open_stage
 
     result = fuse(two, tmp_path / "ab")
     mean_MK = 0.0
     for run in two:
-        folder, recipe, _ = open_run(run, [])
+        folder, recipe, stage = open_run(run)
         catalog = load_catalog(recipe.data)
-        trained = open_stage(folder, recipe, None, catalog)
-        emb_MD = trained.embed(catalog.index("test"))
+        trained = open_stage(folder, recipe, stage, catalog)
+        emb_MD = trained.embed(trained.pack(recipe, catalog), catalog.index("test"))
         head = trained.learner.objective.classifier
         with torch.no_grad():
             mean_MK = mean_MK + head.logits(torch.from_numpy(emb_MD)).softmax(1).numpy() / 2
-    with open(result["submission"], newline="") as file:
+    with open(result.submission.csv, newline="") as file:
         rows = [row for row in csv.reader(file) if " " not in row[0]][1:]
     assert [int(row[1]) for row in rows] == mean_MK.argmax(1).tolist()
-    assert result["classes_from"] == "mean probabilities of 2 of 2 runs"
+    assert result.classes_from == "mean probabilities of 2 of 2 runs"
 
 
 def test_the_command_and_what_accepts_its_folder(two, tmp_path, command, demo_root):
@@ -117,7 +116,7 @@ def test_a_pair_scores_as_in_the_fused_file(two, tmp_path):
     catalog = load_catalog(load(out / "recipe.yaml").data)
     pairs = catalog.pairs["val"]
     found = verify_pair(out, catalog.path(pairs.a_P[3]), catalog.path(pairs.b_P[3]))
-    assert found["score"] == pytest.approx(scores_of(out)[3], abs=1e-5)
+    assert found.score == pytest.approx(scores_of(out)[3], abs=1e-5)
 
 
 def test_parameters_count_together(two, tmp_path):
@@ -132,7 +131,7 @@ def test_parameters_count_together(two, tmp_path):
     verify(two[0], overrides=[limit])
     with pytest.raises(UserError, match=r"all models that answer count together.* 1 too many"):
         fuse(two, tmp_path / "ab", overrides=[limit])
-    assert fuse(two, tmp_path / "ab")["fusion"]["parameters"] == sum(counts)
+    assert fuse(two, tmp_path / "ab").fusion.parameters == sum(counts)
 
 
 def test_a_fusion_of_weights_that_changed_is_not_handed_in(two, tmp_path):

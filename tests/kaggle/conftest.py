@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from starter.kaggle import client, competition
+from starter.runs.result import PairMetrics, Result, Thresholds
 from tests.conftest import ROOT
 from tests.kaggle.stub import KEY, SECRETS, TOKEN, USER, KaggleStub
 
@@ -144,18 +145,44 @@ submission: {competition: stub-comp, sample: ROOT/sample.csv}
 def run_folder(csv):
     """What train.py and verify.py leave of a run, without weights."""
     folder = csv.parent / "runs" / "mine"
-    predictions = folder / "classify" / "predictions"
-    predictions.mkdir(parents=True)
-    (folder / "verify").mkdir()
-    np.savez(predictions / "best.npz", correct_M=np.arange(100) < 80)
+    weights = "0" * 64
+    checkpoint = folder / "classify" / "checkpoints" / "1"
+    checkpoint.mkdir(parents=True)
+    (checkpoint.parent / "best.json").write_text(json.dumps({"step": 1}))
+    meta = {"sha256": {"weights.safetensors": weights}}
+    (checkpoint / "meta.json").write_text(json.dumps(meta))
     (folder / "recipe.yaml").write_text(RECIPE.replace("ROOT", csv.parent.as_posix()))
     (folder / "submission.csv").write_bytes(csv.read_bytes())
     (folder / "code.diff").write_text("+changed\n")
     (folder / "environment.json").write_text(json.dumps({"commit": "0123abcdef"}))
     (folder / "best.json").write_text(json.dumps({"stage": "classify"}))
-    val = {"eer": 0.05, "accuracy": 0.99, "pairs": 500, "intervals": {"eer": [0.04, 0.06]}}
-    result = {"stage": "classify", "weights": None, "val": val, "dev_accuracy": 0.8}
-    (folder / "verify" / "result.json").write_text(json.dumps(result))
+    val = PairMetrics(
+        accuracy=0.99,
+        eer=0.05,
+        eer_step=0.05,
+        auc=0.99,
+        tar_at_far={},
+        thresholds=Thresholds(eer=0.5, accuracy=0.5),
+        pairs=500,
+        genuine=250,
+        impostor=250,
+        resolution="",
+        intervals={"eer": (0.04, 0.06)},
+    )
+    Result(
+        run=folder.as_posix(),
+        stage="classify",
+        weights=weights,
+        tta=(),
+        fusion=None,
+        stages={},
+        images=100,
+        transductive=False,
+        val=val,
+        classes_from="class logits",
+        dev_accuracy=0.8,
+        dev_images=100,
+    ).write(folder / "verify" / "result.json")
     return folder
 
 

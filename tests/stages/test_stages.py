@@ -52,7 +52,7 @@ def test_fresh_forgets_the_best_and_the_numbers_of_what_it_discards(again, best)
     make_best(folder, best)
     train(recipe(), stage="classify", fresh="classify")
     assert folder.read_best() == "classify"
-    assert list(folder.read_summary()["stages"]) == ["classify"]
+    assert list(folder.read_summary().stages) == ["classify"]
     assert not folder.stage("finetune").path.exists()
 
 
@@ -137,7 +137,7 @@ def test_the_best_stage_may_be_gone_from_the_recipe(again):
     text = (folder.path / "recipe.yaml").read_text()
     (folder.path / "recipe.yaml").write_text(text[: text.index("  finetune:")] + "verify: {}\n")
     result = verify(folder.path)
-    assert result["stage"] == "finetune" and result["classes_from"].endswith("finetune")
+    assert result.stage == "finetune" and result.classes_from.endswith("finetune")
 
 
 def test_a_stage_may_have_another_image_size(again):
@@ -146,7 +146,7 @@ def test_a_stage_may_have_another_image_size(again):
     assert summary["stages"]["finetune"]["accuracy"] is not None
     make_best(folder, "finetune")
     result = verify(folder.path)
-    assert result["stage"] == "finetune" and result["images"] == 64
+    assert result.stage == "finetune" and result.images == 64
 
 
 def test_a_submission_of_other_weights_is_refused(again):
