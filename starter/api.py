@@ -15,7 +15,7 @@ from starter.inference.measure import Measured, measure
 from starter.inference.open_stage import embed_run, open_run
 from starter.inference.pair import verify_pair
 from starter.kaggle.leaderboard import submit
-from starter.metrics import evaluate
+from starter.metrics import combined, evaluate
 from starter.recipe import to_yaml
 from starter.recipe.schema import Recipe
 from starter.runs.folder import RunFolder
@@ -129,11 +129,9 @@ def _answers(catalog: Catalog, measured: Measured) -> submission.Answers:
 def _answer_demo(csv: Path, root: Path) -> Answers:
     """The score on the held-back answers of the built-in competition."""
     compared = score(csv, root)
-    accuracy = eer = combined = None
+    accuracy = eer = None
     if compared.predicted_M is not None:
         accuracy = float((compared.predicted_M == compared.label_M).mean())
     if compared.score_P is not None and compared.same_P is not None:
         eer = evaluate(compared.score_P, compared.same_P)["eer"]
-    if accuracy is not None and eer is not None:
-        combined = 0.5 * accuracy + 0.5 * (1 - eer)
-    return Answers(accuracy=accuracy, eer=eer, combined=combined)
+    return Answers(accuracy=accuracy, eer=eer, combined=combined(accuracy, eer))
