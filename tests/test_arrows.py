@@ -105,15 +105,8 @@ def modules(path: Path, names: set[str]) -> set[str]:
 INSIDE = {
     "data/augment/transforms.py",
     "data/catalog.py",
-    "report/compare.py",
-    "study/measure.py",
-    "study/run.py",
-    "study/table.py",
 }
 LONG = {
-    "report/figures.py",
-    "report/plots.py",
-    "report/study.py",
     "runs/folder.py",
 }
 

@@ -16,7 +16,7 @@ from starter.report.read import Run, mapping, number
 
 STUDY, ROWS = "study.json", "rows.csv"
 MEASURED = ["epochs_to_target", "seconds"]  # of every run, beside its metrics
-LOWER = {"eer", "eer_step", "loss", *MEASURED}  # better when lower
+LOWER = {"eer", "eer_step", "loss", "log_loss", *MEASURED}  # better when lower
 PERCENT = {"accuracy", "accuracy_distorted", "precision", "recall", "combined", "eer", "auc"}
 CALLED = {
     "eer": "EER",

@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 
 from starter.cli import command, logs, words
+from starter.study.plan import plan, read_study
+from starter.study.run import conclude, train_all
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -20,53 +22,37 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=command.EXIT_CODES,
     )
-    parser.add_argument("study", help="a study file")
-    parser.add_argument(
-        "changes", nargs="*", metavar="OVERLAY.yaml|key=value", help="laid over every run"
-    )
-    parser.add_argument(
-        "--only", action="append", default=[], metavar="VARIANT", help="these variants alone"
-    )
-    parser.add_argument(
-        "--table", action="store_true", help="train nothing: tabulate the finished runs"
-    )
-    parser.add_argument("--list", action="store_true", help="print the runs, and stop")
-    parser.add_argument("--json", action="store_true", help="print the rows as JSON")
+    add = parser.add_argument
+    add("study", help="a study file")
+    add("changes", nargs="*", metavar="OVERLAY.yaml|key=value", help="applied to every run")
+    add("--only", action="append", default=[], metavar="VARIANT", help="only these variants")
+    add("--table", action="store_true", help="train nothing; tabulate the finished runs")
+    add("--list", action="store_true", help="print the runs and stop")
+    add("--json", action="store_true", help="print the rows as JSON")
     return parser.parse_intermixed_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
+    return command.run(lambda: work(options))
 
-    def work() -> None:
-        from starter.study.plan import plan, read_study
 
-        path = Path(options.study)
-        study = read_study(path)
-        runs = plan(path, study, options.changes, options.only)
-        if options.list:
-            print("\n".join(f"{run.cell.variant}, seed {run.seed}: {run.folder}" for run in runs))
-            return
-        logs.set_up_logging()
-        from starter.study.run import conclude, train_all
-
-        failed = {} if options.table else train_all(runs)
-        result = conclude(study, runs, failed)
-        if options.json:
-            print(json.dumps(result.as_json(), indent=1))
-        else:
-            print(
-                "\n".join(
-                    [
-                        words.columns(result.cells),
-                        "",
-                        *result.notes,
-                        f"everything is in {result.folder.as_posix()}",
-                    ]
-                )
-            )
-
-    return command.run(work)
+def work(options: argparse.Namespace) -> None:
+    path = Path(options.study)
+    study = read_study(path)
+    runs = plan(path, study, options.changes, options.only)
+    if options.list:
+        print("\n".join(f"{run.cell.variant}, seed {run.seed}: {run.folder}" for run in runs))
+        return
+    logs.set_up_logging()
+    rows, table, missing = conclude(study, runs, {} if options.table else train_all(runs))
+    folder = Path(runs[0].recipe.runs).as_posix()
+    if options.json:
+        records = [row.record() for row in rows]
+        print(json.dumps({"folder": folder, "notes": missing, "rows": records}, indent=1))
+    else:
+        text = words.columns([tuple(row) for row in table])
+        print("\n".join([text, "", *missing, f"everything is in {folder}"]))
 
 
 if __name__ == "__main__":

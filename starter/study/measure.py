@@ -8,15 +8,22 @@ that are reported would be too good, the more so the more noisy a loss trains.
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from starter.data import load_catalog
+from starter.data.augment.pipeline import build_augment
 from starter.errors import UserError
+from starter.files import read_json, write_json
+from starter.inference.embed import EmbedOptions, embed
+from starter.inference.evaluate import predict
+from starter.inference.open_stage import open_stage
 from starter.metrics import combined
+from starter.metrics.registry import find
 from starter.runs.folder import RunFolder, StageFolder
-from starter.study.plan import HIGHER_IS_BETTER, Run, Study
+from starter.study.plan import Run, Study
+from starter.training import checkpoint
 
 METRICS = ("accuracy", "precision", "recall", "eer", "auc")
 DISTORTED = "accuracy_distorted"
@@ -35,6 +42,18 @@ class Row:
     score_P: np.ndarray | None = field(repr=False, default=None)
     correct_M: np.ndarray | None = field(repr=False, default=None)
 
+    def record(self) -> dict[str, Any]:
+        """The run as plain values, a line of rows.csv."""
+        return {
+            "variant": self.run.cell.variant,
+            **self.run.cell.factors,
+            "seed": self.run.seed,
+            "run": self.run.folder.as_posix(),
+            "seconds": self.seconds,
+            "epochs_to_target": self.epochs_to_target,
+            **self.value,
+        }
+
 
 def measure(study: Study, run: Run) -> Row:
     """Reads a finished run's folder.
@@ -42,57 +61,52 @@ def measure(study: Study, run: Run) -> Row:
     Raises:
         UserError: the run is not finished, or does not measure the study's metric.
     """
-    stage = study.stage or list(run.recipe.stages)[-1]
-    folder = StageFolder(run.folder / stage)
-    record = _read(folder.record)
-    if record is None or not record["finished"]:
+    folder = StageFolder(run.folder / study.measured_stage(run.recipe))
+    if not folder.record.is_file() or not (record := read_json(folder.record))["finished"]:
         raise UserError(f"{folder}: not finished; run the same command to continue")
-    lines = (folder.metrics).read_text(encoding="utf-8").splitlines()
+    lines = folder.metrics.read_text(encoding="utf-8").splitlines()
     epochs = [row for row in map(json.loads, lines) if row["kind"] == "epoch"]
     last = epochs[-1]
-    value: dict[str, float | None] = {name: last.get(name) for name in METRICS}
-    if (both := combined(value["accuracy"], value["eer"])) is not None:
-        value["combined"] = both
+    names = dict.fromkeys((*METRICS, study.metric, *study.columns))
+    value = {name: last.get(name) for name in names}
+    value["combined"] = combined(value["accuracy"], value["eer"])
     if study.distorted:
-        value[DISTORTED] = distorted_accuracy(study, run, stage)
-    if value.get(study.metric) is None:
+        value[DISTORTED] = distorted_accuracy(study, run)
+    if value[study.metric] is None:
         raise UserError(f"metric: {folder} does not measure {study.metric}")
-    summary = _read(RunFolder(run.folder).summary)
-    assert summary is not None
-    seconds = sum(entry["seconds"] for entry in summary["stages"].values())
-    reached = [row["epoch"] for row in epochs if _reaches(study, row.get(study.metric))]
+    stages = read_json(RunFolder(run.folder).summary)["stages"].values()
+    sign = -1 if find(study.metric).less_is_better else 1
+    reached = [
+        row["epoch"]
+        for row in epochs
+        if study.target is not None
+        and (number := row.get(study.metric)) is not None
+        and sign * number >= sign * study.target
+    ]
     kept: dict[str, np.ndarray] = {}
     if record["best_step"] == last["step"]:
         with np.load(folder.predictions) as arrays:
-            kept = {name: arrays[name] for name in arrays.files}
+            kept = dict(arrays)
     return Row(
-        run, value, seconds, min(reached, default=None), kept.get("score_P"), kept.get("correct_M")
+        run,
+        value,
+        sum(stage["seconds"] for stage in stages),
+        min(reached, default=None),
+        kept.get("score_P"),
+        kept.get("correct_M"),
     )
 
 
-def _reaches(study: Study, value: float | None) -> bool:
-    if study.target is None or value is None:
-        return False
-    return value >= study.target if HIGHER_IS_BETTER[study.metric] else value <= study.target
-
-
-def distorted_accuracy(study: Study, run: Run, stage: str) -> float:
+def distorted_accuracy(study: Study, run: Run) -> float:
     """Accuracy of the last checkpoint on dev images altered by `distorted`; measured once.
 
     Every run sees the same altered images: an image's are drawn from (0, 0, its number).
     """
+    stage = study.measured_stage(run.recipe)
     path = StageFolder(run.folder / stage).distorted
     steps = [step.model_dump(mode="json") for step in study.distorted]
-    known = _read(path)
-    if known is not None and known["distorted"] == steps:
+    if path.is_file() and (known := read_json(path))["distorted"] == steps:
         return known["accuracy"]
-    from starter.data import load_catalog
-    from starter.data.augment.pipeline import build_augment
-    from starter.inference.embed import EmbedOptions, embed
-    from starter.inference.evaluate import predict
-    from starter.inference.open_stage import open_stage
-    from starter.training import checkpoint
-
     catalog = load_catalog(run.recipe.data)
     trained = open_stage(RunFolder(run.folder), run.recipe, stage, catalog)
     last = checkpoint.find(StageFolder(run.folder / stage), "last")
@@ -108,9 +122,5 @@ def distorted_accuracy(study: Study, run: Run, stage: str) -> float:
     emb_MD = embed(trained.learner.embedder, altered_MHWC, np.arange(len(dev_M)), options)
     predicted_M = predict(trained.learner, emb_MD, catalog, image_NHWC, options)
     accuracy = float((predicted_M == catalog.label_N[dev_M]).mean())
-    checkpoint.write_json(path, {"distorted": steps, "accuracy": accuracy})
+    write_json(path, {"distorted": steps, "accuracy": accuracy})
     return accuracy
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None

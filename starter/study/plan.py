@@ -6,11 +6,12 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, ValidationError, model_validator
 
 from starter.errors import UserError
+from starter.metrics.registry import find
 from starter.recipe import load
 from starter.recipe.problems import from_pydantic, unique
 from starter.recipe.reader import read_file
@@ -19,15 +20,6 @@ from starter.recipe.schema.base import Misfit, Section
 from starter.recipe.schema.data import AugmentStep
 from starter.training.resolve import resolve
 
-HIGHER_IS_BETTER = {
-    "accuracy": True,
-    "precision": True,
-    "recall": True,
-    "combined": True,
-    "auc": True,
-    "eer": False,
-}
-Metric = Literal["accuracy", "precision", "recall", "combined", "auc", "eer"]
 Changes = dict[str, Any]  # {"stages.classify.epochs": 3}, as on train.py's command line
 
 
@@ -36,9 +28,9 @@ class Study(Section):
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     recipe: Annotated[str, Field(description="its path, relative to the study's file")]
-    metric: Annotated[Metric, Field(description="what the table is sorted by")]
+    metric: Annotated[str, Field(description="what the table is sorted by")]
     columns: Annotated[
-        tuple[Metric, ...], Field(strict=False, description="shown too; rows.csv has them all")
+        tuple[str, ...], Field(strict=False, description="shown too; rows.csv has them all")
     ] = ()
     stage: Annotated[str | None, Field(description="measured; else the recipe's last")] = None
     seeds: Annotated[tuple[int, ...], Field(strict=False, min_length=1)] = (0, 1, 2)
@@ -67,20 +59,24 @@ class Study(Section):
     def _fits_together(self) -> "Study":
         names = [cell.variant for cell in cells(self)]
         mistakes: list[tuple[tuple[str | int, ...], str]] = []
+        try:
+            find(self.metric)
+        except UserError as error:
+            mistakes.append((("metric",), str(error)))
+        known = f"(there is {', '.join(names)})"
         if self.baseline is not None and self.baseline not in names:
-            mistakes.append(
-                (("baseline",), f"no variant {self.baseline!r} (there is {', '.join(names)})")
-            )
-        mistakes += [
-            (("reported", name), f"no variant {name!r}")
-            for name in self.reported
-            if name not in names
-        ]
+            mistakes.append((("baseline",), f"no variant {self.baseline!r} {known}"))
+        unknown = [name for name in self.reported if name not in names]
+        mistakes += [(("reported", name), f"no variant {name!r} {known}") for name in unknown]
         if len(set(self.seeds)) != len(self.seeds):
             mistakes.append((("seeds",), f"one of them twice (got {list(self.seeds)})"))
         if mistakes:
             raise Misfit(mistakes)
         return self
+
+    def measured_stage(self, recipe: Recipe) -> str:
+        """The stage that the study measures."""
+        return self.stage or list(recipe.stages)[-1]
 
 
 @dataclass(frozen=True)

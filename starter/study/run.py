@@ -2,46 +2,16 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from starter.api import train
 from starter.errors import UserError
 from starter.report.study import draw_study
 from starter.study.measure import Row, measure
 from starter.study.plan import Run, Study
-from starter.study.table import Line, Pairs, as_cells, summarise, write
+from starter.study.table import shared_pairs, write
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Result:
-    """A study's outcome so far. cells: the table as text, its head first. notes: what it lacks."""
-
-    folder: Path
-    rows: list[Row]
-    cells: list[tuple[str, ...]]
-    notes: list[str]
-
-    def as_json(self) -> dict[str, Any]:
-        """Every run as plain values."""
-        return {
-            "folder": self.folder.as_posix(),
-            "notes": self.notes,
-            "rows": [
-                {
-                    "variant": row.run.cell.variant,
-                    **row.run.cell.factors,
-                    "seed": row.run.seed,
-                    "run": row.run.folder.as_posix(),
-                    "seconds": row.seconds,
-                    "epochs_to_target": row.epochs_to_target,
-                    **row.value,
-                }
-                for row in self.rows
-            ],
-        }
 
 
 def train_all(runs: Sequence[Run]) -> dict[Path, str]:
@@ -50,10 +20,8 @@ def train_all(runs: Sequence[Run]) -> dict[Path, str]:
     Returns:
         The message of each run that failed, by folder.
     Raises:
-        starter.train_stage.Interrupted: stopped; the same call continues.
+        starter.errors.Interrupted: stopped; the same call continues.
     """
-    from starter.api import train
-
     failed: dict[Path, str] = {}
     for number, run in enumerate(runs, 1):
         log.info("run %d of %d: %s, seed %d", number, len(runs), run.cell.variant, run.seed)
@@ -65,9 +33,13 @@ def train_all(runs: Sequence[Run]) -> dict[Path, str]:
     return failed
 
 
-def conclude(study: Study, runs: Sequence[Run], failed: dict[Path, str]) -> Result:
+def conclude(
+    study: Study, runs: Sequence[Run], failed: dict[Path, str]
+) -> tuple[list[Row], list[list[str]], list[str]]:
     """Tabulates the finished runs and draws them (a picture never costs a table).
 
+    Returns:
+        The rows, the table as text with its head first, and what it lacks.
     Raises:
         UserError: none is finished.
     """
@@ -80,28 +52,10 @@ def conclude(study: Study, runs: Sequence[Run], failed: dict[Path, str]) -> Resu
             missing.append(f"missing: {run.cell.variant}, seed {run.seed}: {why}")
     if not rows:
         raise UserError("\n".join(missing))
-    lines: list[Line] = summarise(study, rows, _pairs(rows))
     folder = Path(runs[0].recipe.runs)
-    write(study, rows, lines, folder)
-    _draw(folder)
-    return Result(folder, rows, as_cells(study, lines), missing)
-
-
-def _draw(folder: Path) -> None:
+    table = write(study, rows, shared_pairs(rows), folder)
     try:
         log.info("report: %s", draw_study(folder)[0].as_posix())
     except Exception as error:  # of matplotlib, of the disk: the numbers are written
         log.warning("%s: no report: %s: %s", folder, type(error).__name__, error)
-
-
-def _pairs(rows: Sequence[Row]) -> Pairs | None:
-    """The validation pairs, where all runs scored the same ones."""
-    from starter.data import load_catalog
-
-    data = rows[0].run.recipe.data
-    if any(row.score_P is None or row.run.recipe.data != data for row in rows):
-        return None
-    catalog = load_catalog(data)
-    pairs = catalog.pairs["val"]
-    assert pairs.same_P is not None, "validation pairs are labelled"
-    return Pairs(pairs.same_P, catalog.identities(pairs))
+    return rows, table, missing

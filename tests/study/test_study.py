@@ -10,9 +10,10 @@ import pytest
 from starter.errors import UserError
 from starter.metrics import evaluate
 from starter.recipe import load
+from starter.report.study import open_study, table_rows
 from starter.study.measure import Row
 from starter.study.plan import Cell, Run, cells, plan, read_study
-from starter.study.table import Pairs, as_cells, mean_and_error, summarise
+from starter.study.table import write
 from tests.conftest import ROOT
 
 STUDY = """\
@@ -67,7 +68,7 @@ def test_every_variant_meets_every_point_of_the_grid_and_every_seed(study_file):
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("metric: eer", "metric: err", "few.yaml:3:9: metric: should be 'accuracy'"),
+        ("metric: eer", "metric: err", "few.yaml:3:9: metric: no such metric"),
         ("baseline: softmax", "baseline: sofmax", "no variant 'sofmax'"),
         ("seeds: [0, 1]", "seeds: [1, 1]", "one of them twice"),
         ("stage: classify", "stage: pretrain", "softmax has no stage 'pretrain'"),
@@ -108,21 +109,24 @@ def rows_of(recipe, variant, scores, same_P, seeds=(0, 1, 2)):
     return found
 
 
-def test_the_table_holds_means_errors_and_paired_differences(tiny_recipe, study_file):
+def test_the_table_holds_means_errors_and_paired_differences(tiny_recipe, study_file, tmp_path):
     study, recipe = read_study(study_file()), load(tiny_recipe)
     rng = np.random.default_rng(0)
     same_P = np.arange(400) % 2 == 0
     base = [(same_P + rng.normal(0, 1.0, 400)).astype(np.float32) for _ in range(3)]
     better = [score_P + 0.5 * same_P.astype(np.float32) for score_P in base]
     rows = rows_of(recipe, "softmax", base, same_P) + rows_of(recipe, "arcface", better, same_P)
-    first, second = summarise(study, rows, Pairs(same_P, None))
-    assert (first.variant, second.variant) == ("arcface", "softmax")  # the lower EER first
+    cells_of = write(study, rows, (same_P, None), tmp_path)
+    opened = open_study(tmp_path)
+    first, second = opened.statistics("eer").itertuples()
+    assert (first.Index, second.Index) == ("arcface", "softmax")  # the lower EER first
     eers = [evaluate(score_P, same_P)["eer"] for score_P in better]
-    assert first.mean["eer"] == pytest.approx(np.mean(eers))
-    assert first.error["eer"] == pytest.approx(np.std(eers, ddof=1) / math.sqrt(3))
-    assert first.seconds == pytest.approx(11.0) and first.epochs_to_target is None
-    value, low, high = first.difference
-    assert value == pytest.approx(first.mean["eer"] - second.mean["eer"])
+    assert first.mean == pytest.approx(np.mean(eers))
+    assert first.sem == pytest.approx(np.std(eers, ddof=1) / math.sqrt(3))
+    assert opened.statistics("seconds")["mean"]["arcface"] == pytest.approx(11.0)
+    assert opened.statistics("epochs_to_target").empty
+    value, low, high = opened.difference["arcface"]
+    assert value == pytest.approx(first.mean - second.mean)
     # The interval by brute force: the same resampled pairs for all, EERs averaged over seeds.
     draw = np.random.default_rng(1)
     changes = []
@@ -133,13 +137,10 @@ def test_the_table_holds_means_errors_and_paired_differences(tiny_recipe, study_
             - np.mean([evaluate(s[at], same_P[at])["eer"] for s in base])
         )
     assert (low, high) == pytest.approx(np.percentile(changes, [2.5, 97.5]), abs=0.006)
-    cells_of = as_cells(study, [first, second], bold=lambda text: f"**{text}**")
-    assert cells_of[0][:3] == ("variant", "seeds", "EER, %")
-    assert cells_of[1][2].startswith("**") and not cells_of[2][2].startswith("**")
-
-
-def test_one_seed_has_no_standard_error():
-    assert mean_and_error([0.5]) == (0.5, None)
+    assert cells_of[0][:4] == ["variant", "seeds", "EER, %", "against softmax"]
+    assert cells_of[1][3] == f"{100 * value:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}]"
+    bold = table_rows(opened, ["eer"], bold="**{}**".format)
+    assert bold[1][2].startswith("**") and not bold[2][2].startswith("**")
 
 
 @pytest.mark.slow
