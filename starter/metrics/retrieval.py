@@ -11,10 +11,7 @@ from starter.metrics.identify import BLOCK, unit
 
 
 def retrieve(
-    emb_ND: np.ndarray,
-    identity_N: np.ndarray,
-    ks: Sequence[int] = (1, 2, 4, 8),
-    block: int = BLOCK,
+    emb_ND: np.ndarray, identity_N: np.ndarray, ks: Sequence[int] = (1, 2, 4, 8), block: int = BLOCK
 ) -> dict:
     """recall@k and mAP@R (Musgrave, Belongie and Lim 2020, equation 3) by cosine.
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 import torch
+from timm.layers import SEModule
 from torch import Tensor, nn
 
 from starter.models.necks import Average
@@ -57,26 +58,6 @@ def conv(channels_in: int, channels_out: int, kernel: int, stride: int = 1, grou
     )
 
 
-def divisible(value: float, divisor: int = 8, limit: float = 0.9) -> int:
-    """`value` rounded to a multiple of `divisor`, but not to less than `limit` of it."""
-    rounded = max(divisor, int(value + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < limit * value else rounded
-
-
-class SqueezeExcite(nn.Module):
-    """Squeeze-and-excitation (Hu et al. 2018): channels gated by the means of all channels."""
-
-    def __init__(self, channels: int, squeezed: int, act: nn.Module | None = None):
-        super().__init__()
-        self.fc1 = nn.Conv2d(channels, squeezed, 1)
-        self.act = act or nn.ReLU(inplace=True)
-        self.fc2 = nn.Conv2d(squeezed, channels, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        gate = self.fc2(self.act(self.fc1(x.mean((2, 3), keepdim=True))))
-        return x * gate.sigmoid()
-
-
 def shortcut(
     channels_in: int, channels_out: int, stride: int, averaged: bool = False
 ) -> nn.Sequential | None:
@@ -119,24 +100,14 @@ class BasicBlock(Block):
     """
 
     def __init__(
-        self,
-        channels_in: int,
-        width: int,
-        stride: int,
-        end: nn.Module,
-        *,
-        groups: int = 1,
-        base_width: int = 64,
-        averaged: bool = False,
-        se: bool = False,
+        self, channels_in: int, width: int, stride: int, end: nn.Module, *, averaged: bool, se: bool
     ):
         super().__init__()
-        assert groups == 1 and base_width == 64, "only bottlenecks are grouped"
         self.conv1 = conv(channels_in, width, 3, stride)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = conv(width, width, 3)
         self.bn2 = nn.BatchNorm2d(width)
-        self.se = SqueezeExcite(width, divisible(width / 16, limit=0)) if se else nn.Identity()
+        self.se = SEModule(width) if se else nn.Identity()
         self.downsample = shortcut(channels_in, width, stride, averaged)
         self.end = end
         self.act = nn.ReLU(inplace=True)
@@ -182,8 +153,7 @@ class Bottleneck(Block):
         self.bn2: nn.Module = nn.BatchNorm2d(inner)
         self.conv3 = conv(inner, channels_out, 1)
         self.bn3 = nn.BatchNorm2d(channels_out)
-        squeezed = divisible(channels_out / 16, limit=0)
-        self.se = SqueezeExcite(channels_out, squeezed) if se else nn.Identity()
+        self.se = SEModule(channels_out) if se else nn.Identity()
         self.downsample = shortcut(channels_in, channels_out, stride, averaged)
         self.end = end
         self.act = nn.ReLU(inplace=True)

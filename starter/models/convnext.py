@@ -6,22 +6,16 @@ Shapes: B batch, C H W image or feature map.
 from dataclasses import dataclass
 
 import torch
+from timm.layers import LayerNorm2d
 from torch import Tensor, nn
 
 from starter.errors import UserError
 from starter.models.blocks import Backbone
 from starter.models.necks import Flatten
-from starter.models.regularise import AS_PUBLISHED, BranchEnds, Regularise
+from starter.models.regularise import BranchEnds, Regularise
 from starter.models.stems import stem_conv, stem_pool
 
 EPS = 1e-6  # of every LayerNorm
-
-
-class LayerNorm2d(nn.LayerNorm):
-    """Over the channels of each pixel. In channels_last nothing is moved."""
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        return super().forward(x_BCHW.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class Mlp(nn.Module):
@@ -104,14 +98,7 @@ class ConvNeXt(Backbone):
     REDUCTION = 8
     SMALLEST = 1.99  # its 2x2/2 convolutions drop an odd row
 
-    def __init__(
-        self,
-        setting: Setting,
-        *,
-        in_channels: int,
-        stem: str,
-        regularise: Regularise = AS_PUBLISHED,
-    ):
+    def __init__(self, setting: Setting, *, in_channels: int, stem: str, regularise: Regularise):
         super().__init__(stem)
         if regularise.zero_init_last:
             raise UserError("model.zero_init_last: ConvNeXt has layer_scale instead; leave it out")

@@ -3,11 +3,11 @@
 Shapes: B batch, C H W image.
 """
 
-import time
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch.utils.benchmark import Timer
 
 from starter.errors import UserError
 from starter.models import families
@@ -140,26 +140,9 @@ def speed(embedder: Embedder, shape: Shape, seconds: float = 2.0) -> tuple[float
     rates = []
     for work, training in ((step, True), (look, False)):
         embedder.train(training)
-        rates.append(round(batch / _seconds(work, device, seconds), 1))
+        timer = Timer("work()", globals={"work": work}, num_threads=torch.get_num_threads())
+        rates.append(round(batch / timer.blocked_autorange(min_run_time=seconds).median, 1))
     return rates[0], rates[1]
-
-
-def _seconds(work, device: str, seconds: float) -> float:
-    """Of one call, the fastest third's mean after two for warming up."""
-    times: list[float] = []
-    for call in range(1000):
-        if device == "cuda":
-            torch.cuda.synchronize()
-        start = time.perf_counter()
-        work()
-        if device == "cuda":
-            torch.cuda.synchronize()
-        if call >= 2:
-            times.append(time.perf_counter() - start)
-        if len(times) >= 3 and sum(times) > seconds:
-            break
-    fastest = sorted(times)[: max(1, len(times) // 3)]
-    return sum(fastest) / len(fastest)
 
 
 def listed(names: list[str]) -> list[str]:

@@ -5,11 +5,11 @@ Shapes: B batch, C H W feature map.
 
 import math
 
+from timm.layers import make_divisible
 from torch import Tensor, nn
 
-from starter.models.blocks import divisible
 from starter.models.mobilenet import Inverted
-from starter.models.regularise import AS_PUBLISHED, Regularise
+from starter.models.regularise import Regularise
 
 # (blocks, kernel, stride of the first, channels) a stage of B0
 STAGES = (
@@ -52,20 +52,17 @@ class EfficientNet(Inverted):
     """image_BCHW -> feature_BF. State-dict keys are timm's."""
 
     def __init__(
-        self,
-        setting: tuple[float, float],
-        *,
-        in_channels: int,
-        stem: str,
-        regularise: Regularise = AS_PUBLISHED,
+        self, setting: tuple[float, float], *, in_channels: int, stem: str, regularise: Regularise
     ):
         wider, deeper = setting
         super().__init__(
-            tuple((math.ceil(n * deeper), k, s, divisible(wider * w)) for n, k, s, w in STAGES),
+            tuple(
+                (math.ceil(n * deeper), k, s, make_divisible(wider * w)) for n, k, s, w in STAGES
+            ),
             in_channels=in_channels,
             stem=stem,
-            stem_width=divisible(wider * 32),
-            head=divisible(wider * 1280),
+            stem_width=make_divisible(wider * 32),
+            head=make_divisible(wider * 1280),
             act=silu,
             gate=Gate,
             regularise=regularise,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from starter.models.blocks import Backbone, conv, shortcut, zero_last_scales
-from starter.models.regularise import AS_PUBLISHED, BranchEnds, Regularise
+from starter.models.regularise import BranchEnds, Regularise
 from starter.models.stems import stem_conv, stem_pool
 
 WIDTHS = (64, 128, 256, 512)
@@ -64,14 +64,7 @@ class IResNet(Backbone):
 
     STEMS_BY_COST = ("3x3/1",)
 
-    def __init__(
-        self,
-        setting: Setting,
-        *,
-        in_channels: int,
-        stem: str,
-        regularise: Regularise = AS_PUBLISHED,
-    ):
+    def __init__(self, setting: Setting, *, in_channels: int, stem: str, regularise: Regularise):
         super().__init__(stem)
         width = WIDTHS[0]
         self.conv1 = stem_conv(in_channels, width, stem)

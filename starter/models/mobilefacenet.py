@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from starter.models.blocks import Backbone, conv, init_fan_out, zero_last_scales
-from starter.models.regularise import AS_PUBLISHED, BranchEnds, Regularise
+from starter.models.regularise import BranchEnds, Regularise
 from starter.models.stems import stem_conv, stem_pool
 
 
@@ -54,7 +54,7 @@ class Setting:
 SETTINGS = {  # the paper's table 1: 0.99 M with a 128-D neck at 112 px
     "mobilefacenet": Setting(
         ((2, 64, 5, 2), (4, 128, 1, 2), (2, 128, 6, 1), (4, 128, 1, 2), (2, 128, 2, 1))
-    ),
+    )
 }
 
 
@@ -64,14 +64,7 @@ class MobileFaceNet(Backbone):
     REDUCTION = 8
     POOL = "depthwise"
 
-    def __init__(
-        self,
-        setting: Setting,
-        *,
-        in_channels: int,
-        stem: str,
-        regularise: Regularise = AS_PUBLISHED,
-    ):
+    def __init__(self, setting: Setting, *, in_channels: int, stem: str, regularise: Regularise):
         super().__init__(stem)
         width = 64
         self.conv_stem = stem_conv(in_channels, width, stem)

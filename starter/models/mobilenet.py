@@ -5,10 +5,11 @@ Shapes: B batch, C H W image or feature map.
 
 from collections.abc import Callable
 
+from timm.layers import make_divisible
 from torch import Tensor, nn
 
-from starter.models.blocks import Backbone, conv, divisible, init_fan_out, zero_last_scales
-from starter.models.regularise import AS_PUBLISHED, BranchEnds, Regularise
+from starter.models.blocks import Backbone, conv, init_fan_out, zero_last_scales
+from starter.models.regularise import BranchEnds, Regularise
 from starter.models.stems import stem_conv, stem_pool
 
 Activation = Callable[[], nn.Module]
@@ -71,7 +72,7 @@ class InvertedResidual(nn.Module):
     ):
         super().__init__()
         self.residual = stride == 1 and channels_in == channels_out
-        inner = divisible(channels_in * expansion)
+        inner = make_divisible(channels_in * expansion)
         self.conv_pw = conv(channels_in, inner, 1)
         self.bn1 = nn.BatchNorm2d(inner)
         self.conv_dw = conv(inner, inner, kernel, stride, inner)
@@ -161,20 +162,13 @@ class Inverted(Backbone):
 class MobileNetV2(Inverted):
     """image_BCHW -> feature_BF. State-dict keys are timm's."""
 
-    def __init__(
-        self,
-        setting: float,
-        *,
-        in_channels: int,
-        stem: str,
-        regularise: Regularise = AS_PUBLISHED,
-    ):
+    def __init__(self, setting: float, *, in_channels: int, stem: str, regularise: Regularise):
         super().__init__(
-            tuple((n, k, s, divisible(setting * width)) for n, k, s, width in STAGES),
+            tuple((n, k, s, make_divisible(setting * width)) for n, k, s, width in STAGES),
             in_channels=in_channels,
             stem=stem,
-            stem_width=divisible(setting * 32),
-            head=max(1280, divisible(setting * 1280)),
+            stem_width=make_divisible(setting * 32),
+            head=max(1280, make_divisible(setting * 1280)),
             act=relu6,
             gate=no_gate,
             regularise=regularise,

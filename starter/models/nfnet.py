@@ -6,13 +6,13 @@ Shapes: B batch, C H W image or feature map.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-import torch
+from timm.layers import ScaledStdConv2d, SEModule, make_divisible
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from starter.models.blocks import Backbone, SqueezeExcite, averages, divisible
-from starter.models.regularise import AS_PUBLISHED, BranchEnds, Regularise
+from starter.models.blocks import Backbone, averages
+from starter.models.regularise import BranchEnds, Regularise
 from starter.models.stems import STEMS, stem_pool
 
 ALPHA = 0.2  # on every branch: the variance grows by its square a block
@@ -25,34 +25,8 @@ ACTIVATIONS: dict[str, tuple[Callable[[], nn.Module], float]] = {
 }
 
 
-class StdConv2d(nn.Conv2d):
-    """A convolution whose filters are standardised, then scaled by a trained gain (2021a, eq. 3).
-
-    In float32 under autocast too; the convolution itself is not.
-    """
-
-    def __init__(
-        self,
-        channels_in: int,
-        channels_out: int,
-        kernel: int,
-        stride: int = 1,
-        padding: int = 0,
-        *,
-        groups: int = 1,
-        gamma: float = 1.0,
-        gain: float = 1.0,
-    ):
-        super().__init__(channels_in, channels_out, kernel, stride, padding, groups=groups)
-        self.scale = gamma * self.weight[0].numel() ** -0.5
-        self.gain = nn.Parameter(torch.full((self.out_channels, 1, 1, 1), gain))
-
-    def forward(self, x: Tensor) -> Tensor:
-        flat = self.weight.reshape(1, self.out_channels, -1)
-        gain = (self.gain * self.scale).view(-1)
-        flat = F.batch_norm(flat, None, None, gain, training=True, momentum=0.0, eps=1e-5)
-        weight = flat.reshape_as(self.weight)
-        return F.conv2d(x, weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+# Filters are standardised, then scaled by a trained gain (2021a, eq. 3).
+StdConv2d = partial(ScaledStdConv2d, eps=1e-5)
 
 
 @dataclass(frozen=True)
@@ -102,13 +76,13 @@ class NormFreeBlock(nn.Module):
     ):
         super().__init__()
         act, gamma = ACTIVATIONS[setting.act]
-        inner = divisible(width * setting.bottleneck)
+        inner = make_divisible(width * setting.bottleneck)
         groups = inner // setting.group if setting.group else 1
         inner = setting.group * groups if setting.group else inner
 
         def conv(a: int, b: int, kernel: int, stride: int = 1, groups: int = 1, gain: float = 1.0):
             return StdConv2d(
-                a, b, kernel, stride, kernel // 2, groups=groups, gamma=gamma, gain=gain
+                a, b, kernel, stride, kernel // 2, groups=groups, gamma=gamma, gain_init=gain
             )
 
         self.spread = spread
@@ -122,8 +96,7 @@ class NormFreeBlock(nn.Module):
         self.conv2 = conv(inner, inner, 3, stride, groups)
         self.conv2b = conv(inner, inner, 3, 1, groups) if setting.deep else None
         self.conv3 = conv(inner, width, 1, gain=0.0 if zero_init else 1.0)
-        squeezed = divisible(width * setting.se, limit=0)
-        self.attn_last = SqueezeExcite(width, squeezed) if setting.se else None
+        self.attn_last = SEModule(width, setting.se) if setting.se else None
         self.end = end
 
     @property
@@ -148,14 +121,7 @@ class NFNet(Backbone):
     STEMS_BY_COST = ("7x7/2", "3x3/2", "3x3/1")
     REDUCTION = 8
 
-    def __init__(
-        self,
-        setting: Setting,
-        *,
-        in_channels: int,
-        stem: str,
-        regularise: Regularise = AS_PUBLISHED,
-    ):
+    def __init__(self, setting: Setting, *, in_channels: int, stem: str, regularise: Regularise):
         super().__init__(stem)
         act, gamma = ACTIVATIONS[setting.act]
         self.stem, width = _stem(setting, in_channels, stem)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from starter.errors import UserError
 from starter.models.blocks import Backbone, conv
-from starter.models.regularise import AS_PUBLISHED, Regularise
+from starter.models.regularise import Regularise
 from starter.models.stems import stem_conv, stem_pool
 
 
@@ -58,16 +58,9 @@ class ConvLayer(nn.Module):
 class Plain(Backbone):
     """image_BCHW -> feature_BF."""
 
-    def __init__(
-        self,
-        setting: Setting,
-        *,
-        in_channels: int,
-        stem: str,
-        regularise: Regularise = AS_PUBLISHED,
-    ):
+    def __init__(self, setting: Setting, *, in_channels: int, stem: str, regularise: Regularise):
         super().__init__(stem)
-        if regularise != AS_PUBLISHED:
+        if regularise != Regularise():
             raise UserError(
                 "model: a network without residual branches has no drop_path, drop_block, "
                 "layer_scale or zero_init_last; leave them out"

@@ -6,10 +6,11 @@ Shapes: B batch, C H W image or feature map.
 import math
 from dataclasses import dataclass
 
+from timm.layers import SEModule
 from torch import Tensor, nn
 
-from starter.models.blocks import Backbone, SqueezeExcite, conv, init_fan_out, zero_last_scales
-from starter.models.regularise import AS_PUBLISHED, BranchEnds, Regularise
+from starter.models.blocks import Backbone, conv, init_fan_out, zero_last_scales
+from starter.models.regularise import BranchEnds, Regularise
 from starter.models.stems import stem_conv, stem_pool
 
 STEM_WIDTH = 32
@@ -38,7 +39,7 @@ class RegNetBlock(nn.Module):
         super().__init__()
         self.conv1 = ConvNorm(channels_in, width, 1)
         self.conv2 = ConvNorm(width, width, 3, stride, width // group)
-        self.se = SqueezeExcite(width, round(channels_in / 4)) if se else nn.Identity()
+        self.se = SEModule(width, rd_channels=round(channels_in / 4)) if se else nn.Identity()
         self.conv3 = ConvNorm(width, width, 1, act=False)
         same = stride == 1 and channels_in == width
         self.downsample = (
@@ -100,14 +101,7 @@ SETTINGS = {
 class RegNet(Backbone):
     """image_BCHW -> feature_BF. State-dict keys are timm's."""
 
-    def __init__(
-        self,
-        setting: Setting,
-        *,
-        in_channels: int,
-        stem: str,
-        regularise: Regularise = AS_PUBLISHED,
-    ):
+    def __init__(self, setting: Setting, *, in_channels: int, stem: str, regularise: Regularise):
         super().__init__(stem)
         self.stem = ConvNorm(in_channels, STEM_WIDTH, 3)
         self.stem.conv = stem_conv(in_channels, STEM_WIDTH, stem)

@@ -103,9 +103,6 @@ class Regularise:
     zero_init_last: bool | None = None
 
 
-AS_PUBLISHED = Regularise()
-
-
 class BranchEnds:
     """Makes what each residual branch ends in, called once a block from the first to the last."""
 

@@ -3,9 +3,10 @@
 Shapes: B batch, R radix, C H W feature map.
 """
 
+from timm.layers import make_divisible
 from torch import Tensor, nn
 
-from starter.models.blocks import Bottleneck, conv, divisible
+from starter.models.blocks import Bottleneck, conv
 from starter.models.resnet import ResNet, Setting
 
 RADIX = 2
@@ -17,7 +18,7 @@ class SplitAttn(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        squeezed = max(32, divisible(channels * RADIX / 4))
+        squeezed = max(32, make_divisible(channels * RADIX / 4))
         self.conv = conv(channels, channels * RADIX, 3, groups=RADIX)
         self.bn0 = nn.BatchNorm2d(channels * RADIX)
         self.act = nn.ReLU(inplace=True)

@@ -6,11 +6,12 @@ He et al. 2015 (resnet*), He et al. 2019 (resnet*d), Xie et al. 2017 (resnext*),
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from torch import Tensor, nn
 
 from starter.models.blocks import Backbone, BasicBlock, Block, Bottleneck, conv, zero_last_scales
-from starter.models.regularise import AS_PUBLISHED, BranchEnds, Regularise
+from starter.models.regularise import BranchEnds, Regularise
 from starter.models.stems import STEMS, stem_conv, stem_pool
 
 
@@ -64,14 +65,7 @@ class ResNet(Backbone):
     STEMS_BY_COST = ("7x7/2", "3x3/2", "3x3/1")
     REDUCTION = 8
 
-    def __init__(
-        self,
-        setting: Setting,
-        *,
-        in_channels: int,
-        stem: str,
-        regularise: Regularise = AS_PUBLISHED,
-    ):
+    def __init__(self, setting: Setting, *, in_channels: int, stem: str, regularise: Regularise):
         super().__init__(stem)
         width = setting.stem_width or setting.widths[0]
         if setting.deep:
@@ -86,20 +80,15 @@ class ResNet(Backbone):
         ends = BranchEnds(regularise, setting.depths)
         outputs = [width] + [w * setting.block.expansion for w in setting.widths]
         stages = zip(pairwise(outputs), setting.widths, setting.depths, strict=True)
+        options: dict[str, Any] = {"averaged": setting.deep, "se": setting.se}
+        if setting.block is not BasicBlock:  # only bottlenecks are grouped
+            options |= {"groups": setting.groups, "base_width": setting.base_width}
         for number, ((channels_in, channels_out), width, depth) in enumerate(stages, start=1):
-            blocks = [
-                setting.block(
-                    channels_in if i == 0 else channels_out,
-                    width,
-                    stride=2 if i == 0 and number > 1 else 1,
-                    end=ends(channels_out),
-                    groups=setting.groups,
-                    base_width=setting.base_width,
-                    averaged=setting.deep,
-                    se=setting.se,
-                )
-                for i in range(depth)
-            ]
+            blocks = []
+            for i in range(depth):
+                stride = 2 if i == 0 and number > 1 else 1
+                before = channels_in if i == 0 else channels_out
+                blocks.append(setting.block(before, width, stride, ends(channels_out), **options))
             self.add_module(f"layer{number}", nn.Sequential(*blocks))
         self.stages = [f"layer{number}" for number in range(1, len(setting.depths) + 1)]
         self.num_features = outputs[-1]

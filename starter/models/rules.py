@@ -19,7 +19,7 @@ _GATE = re.compile(
     r"(Light)?(Channel|Spatial)Attn|(Circular)?EfficientChannelAttn|(Simple)?CoordAttn"
     r"|EfficientLocalAttn|StripAttn|SelectiveKernelAttn|SplitAttn"
 )
-_OWN_GATE = re.compile(r"SqueezeExcite|Gate|SEModule|EffectiveSEModule|EcaModule|SplitAttn")
+_OWN_GATE = re.compile(r"Gate|SEModule|EffectiveSEModule|EcaModule|SplitAttn")
 _RECURRENT = (nn.RNNBase, nn.RNNCellBase)
 
 

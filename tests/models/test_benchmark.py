@@ -18,7 +18,7 @@ def test_a_row_of_the_smallest_network(capsys):
 
 def test_an_unknown_name_suggests_the_nearest(capsys):
     assert main(["resnt18"]) == 2
-    assert "did you mean resnet18" in capsys.readouterr().err
+    assert "did you mean 'resnet18'" in capsys.readouterr().err
 
 
 def test_a_parameter_without_a_gradient_and_a_step_to_nan_are_told():

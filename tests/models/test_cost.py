@@ -41,7 +41,7 @@ def test_published_multiply_adds():
 
 
 def test_rule_marks():
-    assert cost("seresnet18", Shape(32)).gates == ["SqueezeExcite"]
+    assert cost("seresnet18", Shape(32)).gates == ["SEModule"]
     assert cost("resnest14d", Shape(32)).gates == ["SplitAttn"]
     assert cost("resnet10_small", Shape(32)).gates == []
     assert not cost("timm/test_vit", Shape(32)).cnn_only

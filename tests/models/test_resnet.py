@@ -9,6 +9,10 @@ from starter.models.resnet import SETTINGS, ResNet
 from tests.models.networks import images
 
 
+def resnet(name, stem, **keys):
+    return ResNet(SETTINGS[name], in_channels=3, stem=stem, regularise=Regularise(**keys))
+
+
 @pytest.mark.parametrize(
     ("name", "total", "neck"),
     [
@@ -30,7 +34,7 @@ def test_a_seed_gives_the_weights_it_always_gave(name, total, neck):
 
 
 def test_the_small_one():
-    small = ResNet(SETTINGS["resnet10_small"], in_channels=3, stem="3x3/2")
+    small = resnet("resnet10_small", "3x3/2")
     assert models.count_parameters([small]) == 1_226_400
     assert small(images(size=32)).shape == (2, 256)
 
@@ -42,7 +46,7 @@ def test_the_small_one():
 def test_auto_stem_keeps_a_map_of_at_least_2x2(size, stem, last_map):
     assert models.choose_stem("resnet10_small", size) == stem
     seen = []
-    net = ResNet(SETTINGS["resnet10_small"], in_channels=3, stem=stem)
+    net = resnet("resnet10_small", stem)
     net.layer4.register_forward_hook(lambda module, given, result: seen.append(result.shape))
     net(images(size=size))
     assert seen == [(2, 256, last_map, last_map)]
@@ -50,13 +54,13 @@ def test_auto_stem_keeps_a_map_of_at_least_2x2(size, stem, last_map):
 
 @pytest.mark.parametrize("stem", ["7x7/2", "3x3/2", "3x3/1"])
 def test_stem_strides(stem):
-    net = ResNet(SETTINGS["resnet10_small"], in_channels=3, stem=stem)
+    net = resnet("resnet10_small", stem)
     after_stem = net.maxpool(net.conv1(images(size=32)))
     assert after_stem.shape[-1] == {"7x7/2": 8, "3x3/2": 16, "3x3/1": 32}[stem]
 
 
 def test_blocks_start_as_the_identity():
-    net = ResNet(SETTINGS["resnet18"], in_channels=3, stem="3x3/2").eval()
+    net = resnet("resnet18", "3x3/2").eval()
     x = torch.rand(2, 64, 8, 8)  # positive: the last ReLU changes nothing
     torch.testing.assert_close(net.layer1(x), x)
     conv = net.layer2[0].conv1.weight
@@ -64,8 +68,8 @@ def test_blocks_start_as_the_identity():
 
 
 def test_drop_path_grows_linearly_to_the_last_block():
-    net = ResNet(SETTINGS["resnet18"], in_channels=3, stem="3x3/2", regularise=Regularise(0.7))
+    net = resnet("resnet18", "3x3/2", drop_path=0.7)
     rates = [m.rate for m in net.modules() if isinstance(m, DropPath)]
     assert rates == pytest.approx([0.1 * i for i in range(1, 8)])  # the first block has none
-    keys = ResNet(SETTINGS["resnet18"], in_channels=3, stem="3x3/2").state_dict().keys()
+    keys = resnet("resnet18", "3x3/2").state_dict().keys()
     assert net.state_dict().keys() == keys
