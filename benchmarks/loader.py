@@ -74,11 +74,6 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--size", type=int, default=112, help="pixels a side (default 112)")
     parser.add_argument("--batch", type=int, default=256, help="images a batch (default 256)")
     parser.add_argument("--workers", type=int, default=2, help="processes a loader (default 2)")
-    parser.add_argument(
-        "--skip-device",
-        action="store_true",
-        help="leave out augmentation on the device, slow on a CPU",
-    )
     add_arguments(parser)
     return parser.parse_args(arguments)
 
@@ -142,7 +137,6 @@ class Loaders:
         size = self.options.size
         found = {
             "packed": (self._kit(None), 20),
-            "packed, augmented on the device": (self._kit("device"), 1),
             "packed, augmented by processes": (self._kit("processes"), 2),
             "packed, augmented by a thread": (self._kit("thread"), 2),
             "timm, augmented": (self._timm(), 1),
@@ -150,36 +144,25 @@ class Loaders:
             COURSE: (self._torch(course_transform(size, augmented=False)), 1),
             COURSE_AUGMENTED: (self._torch(course_transform(size, augmented=True)), 1),
         }
-        if self.options.skip_device:
-            del found["packed, augmented on the device"]
         return found
 
     def _kit(self, how: str | None) -> Callable[[], Iterator[int]]:
-        from starter.data.augment import DeviceSource, choose
-        from starter.data.augment.pipeline import build_augment
-        from starter.data.augment.source import free_memory
+        from starter.data.augment import build_augment
         from starter.data.batches import TrainBatches
         from starter.recipe.schema.data import AugmentStep, ShuffleSampler
 
         steps = [AugmentStep.model_validate(step) for step in FACE]
         size, cuda = self.options.size, self.device.type == "cuda"
-        index_N, source = np.arange(self.count), None
-        if how == "device" or (cuda and how is None):
-            there = choose("device", steps, size, 3, self.device.type) if how else None
-            source = DeviceSource(
-                self.image_NHWC, index_N, there, self.device, free_memory(self.device)
-            )
         batches = TrainBatches(
             self.image_NHWC,
             np.zeros(self.count, np.int64),
-            index_N,
+            np.arange(self.count),
             batch_size=self.options.batch,
             sampler=ShuffleSampler(),
             seed=0,
             pin_memory=cuda,
-            augment=build_augment(steps, size) if how in ("processes", "thread") else None,
+            augment=build_augment(steps, size) if how else None,
             workers=self.options.workers if how == "processes" else 0,
-            on_device=source,
         )
         self._open.append(batches)
 

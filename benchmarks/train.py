@@ -35,6 +35,7 @@ from starter.runs.folder import StageFolder
 from starter.train_stage import Model, prepare, update
 from starter.training.build import build_batches
 from starter.training.precision import pick_device
+from starter.training.resolve import resolve
 from starter.training.state import StageJob, TrainState
 
 BARE = "bare step on resident tensors"
@@ -91,7 +92,7 @@ class Bench:
 
     def __init__(self, options: argparse.Namespace, folder: Path, stack: contextlib.ExitStack):
         self.options, self.folder = options, folder
-        self.recipe = _on_the_built_in(load(options.recipe, options.changes), folder)
+        self.recipe = _on_the_built_in(resolve(load(options.recipe, options.changes)), folder)
         self.catalog: Catalog = load_catalog(self.recipe.data)
         self.job = self._job(options.stage or next(iter(self.recipe.stages)))
         data = self.recipe.data

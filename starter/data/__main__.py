@@ -24,7 +24,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     inspect = commands.add_parser("inspect", help="counts, sizes, faults, twins, leakage, pairs")
     pairs = commands.add_parser("pairs", help="write validation pairs, 'a b 1' a line")
-    augmented = commands.add_parser("augmented", help="draw variants, by the CPU and by the device")
+    augmented = commands.add_parser("augmented", help="draw variants of training images")
     for one in (inspect, augmented, pairs):
         one.add_argument("recipe", help="a recipe, e.g. configs/hw2p2.yaml")
         one.add_argument("changes", nargs="*", metavar="key=value", help="over the recipe")
@@ -58,12 +58,7 @@ def run_augmented(options: argparse.Namespace) -> None:
     recipe = load(options.recipe, options.changes)
     stage = options.stage or next(iter(recipe.stages))
     found = draw_augmented(recipe, stage, load_catalog(recipe.data), options.picture)
-    text = (
-        f"{found['picture']}: {found['images']} images, {found['variants']} variants each, by "
-        f"the CPU{'' if found['device'] else ' and by the device'}"
-    )
-    if found["device"]:
-        text += f"\nnot by the device: {found['device']}"
+    text = f"{found['picture']}: {found['images']} images, {found['variants']} variants each"
     print(json.dumps(found, indent=1) if options.json else text)
 
 

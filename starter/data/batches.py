@@ -1,39 +1,32 @@
-"""Batches from the packed images: gathered by index, augmented, fetched ahead.
+"""Batches from the stored images: gathered by index, augmented, fetched ahead.
 
-Three ways: a thread that gathers (nothing to augment, or the device does it), a thread or worker
-processes that augment too.
+A thread does it, or worker processes where augmenting would keep a GPU waiting.
 
-Shapes: N images of the pack, M of a split, B of a batch, H W pixels, C channels.
+Shapes: N stored images, M of a split, B of a batch, H W pixels, C channels.
 """
 
 import mmap
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from starter.data.augment.pipeline import Augment
-from starter.data.augment.source import DeviceSource, gather
 from starter.data.samplers import batches_per_epoch, epoch_order
-from starter.data.workers import in_new_processes, start
+from starter.data.workers import ahead, in_new_processes, start
 from starter.distributed import cores
 from starter.errors import UserError
 from starter.recipe.schema.data import Sampler
 
 AHEAD = 3  # batches a thread prepares before they are asked for
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass
 class Batch:
-    """image_BHWC uint8, on the CPU or, from a DeviceSource, on its device; label_B, index_B int64
-    (index into the catalog) on the CPU."""
+    """image_BHWC uint8; label_B, index_B int64 (index into the catalog). All on the CPU."""
 
     image_BHWC: torch.Tensor
     label_B: torch.Tensor
@@ -43,7 +36,7 @@ class Batch:
 def resolve_workers(workers: int | Literal["auto"], *, augmented: bool, device_type: str) -> int:
     """How many processes prepare batches; 0 is a thread of this one.
 
-    augmented: whether images are augmented on the CPU. device_type: "cpu", "cuda", ...
+    device_type: "cpu", "cuda", ...
     """
     if workers != "auto":
         return workers
@@ -60,7 +53,6 @@ class TrainBatches:
     image_NHWC: uint8; a memory map is reopened by workers, any other array copied to them.
     label_N: int64. index_M: the images to train on. sampler: their order. augment: or None.
     workers: 0 for a thread, else processes; they live until close(). pin_memory: for CUDA.
-    on_device: brings the images to the device and augments them there, in place of all these.
     part: (k, n) for the k-th of n equal slices of each batch, for one of n training processes.
     One epoch at a time. Raises UserError for an empty split, one too small for the sampler, or a
     batch that n do not divide.
@@ -79,19 +71,15 @@ class TrainBatches:
         workers: int,
         pin_memory: bool,
         part: tuple[int, int] = (0, 1),
-        on_device: DeviceSource | None = None,
     ):
-        assert on_device is None or augment is None
         if len(index_M) == 0:
             raise UserError("data: there are no images to train on")
         self.label_N, self.index_M = label_N, _checked(index_M, image_NHWC)
         self.batch_size, self.sampler, self.seed = batch_size, sampler, seed
         self.part = part
         self.batches_per_epoch = batches_per_epoch(len(index_M), batch_size)
-        self._on_device = on_device
-        workers = 0 if on_device else workers
         self._maker = _Maker(image_NHWC, augment, seed, pin_memory and workers == 0)
-        self._tasks = _Tasks()
+        self._tasks: list[_Task] = []  # of the epoch under way
         self._loader = self._processes(workers, pin_memory) if workers else None
         size, parts = self._order(0).shape[1], part[1]  # so that what is wrong shows now
         if size % parts:  # of the one batch of a set that is smaller than a batch
@@ -114,12 +102,8 @@ class TrainBatches:
             _Task(epoch, number * size + first, order_SB[number, first : first + own])
             for number in range(start, len(order_SB))
         ]
-        if self._on_device is not None:
-            images = self._from_device(self._on_device, tasks)
-        elif self._loader is None:
-            images = _ahead(self._maker.make, tasks)
-        else:
-            images = self._from_processes(tasks)
+        self._tasks[:] = tasks
+        images = ahead(self._maker.make, tasks, AHEAD) if self._loader is None else self._received()
         for task, image_BHWC in zip(tasks, images, strict=True):
             label_B = torch.from_numpy(self.label_N[task.index_B].astype(np.int64, copy=False))
             yield Batch(image_BHWC, label_B, torch.from_numpy(task.index_B))
@@ -138,18 +122,10 @@ class TrainBatches:
             epoch=epoch,
         )
 
-    def _from_device(self, source: DeviceSource, tasks: "list[_Task]") -> Iterator[torch.Tensor]:
-        def stage(task: _Task):
-            return source.stage(task.index_B, self.seed, task.epoch, task.position)
-
-        for staged in _ahead(stage, tasks):
-            yield source.finish(staged)
-
-    def _from_processes(self, tasks: "list[_Task]") -> Iterator[torch.Tensor]:
+    def _received(self) -> Iterator[torch.Tensor]:
         # No name here for the loader: the traceback of an error would keep it alive after close()
         # and its workers, collected at a bad moment, take 5 s to end.
         assert self._loader is not None
-        self._tasks.tasks = tasks
         for made in self._loader:
             if isinstance(made, str):
                 raise UserError(made)
@@ -159,7 +135,7 @@ class TrainBatches:
         return DataLoader(
             self._maker,
             batch_size=None,  # a task is a whole batch
-            sampler=self._tasks,
+            sampler=self._tasks,  # whose content changes between epochs, while the loader stays
             num_workers=workers,
             persistent_workers=True,
             pin_memory=pin_memory,
@@ -182,7 +158,7 @@ def eval_batches(
     maker = _Maker(image_NHWC, None, 0, pin_memory)
     parts = [index_M[i : i + batch_size] for i in range(0, len(index_M), batch_size)]
     padded = [np.pad(part, (0, batch_size - len(part)), mode="edge") for part in parts]
-    images = _ahead(maker.make, [_Task(0, 0, index_B) for index_B in padded])
+    images = ahead(maker.make, [_Task(0, 0, index_B) for index_B in padded], AHEAD)
     yield from zip(parts, images, strict=True)
 
 
@@ -192,21 +168,8 @@ class _Task(NamedTuple):
     index_B: np.ndarray
 
 
-class _Tasks:
-    """A sampler for a DataLoader that outlives an epoch: what to do is changed between epochs."""
-
-    def __init__(self) -> None:
-        self.tasks: list[_Task] = []
-
-    def __iter__(self) -> Iterator[_Task]:
-        return iter(self.tasks)
-
-    def __len__(self) -> int:
-        return len(self.tasks)
-
-
 class _Maker(Dataset):
-    """Gathers and augments; in a thread, or in another process where the pack is opened anew."""
+    """Gathers and augments; in a thread, or in another process where the file is opened anew."""
 
     def __init__(
         self, image_NHWC: np.ndarray, augment: Augment | None, seed: int, pin_memory: bool
@@ -223,7 +186,10 @@ class _Maker(Dataset):
 
     def make(self, task: _Task) -> torch.Tensor:
         """image_BHWC uint8 of a task's images, augmented."""
-        image_BHWC = gather(self.image_NHWC, task.index_B, self.pin_memory)
+        shape = (len(task.index_B), *self.image_NHWC.shape[1:])
+        image_BHWC = torch.empty(shape, dtype=torch.uint8, pin_memory=self.pin_memory)
+        # mode="raise", the default, would gather into a second buffer first
+        np.take(self.image_NHWC, task.index_B, axis=0, out=image_BHWC.numpy(), mode="clip")
         if self.augment:
             self.augment.batch(image_BHWC.numpy(), self.seed, task.epoch, task.position)
         return image_BHWC
@@ -248,21 +214,5 @@ def _checked(index_M: np.ndarray, image_NHWC: np.ndarray) -> np.ndarray:
     return index_M
 
 
-def _ahead(function: Callable[[T], R], arguments: Iterable[T]) -> Iterator[R]:
-    """map() in one background thread, AHEAD results in advance; its errors are raised here."""
-    pending: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
-        try:
-            for argument in arguments:
-                pending.append(pool.submit(function, argument))
-                if len(pending) > AHEAD:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
-
-
-def _unchanged(made: T) -> T:
+def _unchanged(made: Any) -> Any:
     return made

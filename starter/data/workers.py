@@ -1,11 +1,36 @@
-"""The processes that prepare batches: how they start, and that they end."""
+"""The threads and processes that prepare images: how they start, and that they end."""
 
 import atexit
 import multiprocessing
 import os
 import signal
 import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.context import BaseContext
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def ahead(
+    function: Callable[[T], R], arguments: Iterable[T], results: int, threads: int = 1
+) -> Iterator[R]:
+    """map() in background threads, so many results in advance; errors are raised here."""
+    pending: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="images") as pool:
+        try:
+            for argument in arguments:
+                pending.append(pool.submit(function, argument))
+                if len(pending) > results:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
 
 
 def in_new_processes(preload: str) -> BaseContext:

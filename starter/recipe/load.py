@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from starter.errors import UserError
 from starter.recipe.merge import apply_override, lay_over, read_with_bases, stages_over_train
 from starter.recipe.named import remember
-from starter.recipe.names import check_names
 from starter.recipe.own import anchored, is_own
 from starter.recipe.problems import Problem, from_pydantic, place_of, unique
 from starter.recipe.reader import COMMAND_LINE, SCALARS, Document, KeyPath
@@ -71,7 +70,7 @@ def _is_overlay(change: str) -> bool:
 
 
 def _validate(document: Document, found: list[Problem]) -> tuple[Recipe | None, list[Problem]]:
-    problems = [*check_names(document), *found]
+    problems = found
     try:
         recipe = Recipe.model_validate(document.value)
     except ValidationError as error:

@@ -39,7 +39,8 @@ def remember(value: Any, document: Document, path: KeyPath = ()) -> None:
 def problem(section: Section, key: str | None, message: str) -> Problem:
     """A mistake at a key of a section (None: the section itself)."""
     origin = section._origin or Origin(Document({}), ())
-    path = origin.path if key is None else (*origin.path, *key.split("."))
+    below = [] if key is None else [int(k) if k.isdigit() else k for k in key.split(".")]
+    path = (*origin.path, *below)
     return Problem(place_of(path, origin.document), path, message)
 
 

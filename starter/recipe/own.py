@@ -118,7 +118,8 @@ def load_own(name: str) -> Any:
 
 def told(error: BaseException, path: Path) -> str:
     """An error with the last line of the user's file that it came through."""
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename) == path.absolute()]
     place = f" (line {lines[-1]} of {path})" if lines else ""
     return f"{type(error).__name__}: {error}{place}"
 

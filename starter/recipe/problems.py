@@ -132,6 +132,8 @@ def _mistakes(
     return [(path, f"{_plain(error)}{hint} (got {_short(got)})", False)]
 
 
+# Keys that recipes had, and what to do instead.
+GONE = {"augment_on": "images are augmented on the CPU; leave it out"}
 NAME_RULE = "letters, digits, _ and -, a letter or digit first"
 PLAIN = {
     "model_type": "should be a section of keys",
@@ -155,6 +157,8 @@ def _plain(error: dict) -> str:
 
 
 def _unknown_key(path: KeyPath, got: object, document: Document, model: type[BaseModel]) -> str:
+    if path[-1] in GONE:
+        return f"is no longer a key: {GONE[str(path[-1])]} (got {_short(got)})"
     known = keys_at(model, path[:-1], document.value)
     if path[-1] in known:  # of a kind that is not stated
         return f"is a key of another kind than the default; state `kind` too (got {_short(got)})"

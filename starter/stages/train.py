@@ -10,7 +10,7 @@ import torch
 
 from starter import distributed
 from starter.data import SPLITS, Catalog, load_catalog, load_pack
-from starter.data.augment.pipeline import build_augment
+from starter.data.augment import build_augment
 from starter.data.demo import ensure_demo
 from starter.data.samplers import epoch_order
 from starter.errors import Interrupted, UserError

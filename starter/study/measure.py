@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from starter.data import load_catalog
-from starter.data.augment.pipeline import build_augment
+from starter.data.augment import build_augment
 from starter.errors import UserError
 from starter.files import read_json, write_json
 from starter.inference.embed import EmbedOptions, embed

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from starter import distributed, models
-from starter.data.augment.pipeline import build_augment
+from starter.data.augment import build_augment
 from starter.data.batches import TrainBatches, resolve_workers
 from starter.errors import UserError
 from starter.losses.objective import build_objective

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from starter import losses, metrics, models
+from starter.data import augment
 from starter.recipe.named import raise_all
 from starter.recipe.problems import Problem
 from starter.recipe.schema import Recipe, StageSection, TrainSection
@@ -17,8 +18,12 @@ S = TypeVar("S", bound=TrainSection)
 # A section, or a list of them, as written -> with its defaults, and what is wrong with it.
 Resolver = Callable[[Any], tuple[Any, list[Problem]]]
 
-OF_RECIPE: dict[str, Resolver] = {"model": models.resolve}  # by key of the recipe
+OF_RECIPE: dict[str, Resolver] = {  # by key of the recipe
+    "model": models.resolve,
+    "augment": augment.resolve,
+}
 OF_TRAIN: dict[str, Resolver] = {  # by key of `train` and of every stage
+    "augment": augment.resolve,
     "loss": losses.resolve,
     "optimizer": optimizers.resolve,
     "schedule": schedules.resolve,

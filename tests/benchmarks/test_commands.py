@@ -31,7 +31,7 @@ def test_the_kit_s_step_is_training_and_counts_its_images(tmp_path):
     options = train.parse(["configs/smoke.yaml", "train.batch_size=8", "--steps", "3"])
     with contextlib.ExitStack() as stack:
         bench = train.Bench(options, tmp_path, stack)
-        state = bench.setup.learner.state_dict()
+        state = bench.state.learner.state_dict()
         before = {name: value.clone() for name, value in state.items()}
         assert bench.kit()() == 24
         trained = [name for name in before if name.endswith("weight")]

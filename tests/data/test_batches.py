@@ -64,7 +64,7 @@ def collect(batches: TrainBatches, epoch: int, start: int = 0) -> list[tuple]:
 
 
 def preparing() -> list[str]:
-    return [t.name for t in threading.enumerate() if t.name.startswith("batches")]
+    return [t.name for t in threading.enumerate() if t.name.startswith("images")]
 
 
 def test_batches_hold_the_packed_images_and_their_labels(pack):

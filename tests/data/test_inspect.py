@@ -211,13 +211,9 @@ def test_a_picture_of_what_augmentation_does(tmp_path, capsys):
     recipe.write_text(RECIPE.format(layout="folders", root=(tmp_path / "set").as_posix()))
     out, flip = tmp_path / "a.png", "augment=[{kind: HorizontalFlip, p: 1}]"
     assert main(["augmented", str(recipe), flip, "--picture", str(out), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["device"] is None
+    assert json.loads(capsys.readouterr().out)["variants"] == 6
     sheet = cv2.imread(str(out))
-    first, by_cpu = sheet[4:20, 4:20], sheet[4:20, 36:52]  # 16 pixels, gaps of 4 and of 12 more
-    np.testing.assert_array_equal(by_cpu, first[:, ::-1])
-    by_device = sheet[4:20, 36 + 6 * 20 + 12 :][:, :16]
-    np.testing.assert_array_equal(by_device, by_cpu)
-    assert main(["augmented", str(recipe), "augment=[{kind: Blur}]", "--picture", str(out)]) == 0
-    assert "not by the device: augment_on: device: augment.0 (Blur)" in capsys.readouterr().out
+    first, variant = sheet[4:20, 4:20], sheet[4:20, 36:52]  # 16 pixels, gaps of 4 and of 12 more
+    np.testing.assert_array_equal(variant, first[:, ::-1])
     assert main(["augmented", str(recipe), "--picture", str(out)]) == 2
     assert "nothing to augment" in capsys.readouterr().err

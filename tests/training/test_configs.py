@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from starter.data.augment.pipeline import build_augment
+from starter.data.augment import build_augment
 from starter.models import check_rules
 from starter.recipe import load
 from starter.training.build import build_learner

@@ -1,11 +1,10 @@
-"""Augmentation in batches, where the network runs: the albumentations entries it can take over.
+"""How training images vary: `pipeline.py` draws and applies a recipe's `augment:` list.
 
-`choose` decides, `DeviceAugment` draws (numpy, on the host) and applies (torch, on any device),
-`DeviceSource` brings the images there. `data.by_opencv` applies the same draws on the CPU.
+`kinds.py` finds what its names mean; `geometry.py` and `pixels.py` hold the steps that the kit
+draws itself; `others.py` calls those of torchvision and of the user. `mix.py` is mixup and cutmix.
 """
 
-from starter.data.augment.on_device import DeviceAugment
-from starter.data.augment.plan import choose
-from starter.data.augment.source import DeviceSource
+from starter.data.augment.kinds import resolve
+from starter.data.augment.pipeline import Augment, build_augment
 
-__all__ = ["DeviceAugment", "DeviceSource", "choose"]
+__all__ = ["Augment", "build_augment", "resolve"]

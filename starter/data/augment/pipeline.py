@@ -1,64 +1,89 @@
-"""How training images vary: on the CPU, and mixed on the device.
+"""How training images vary: a recipe's `augment:` list, drawn and applied for a batch at a time.
 
-Shapes: B batch, C channels, H W pixels, D uniform numbers an image.
+The kit draws the steps it knows for a whole batch and applies them by opencv, for a quarter of the
+time that albumentations takes, which draws for each image alone and keeps what only boxes and masks
+need. It takes from a step's albumentations object what that has checked, and leaves the step to the
+object where it has an argument that the kit does not do. All other steps, of albumentations, of
+torchvision and of the user, are called image by image in their place.
+
+Shapes: B batch, H W pixels, C channels, D uniform numbers an image.
 """
 
-import functools
 import random
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from starter.data.augment import opencv
 from starter.data.augment.counter import uniforms
-from starter.data.augment.on_device import Entry
-from starter.data.augment.opencv import Function
-from starter.data.augment.plan import known
-from starter.data.augment.transforms import build_transforms, one_line, place_of
+from starter.data.augment.geometry import (
+    Affine,
+    HorizontalFlip,
+    PadAndCrop,
+    Perspective,
+    VerticalFlip,
+)
+from starter.data.augment.kinds import build_transforms, reason
+from starter.data.augment.pixels import (
+    CoarseDropout,
+    ColorJitter,
+    Erasing,
+    GaussianBlur,
+    RandomBrightnessContrast,
+    ToGray,
+)
+from starter.data.augment.step import Drawn, Function, NotOurs, Step
 from starter.errors import UserError
 from starter.recipe.schema.data import AugmentStep
 
 TRIALS = 4  # images that every step is tried on before training starts
+OURS: dict[str, type[Step]] = {
+    kind.__name__: kind
+    for kind in (
+        HorizontalFlip,
+        VerticalFlip,
+        Affine,
+        Perspective,
+        ColorJitter,
+        RandomBrightnessContrast,
+        ToGray,
+        GaussianBlur,
+        CoarseDropout,
+        Erasing,
+    )
+}
 
 
 class Augment:
-    """A recipe's `augment:` list, seeded for every image.
+    """A recipe's `augment:` list: what an image gets is a function of (seed, epoch, position).
 
-    Entries that the kit knows are drawn for a whole batch, as they are for the device, and applied
-    by opencv. The others, albumentations' and torchvision's own, draw one after the other from one
-    numpy and one Python generator, reseeded for every image. (`Compose(seed=)` and
-    `set_random_seed` of albumentations 2.0.8 give each transform its own generator with the *same*
-    seed, so that two flips always fire together.)
-
-    image_size, channels: of the square images it will get. own: False for albumentations and
-    torchvision alone, a comparison's other side. Picklable (the transforms are built anew). One
-    batch at a time: threads wait for each other.
+    image_size, channels: of the square images it will get. Picklable (the transforms are built
+    anew). One batch at a time: threads wait for each other.
     """
 
-    def __init__(
-        self, steps: Sequence[AugmentStep], image_size: int, channels: int = 3, *, own: bool = True
-    ):
+    def __init__(self, steps: Sequence[AugmentStep], image_size: int, channels: int = 3):
         self.steps = tuple(steps)
-        self.image_size, self.channels, self.own = image_size, channels, own
+        self.image_size, self.channels = image_size, channels
         self.transforms = build_transforms(self.steps)
-        self._known: list[list[Entry] | None] = [None] * len(self.steps)
-        self._draws = 0
-        if own:
-            kinds = [step.kind for step in self.steps]
-            self._known, self._draws = known(kinds, self.transforms, image_size, channels)
+        planner = Planner(image_size, channels)
+        # What the kit draws of each step; None where the step's object does it all.
+        self.entries = [planner.entries_of(transform) for transform in self.transforms]
+        self.draws = planner.draws
+        self._lock = threading.Lock()  # else two threads would share one image's random numbers
+        # The others draw one after the other from these two, which are reseeded for every image.
+        # (`Compose(seed=)` and `set_random_seed` of albumentations 2.0.8 give each transform its
+        # own generator with the *same* seed, so that two flips always fire together.)
         self._bits = np.random.Philox(key=0)
         self._state = self._bits.state
         self._python = random.Random(0)
-        self._lock = threading.Lock()  # else two threads would share one image's random numbers
         generator = np.random.Generator(self._bits)
         for transform in self.transforms:  # reaches the transforms inside OneOf and the like
             transform.set_random_state(generator, self._python)
 
     def __reduce__(self):
-        make = functools.partial(Augment, own=self.own)
-        return make, (self.steps, self.image_size, self.channels)
+        return Augment, (self.steps, self.image_size, self.channels)
 
     def __call__(self, image_HWC: np.ndarray, seed: tuple[int, int, int]) -> np.ndarray:
         """A varied copy of one image: `batch` of it alone, seed as (seed, epoch, position)."""
@@ -77,40 +102,28 @@ class Augment:
         todo_B = self._draw(len(image_BHWC), seed, epoch, position)
         with self._lock:
             for i, todo in enumerate(todo_B):
-                if None in self._known:
+                if None in self.entries:
                     self._reseed(seed, epoch, position + i)
-                made_HWC = image_BHWC[i]
+                varied_HWC = image_BHWC[i]
                 for function in todo:
-                    made_HWC = function(made_HWC, i)
-                    if made_HWC.ndim == 2:  # opencv drops the axis of a single channel
-                        made_HWC = made_HWC[:, :, None]
-                image_BHWC[i] = made_HWC
-
-    def try_out(self) -> None:
-        """Applies each step's transform, whatever its p, to a few images of noise, which finds what
-        a step cannot take (known ones too); raises UserError."""
-        shape = (TRIALS, self.image_size, self.image_size, self.channels)
-        noise_NHWC = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-        for i in range(len(self.steps)):
-            for trial, image_HWC in enumerate(noise_NHWC):
-                self._reseed(0, 0, trial)
-                self._apply(i, image_HWC.copy(), force_apply=True)
-        self.batch(noise_NHWC, 0, 0, 0)
+                    varied_HWC = function(varied_HWC, i)
+                    if varied_HWC.ndim == 2:  # opencv drops the axis of a single channel
+                        varied_HWC = varied_HWC[:, :, None]
+                image_BHWC[i] = varied_HWC
 
     def _draw(self, count: int, seed: int, epoch: int, position: int) -> list[list[Function]]:
         """What is to be done to each image, in order."""
         todo_B: list[list[Function]] = [[] for _ in range(count)]
-        u_BD = uniforms(seed, epoch, position + np.arange(count), self._draws)
-        for number, entries in enumerate(self._known):
+        u_BD = uniforms(seed, epoch, position + np.arange(count), self.draws)
+        for number, entries in enumerate(self.entries):
             if entries is None:
                 others = self._by_transform(number)
                 for todo in todo_B:
                     todo.append(others)
                 continue
             for entry in entries:
-                drawn = entry.draw(u_BD)
-                function = opencv.function(entry.step, drawn)
-                for i in np.flatnonzero(drawn["fired"]):
+                function = entry.step.function(entry.draw(u_BD))
+                for i in np.flatnonzero(entry.fires(u_BD)):
                     todo_B[i].append(function)
         return todo_B
 
@@ -125,18 +138,31 @@ class Augment:
         self._bits.state = self._state
         self._python.seed(self._bits.random_raw())
 
-    def _apply(self, i: int, image_HWC: np.ndarray, **options: Any) -> np.ndarray:
+    def _apply(self, number: int, image_HWC: np.ndarray, **options: Any) -> np.ndarray:
+        """What a step's own object makes of an image."""
+        step, size = self.steps[number], "x".join(map(str, image_HWC.shape))
         try:
-            new_HWC = self.transforms[i](image=image_HWC, **options)["image"]
-        except Exception as error:  # whatever a transform of somebody else's raises
-            shape = "x".join(map(str, image_HWC.shape))
+            new_HWC = self.transforms[number](image=image_HWC, **options)["image"]
+        except Exception as error:  # whatever a transform of someone else's raises
             raise UserError(
-                f"{place_of(i, self.steps[i])}: cannot be applied to an image of {shape}: "
-                f"{one_line(error)}"
+                f"augment.{number} ({step.kind}): cannot be applied to an image of {size}: "
+                f"{reason(error, step.kind)}"
             ) from error
-        if new_HWC.shape != image_HWC.shape or new_HWC.dtype != np.uint8:
-            raise UserError(_changed(place_of(i, self.steps[i]), image_HWC, new_HWC))
+        mistake = changed(image_HWC, new_HWC)
+        if mistake:
+            raise UserError(f"augment.{number} ({step.kind}): {mistake}")
         return new_HWC
+
+    def try_out(self) -> None:
+        """Applies each step, whatever its p, to a few images of noise, which finds what a step
+        cannot take; raises UserError."""
+        shape = (TRIALS, self.image_size, self.image_size, self.channels)
+        noise_NHWC = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        for number in range(len(self.steps)):
+            for trial, image_HWC in enumerate(noise_NHWC):
+                self._reseed(0, 0, trial)
+                self._apply(number, image_HWC.copy(), force_apply=True)
+        self.batch(noise_NHWC, 0, 0, 0)
 
 
 def build_augment(
@@ -144,9 +170,8 @@ def build_augment(
 ) -> Augment | None:
     """The pipeline of a recipe's `augment:` list, tried out; None for an empty list.
 
-    image_size, channels: of the images it will get. Raises UserError naming the step: an unknown
-    transform, an argument that its signature lacks, a bad value, a transform that changes an
-    image's size or type or cannot take it.
+    image_size, channels: of the images it will get. Raises UserError naming the step: what
+    `kinds.resolve` reports, a transform that changes an image's size or type or cannot take it.
     """
     if not steps:
         return None
@@ -155,14 +180,85 @@ def build_augment(
     return augment
 
 
-def _changed(place: str, old_HWC: np.ndarray, new_HWC: np.ndarray) -> str:
+def changed(old_HWC: np.ndarray, new_HWC: object) -> str | None:
+    """What is wrong with a step's image, None for nothing."""
+    if not isinstance(new_HWC, np.ndarray):
+        return f"gives {type(new_HWC).__name__}, not an image (numpy, uint8)"
     if new_HWC.dtype != np.uint8:
         return (
-            f"{place}: makes {new_HWC.dtype} of uint8; leave it out: images are normalised with "
-            "data.mean and data.std on the device"
+            f"makes {new_HWC.dtype} of uint8; leave it out: images are normalised with data.mean "
+            "and data.std on the device"
         )
-    old, new = ("x".join(map(str, image.shape)) for image in (old_HWC, new_HWC))
-    return (
-        f"{place}: makes {new} of {old}; a step must keep the size: give it the image size, or "
-        "wrap it with the step that restores the size in {kind: Sequential, p: 1, transforms: []}"
-    )
+    if new_HWC.shape != old_HWC.shape:
+        old, new = ("x".join(map(str, image.shape)) for image in (old_HWC, new_HWC))
+        return (
+            f"makes {new} of {old}; a step must keep the size: give it the image size, or wrap it "
+            "with the step that restores the size in {kind: Sequential, p: 1, transforms: []}"
+        )
+    return None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A step of the kit, the columns of the uniform numbers that it draws from, and its gates.
+
+    gates: (column, p) of its own p and of each Sequential around it; all must open.
+    """
+
+    step: Step
+    columns: slice
+    gates: tuple[tuple[int, float], ...]
+
+    def draw(self, u_BD: np.ndarray) -> Drawn:
+        """What is done to each image that it fires for."""
+        return self.step.draw(u_BD[:, self.columns])
+
+    def fires(self, u_BD: np.ndarray) -> np.ndarray:
+        """Whether it acts on each image, (B,) bool."""
+        return np.all([u_BD[:, column] < p for column, p in self.gates], axis=0)
+
+
+class Planner:
+    """Finds what the kit draws of each transform, and gives out columns of uniform numbers."""
+
+    def __init__(self, image_size: int, channels: int):
+        self.image_size, self.channels, self.draws = image_size, channels, 0
+
+    def entries_of(self, transform: Any) -> list[Entry] | None:
+        """The entries of one of albumentations' objects; None where it is left to the object."""
+        try:
+            return self._entries(transform, ())
+        except NotOurs:
+            return None
+
+    def _entries(self, transform: Any, outer: tuple) -> list[Entry]:
+        gates = (*outer, (self._columns(1).start, float(transform.p)))
+        kind = type(transform).__name__
+        if kind == "Sequential":
+            return self._sequence(transform.transforms, gates)
+        if kind not in OURS:
+            raise NotOurs
+        return [self._entry(OURS[kind](transform, self.image_size, self.channels), gates)]
+
+    def _sequence(self, transforms: list, gates: tuple) -> list[Entry]:
+        entries, rest = [], list(transforms)
+        while rest:
+            first, second = rest[0], rest[1] if len(rest) > 1 else None
+            if (
+                type(first).__name__ in ("Pad", "PadIfNeeded")
+                and type(second).__name__ == "RandomCrop"
+            ):
+                step = PadAndCrop(first, second, self.image_size, self.channels)
+                entries.append(self._entry(step, gates))
+                rest = rest[2:]
+            else:
+                entries += self._entries(first, gates)
+                rest = rest[1:]
+        return entries
+
+    def _entry(self, step: Step, gates: tuple) -> Entry:
+        return Entry(step, self._columns(step.draws), gates)
+
+    def _columns(self, count: int) -> slice:
+        self.draws += count
+        return slice(self.draws - count, self.draws)

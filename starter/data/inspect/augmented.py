@@ -1,11 +1,11 @@
-"""A picture of what augmentation does: training images, the CPU's variants, the device's."""
+"""A picture of what augmentation does: training images, and variants of each."""
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 
-from starter.data.augment import choose
-from starter.data.augment.pipeline import build_augment
+from starter.data.augment import build_augment
 from starter.data.catalog import Catalog
 from starter.data.decode import fit
 from starter.errors import UserError
@@ -15,10 +15,10 @@ IMAGES, VARIANTS, GAP = 8, 6, 4
 
 
 def draw_augmented(recipe: Recipe, stage: str, catalog: Catalog, path: Path) -> dict:
-    """Writes a png: a row an image; the image itself, its variants by the CPU, by the device.
+    """Writes a png: a row an image; the image itself, then its variants.
 
     Returns:
-        picture, stage, images, variants (of each kind), device (why it has none, or None).
+        picture, stage, images, variants.
     Raises:
         UserError: no such stage, no training images, or a picture that cannot be written.
     """
@@ -27,57 +27,26 @@ def draw_augmented(recipe: Recipe, stage: str, catalog: Catalog, path: Path) -> 
     section, channels = recipe.stages[stage], recipe.data.channels
     size = section.image_size or recipe.data.image_size
     steps = recipe.augment if section.augment is None else section.augment
-    train = catalog.index("train")
-    if not len(train) or not steps:
+    train, augment = catalog.index("train"), build_augment(steps, size, channels)
+    if not len(train) or augment is None:
         raise UserError(f"{stage}: there is nothing to augment (no training images, or no augment)")
     chosen = np.random.default_rng(recipe.seed).choice(train, min(IMAGES, len(train)), False)
     image_NHWC = np.stack([fit(catalog.image(int(i)), size, channels) for i in chosen])
-    blocks, reason = [image_NHWC[:, None], _by_cpu(steps, image_NHWC)], None
-    try:
-        blocks.append(_by_device(steps, image_NHWC))
-    except UserError as error:
-        reason = str(error)
-    _write(blocks, path)
+    variants = []
+    for epoch in range(VARIANTS):
+        variants.append(image_NHWC.copy())
+        augment.batch(variants[-1], 0, epoch, 0)
+    _write([image_NHWC[:, None], np.stack(variants, 1)], path)
     return {
         "picture": path.as_posix(),
         "stage": stage,
         "images": len(chosen),
         "variants": VARIANTS,
-        "device": reason,
     }
-
-
-def _by_cpu(steps, image_NHWC: np.ndarray) -> np.ndarray:
-    """(N, VARIANTS, H, W, C)."""
-    size, channels = image_NHWC.shape[2:]
-    augment = build_augment(steps, size, channels)
-    assert augment is not None
-    return np.stack(
-        [
-            [augment(image_HWC.copy(), (0, variant, i)) for variant in range(VARIANTS)]
-            for i, image_HWC in enumerate(image_NHWC)
-        ]
-    )
-
-
-def _by_device(steps, image_NHWC: np.ndarray) -> np.ndarray:
-    import torch
-
-    size, channels = image_NHWC.shape[2:]
-    augment = choose("device", steps, size, channels, "cpu")
-    assert augment is not None
-    images, position_N = torch.from_numpy(image_NHWC), np.arange(len(image_NHWC))
-    made = [
-        augment.apply(images, augment.prepare(0, variant, position_N)).numpy()
-        for variant in range(VARIANTS)
-    ]
-    return np.stack(made, 1)
 
 
 def _write(blocks: list[np.ndarray], path: Path) -> None:
     """Blocks side by side, a white gap between images and a wide one between blocks."""
-    import cv2
-
     parts = []
     for block_NVHWC in blocks:
         padded = np.pad(

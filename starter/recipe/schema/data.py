@@ -1,10 +1,10 @@
 """`data:` what there is to see, and `augment:` how training images vary."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from starter.recipe.schema.base import Misfit, Positive, Section
+from starter.recipe.schema.base import Misfit, Named, Positive, Section
 
 Statistics = Annotated[tuple[float, ...], Field(strict=False, min_length=1, max_length=3)]
 
@@ -181,19 +181,16 @@ class DataSection(Section):
         return self
 
 
-class AugmentStep(BaseModel):
-    """One transform (`kind`) with its own arguments."""
-
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+class AugmentStep(Named):
+    """One step of how a training image varies; the other keys are its class's arguments."""
 
     kind: Annotated[
-        str, Field(min_length=1, description="an albumentations class, or tv/NAME: torchvision's")
+        str,
+        Field(
+            min_length=1,
+            description="an albumentations class, tv/NAME: torchvision's, or your aug.py:Step",
+        ),
     ]
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The transform's arguments, as written."""
-        return dict(self.model_extra or {})
 
 
 class MixSection(Section):

@@ -121,10 +121,6 @@ class TrainSection(Section):
         Annotated[tuple[AugmentStep, ...], Field(strict=False)] | None,
         Field(description="in place of the recipe's augment"),
     ] = None
-    augment_on: Annotated[
-        Literal["auto", "device", "cpu"],
-        Field(description="auto: on a GPU in batches where every entry can be, else on the CPU"),
-    ] = "auto"
     image_size: Annotated[
         int | None, Field(ge=8, le=1024, description="in place of data.image_size")
     ] = None

@@ -1,13 +1,10 @@
-"""One recipe entry both ways: albumentations' own object, and the kit's step, with its numbers."""
+"""One step both ways: albumentations' own object, and the kit's step with its numbers."""
 
 import cv2
 import numpy as np
-import torch
 
-from starter.data.augment.on_device import DeviceAugment
-from starter.data.augment.opencv import function
-from starter.data.augment.pipeline import Augment
-from starter.data.augment.plan import plan
+from starter.data.augment import Augment
+from starter.data.augment.step import Drawn, Step
 from starter.recipe.schema.data import AugmentStep
 
 
@@ -24,9 +21,23 @@ def picture(size: int = 48, channels: int = 3, seed: int = 0) -> np.ndarray:
     return np.clip(smooth.reshape(size, size, channels) + grain, 0, 255).astype(np.uint8)
 
 
+def albumentations_alone(*described: dict, size: int, channels: int = 3) -> Augment:
+    """The pipeline with nothing drawn by the kit."""
+    augment = Augment(steps(*described), size, channels)
+    augment.entries = [None] * len(augment.steps)
+    return augment
+
+
+def kit_step(described: dict, size: int, channels: int = 3) -> Step:
+    """The kit's step of one entry."""
+    (entries,) = Augment(steps(described), size, channels).entries
+    (entry,) = entries
+    return entry.step
+
+
 def by_albumentations(described: dict, size: int, channels: int, count: int):
     """The image that the step makes of pictures 0, 1, ..., and the parameters it drew."""
-    augment = Augment(steps(described), size, channels, own=False)
+    augment = albumentations_alone(described, size=size, channels=channels)
     made, drawn = [], []
     for i in range(count):
         made.append(augment(picture(size, channels, i), (1, 0, i)))
@@ -34,43 +45,16 @@ def by_albumentations(described: dict, size: int, channels: int, count: int):
     return np.stack(made), drawn
 
 
-def by_kit(
-    how: str, described: dict, drawn: list[dict], size: int, channels: int, convert
-) -> np.ndarray:
-    """What the kit's step makes of the same pictures with albumentations' parameters.
+def by_kit(step: Step, drawn: Drawn, count: int) -> np.ndarray:
+    """What the kit's step makes of the same pictures with these numbers."""
+    function, shape = step.function(drawn), (step.size, step.size, step.channels)
+    return np.stack(
+        [function(picture(step.size, step.channels, i), i).reshape(shape) for i in range(count)]
+    )
 
-    how: "device" or "opencv". convert: parameters of one image -> the step's, as numbers.
-    """
-    augment = plan(steps(described), size, channels)
+
+def as_drawn(drawn: list[dict], convert) -> Drawn:
+    """convert: albumentations' parameters of one image -> the kit's, as numbers."""
     named = [convert(params) for params in drawn]
-    what = {key: np.array([n[key] for n in named], float) for key in named[0]}
-    if "order" in what:
-        what["order"] = what["order"].astype(int)
-    what["fired"] = np.ones(len(drawn), bool)
-    return APPLY[how](augment, [[what]], len(drawn), size, channels)
-
-
-def by_device(augment: DeviceAugment, drawn: list, count: int, size: int, channels: int):
-    """The pictures, each layer's drawn numbers applied by torch."""
-    images = torch.from_numpy(np.stack([picture(size, channels, i) for i in range(count)]))
-    return augment.apply(images, augment.pack(drawn)).numpy()
-
-
-def by_opencv(augment: DeviceAugment, drawn: list, count: int, size: int, channels: int):
-    """The same by opencv, image by image."""
-    functions = [
-        (function(entry.step, what), what["fired"])
-        for layer, own in zip(augment.layers, drawn, strict=True)
-        for entry, what in zip(layer.entries, own, strict=True)
-    ]
-    made = []
-    for i in range(count):
-        image_HWC = picture(size, channels, i)
-        for apply, fired_B in functions:
-            if fired_B[i]:
-                image_HWC = apply(image_HWC, i).reshape(size, size, channels)
-        made.append(image_HWC)
-    return np.stack(made)
-
-
-APPLY = {"device": by_device, "opencv": by_opencv}
+    arrays = {key: np.array([n[key] for n in named], float) for key in named[0]}
+    return arrays | {key: arrays[key].astype(int) for key in arrays if key == "order"}

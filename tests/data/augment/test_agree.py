@@ -1,7 +1,7 @@
-"""With albumentations' parameters the kit's steps make its pixels: by torch, and by opencv.
+"""With albumentations' parameters the kit's steps make its pixels.
 
-Stated tolerances, in levels of 255: pixel operations differ by the last rounding; sampling by the
-fixed-point weights of opencv; the hue by the 8-bit HSV table. Both round after every step.
+Stated tolerances, in levels of 255: pixel operations differ by the last rounding; the hue by the
+8-bit HSV table.
 """
 
 import cv2
@@ -9,12 +9,9 @@ import numpy as np
 import pytest
 from albumentations.augmentations.geometric import functional as geometric
 
-from starter.data.augment.plan import plan
-
-from .agree import APPLY, by_albumentations, by_device, by_kit, picture, steps
+from tests.data.augment.agree import as_drawn, by_albumentations, by_kit, kit_step, picture
 
 COUNT = 30
-BOTH = pytest.mark.parametrize("how", ["device", "opencv"])
 JITTER = {"brightness": [1, 1], "contrast": [1, 1], "saturation": [1, 1], "hue": [0, 0]}
 
 
@@ -23,7 +20,14 @@ def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.abs(a.astype(int) - b.astype(int))
 
 
-@BOTH
+def compared(described: dict, convert, size: int = 40, channels: int = 3) -> np.ndarray:
+    """How far albumentations' images and the kit's are apart."""
+    described = described | {"p": 1}
+    wanted, drawn = by_albumentations(described, size, channels, COUNT)
+    step = kit_step(described, size, channels)
+    return difference(wanted, by_kit(step, as_drawn(drawn, convert), COUNT))
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(
     ("changes", "most", "mean"),
@@ -45,98 +49,82 @@ def difference(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     ],
     ids=["brightness", "contrast", "saturation", "hue", "all"],
 )
-def test_colour_jitter(how, changes, most, mean, channels):
-    described = {"kind": "ColorJitter", "p": 1} | JITTER | changes
-    wanted, drawn = by_albumentations(described, 40, channels, COUNT)
+def test_colour_jitter(changes, most, mean, channels):
     names = ("brightness", "contrast", "saturation", "hue", "order")
-    made = by_kit(how, described, drawn, 40, channels, lambda p: {n: p[n] for n in names})
-    found = difference(wanted, made)
-    assert found.max() <= most and found.mean() < mean
-    assert np.percentile(found, 99) <= (1 if mean < 0.1 else 2)
+    apart = compared(
+        {"kind": "ColorJitter"} | JITTER | changes,
+        lambda p: {n: p[n] for n in names},
+        channels=channels,
+    )
+    assert apart.max() <= most and apart.mean() < mean
+    assert np.percentile(apart, 99) <= (1 if mean < 0.1 else 2)
 
 
-@BOTH
 @pytest.mark.parametrize("by_max", [True, False])
-def test_brightness_contrast(how, by_max):
-    described = {"kind": "RandomBrightnessContrast", "brightness_by_max": by_max, "p": 1}
-    wanted, drawn = by_albumentations(described, 40, 3, COUNT)
+def test_brightness_contrast(by_max):
+    means = iter([picture(40, 3, i).mean() for i in range(COUNT)])
 
     def convert(params):
-        mean = 255 if by_max else next(means)
-        return {"alpha": params["alpha"], "beta": params["beta"] / mean}
+        return {
+            "alpha": params["alpha"],
+            "beta": params["beta"] / (255 if by_max else next(means)),
+        }
 
-    means = iter([picture(40, 3, i).mean() for i in range(COUNT)])
-    assert difference(wanted, by_kit(how, described, drawn, 40, 3, convert)).max() <= 1
-
-
-@BOTH
-def test_to_gray_and_flips_have_nothing_to_draw(how):
-    for kind, most in (("ToGray", 1), ("HorizontalFlip", 0), ("VerticalFlip", 0)):
-        described = {"kind": kind, "p": 1}
-        wanted, _ = by_albumentations(described, 40, 3, COUNT)
-        augment = plan(steps(described), 40, 3)
-        made = APPLY[how](augment, augment.draw(0, 0, np.arange(COUNT)), COUNT, 40, 3)
-        assert difference(wanted, made).max() <= most
+    described = {"kind": "RandomBrightnessContrast", "brightness_by_max": by_max}
+    assert compared(described, convert).max() <= 1
 
 
-@BOTH
+@pytest.mark.parametrize(
+    ("kind", "most"), [("ToGray", 1), ("HorizontalFlip", 0), ("VerticalFlip", 0)]
+)
+def test_steps_with_nothing_to_draw(kind, most):
+    assert compared({"kind": kind}, lambda params: {}).max() <= most
+
+
 @pytest.mark.parametrize("limit", [[0, 0], [3, 7]])
 @pytest.mark.parametrize("size", [16, 40])
-def test_gaussian_blur(how, limit, size):
-    described = {"kind": "GaussianBlur", "blur_limit": limit, "sigma_limit": [0.5, 3], "p": 1}
-    wanted, drawn = by_albumentations(described, size, 3, COUNT)
-    recovered = []
-    for params in drawn:  # the kernel says which sigma it is of
+def test_gaussian_blur(limit, size):
+    def convert(params):  # the kernel says which sigma it is of
         kernel = params["kernel"]
         middle = len(kernel) // 2
         sigma = np.sqrt(-0.5 / np.log(kernel[middle + 1] / kernel[middle]))
-        recovered.append({"sigma": sigma, "radius": middle})
-    made = by_kit(how, described, recovered, size, 3, dict)
-    assert difference(wanted, made).max() <= 1
+        return {"sigma": sigma, "radius": middle}
+
+    described = {"kind": "GaussianBlur", "blur_limit": limit, "sigma_limit": [0.5, 3]}
+    assert compared(described, convert, size).max() <= 1
 
 
 def hole(params: dict) -> dict:
     left, top, right, bottom = params["holes"].T
     colour = np.array([[9.0, 200.0, 30.0]] * len(left))
-    return {
-        "top": top,
-        "left": left,
-        "height": bottom - top,
-        "width": right - left,
-        "colour": colour,
-        "count": len(left),
-    }
+    sides = {"height": bottom - top, "width": right - left}
+    return {"top": top, "left": left, "colour": colour, **sides}
 
 
-@BOTH
 @pytest.mark.parametrize(
     "described",
     [
-        {"kind": "CoarseDropout", "num_holes_range": [3, 3], "fill": [9, 200, 30]},
+        {"kind": "CoarseDropout", "num_holes_range": [3, 3]},
         {
             "kind": "CoarseDropout",
             "num_holes_range": [1, 1],
             "hole_height_range": [4, 9],
             "hole_width_range": [2, 30],
-            "fill": [9, 200, 30],
         },
-        {"kind": "Erasing", "fill": [9, 200, 30]},
+        {"kind": "Erasing"},
     ],
     ids=["holes", "in pixels", "erasing"],
 )
-def test_holes_are_exact(how, described):
-    described |= {"p": 1}
-    wanted, drawn = by_albumentations(described, 40, 3, COUNT)
-    np.testing.assert_array_equal(wanted, by_kit(how, described, drawn, 40, 3, hole))
+def test_holes_are_exact(described):
+    assert compared(described | {"fill": [9, 200, 30]}, hole).max() == 0
 
 
 BORDERS = [(0, 0), (0, [10, 200, 90]), (1, 0), (2, 0), (4, 0)]
 
 
-@BOTH
 @pytest.mark.parametrize(("mode", "fill"), BORDERS)
 @pytest.mark.parametrize("kind", ["Affine", "Perspective"])
-def test_maps_sample_the_same_pixels(how, kind, mode, fill, monkeypatch):
+def test_maps_sample_the_same_pixels(kind, mode, fill, monkeypatch):
     size = 48
     own = {"scale": [0.05, 0.15]}
     if kind == "Affine":
@@ -154,14 +142,16 @@ def test_maps_sample_the_same_pixels(how, kind, mode, fill, monkeypatch):
         if kind == "Perspective":
             forward = np.diag([size / p["max_width"], size / p["max_height"], 1]) @ forward
         inverses.append(np.linalg.inv(forward))
-    augment = plan(steps(described), size, 3)
-    step = augment.layers[0].entries[0].step
+    step = kit_step(described, size)
     monkeypatch.setattr(type(step), "inverse", lambda *_: np.stack(inverses))
-    made = APPLY[how](augment, [[{"fired": np.ones(COUNT, bool)}]], COUNT, size, 3)
-    found = difference(wanted, made)
+    apart = difference(wanted, by_kit(step, {}, COUNT))
     # With a constant border a few pixels at the image's own edge are weighted otherwise.
-    assert found.max() <= (6 if mode == 0 else 2) and found.mean() < 0.25
-    assert (found > 1).mean() < 0.02
+    assert apart.max() <= (6 if mode == 0 else 2) and apart.mean() < 0.25
+    assert (apart > 1).mean() < 0.02
+
+
+def drawn_by(step, count: int = 50) -> dict:
+    return step.draw(np.random.default_rng(3).random((count, step.draws)))
 
 
 def test_the_affine_map_is_albumentations_own():
@@ -172,11 +162,10 @@ def test_the_affine_map_is_albumentations_own():
         "scale": {"x": [0.5, 2], "y": [0.8, 1]},
         "shear": {"x": [-20, 20], "y": [-5, 9]},
         "translate_px": {"x": [-5, 9], "y": [3, 4]},
-        "p": 1,
     }
-    augment = plan(steps(described), size, 3)
-    ((drawn,),) = augment.draw(3, 1, np.arange(50))
-    inverse_B33 = augment.layers[0].entries[0].step.inverse(drawn, 50)
+    step = kit_step(described, size)
+    drawn = drawn_by(step)
+    inverse_B33 = step.inverse(drawn)
     for i in range(50):
         forward = geometric.create_affine_transformation_matrix(
             {axis: drawn[f"shift_{axis}"][i] for axis in "xy"},
@@ -190,49 +179,31 @@ def test_the_affine_map_is_albumentations_own():
 
 def test_the_perspective_map_is_albumentations_own():
     size = 40
-    augment = plan(steps({"kind": "Perspective", "scale": [0.02, 0.2], "p": 1}), size, 3)
-    ((drawn,),) = augment.draw(3, 1, np.arange(50))
-    inverse_B33 = augment.layers[0].entries[0].step.inverse(drawn, 50)
+    step = kit_step({"kind": "Perspective", "scale": [0.02, 0.2]}, size)
+    drawn = drawn_by(step)
+    inverse_B33 = step.inverse(drawn)
     for i in range(50):
         point = geometric.order_points(drawn["point"][i])
         forward, width, height = geometric.compute_perspective_params(point, (size, size))
         forward = np.diag([size / width, size / height, 1]) @ forward
         corner = np.array([[[0, 0], [0, 39], [39, 0], [39, 39], [20, 13]]], np.float64)
-        there = cv2.perspectiveTransform(corner, inverse_B33[i])
-        np.testing.assert_allclose(cv2.perspectiveTransform(there, forward), corner, atol=1e-3)
+        moved = cv2.perspectiveTransform(corner, inverse_B33[i])
+        np.testing.assert_allclose(cv2.perspectiveTransform(moved, forward), corner, atol=1e-3)
 
 
-@BOTH
 @pytest.mark.parametrize("mode", [0, 1, 2, 4])
-def test_pad_and_crop_is_a_slice_of_the_padded_image(how, mode):
+def test_pad_and_crop_is_a_slice_of_the_padded_image(mode):
     size, padding = 24, [3, 5, 2, 0]  # left, top, right, bottom
     inside = [
         {"kind": "Pad", "padding": padding, "border_mode": mode, "fill": 77},
         {"kind": "RandomCrop", "height": size, "width": size},
     ]
-    augment = plan(steps({"kind": "Sequential", "p": 1, "transforms": inside}), size, 3)
-    drawn = augment.draw(0, 0, np.arange(COUNT))
-    made = APPLY[how](augment, drawn, COUNT, size, 3)
-    seen = set()
-    for i in range(COUNT):
-        x, y = (int(drawn[0][0][f"shift_{axis}"][i]) for axis in "xy")
+    inside = [child | {"p": 1} for child in inside]
+    step = kit_step({"kind": "Sequential", "p": 1, "transforms": inside}, size)
+    drawn = drawn_by(step, COUNT)
+    images = by_kit(step, drawn, COUNT)
+    x_B, y_B = drawn["shift_x"].astype(int), drawn["shift_y"].astype(int)
+    for i, (x, y) in enumerate(zip(x_B, y_B, strict=True)):
         padded = cv2.copyMakeBorder(picture(size, 3, i), 5, 0, 3, 2, mode, value=(77,) * 3)
-        wanted = padded[5 - y : 5 - y + size, 3 - x : 3 - x + size]
-        np.testing.assert_array_equal(made[i], wanted)
-        seen |= {("x", x), ("y", y)}
-    assert {v for a, v in seen if a == "x"} == set(range(-2, 4))
-    assert {v for a, v in seen if a == "y"} == set(range(6))
-
-
-def test_on_the_device_a_flip_and_maps_after_each_other_are_one_sampling():
-    described = [
-        {"kind": "HorizontalFlip", "p": 1},
-        {"kind": "Affine", "rotate": [20, 20], "border_mode": 2, "p": 1},
-        {"kind": "Affine", "rotate": [-20, -20], "border_mode": 2, "p": 1},
-        {"kind": "VerticalFlip", "p": 1},
-    ]
-    augment = plan(steps(*described), 40, 3)
-    assert len(augment.layers) == 1
-    made = by_device(augment, augment.draw(0, 0, np.arange(5)), 5, 40, 3)
-    for i in range(5):  # one rotation undoes the other; sampled twice, edges would be blurred
-        np.testing.assert_array_equal(made[i], picture(40, 3, i)[::-1, ::-1])
+        np.testing.assert_array_equal(images[i], padded[5 - y : 5 - y + size, 3 - x : 3 - x + size])
+    assert set(x_B) == set(range(-2, 4)) and set(y_B) == set(range(6))

@@ -1,4 +1,4 @@
-"""Both paths draw from the same distributions: what each did to 4,000 images, compared.
+"""The kit draws from albumentations' distributions: what each did to 4,000 images, compared.
 
 Two-sample Kolmogorov-Smirnov for numbers, chi-squared for counts and orders, at fixed seeds: a
 p-value below 1e-3 would be one chance in a thousand per comparison (there are about 50).
@@ -10,19 +10,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from starter.data.augment.pipeline import Augment
-from starter.data.augment.plan import plan
-
-from .agree import picture, steps
+from starter.data.augment import Augment
+from starter.data.augment.counter import uniforms
+from tests.data.augment.agree import albumentations_alone, kit_step, picture, steps
 
 COUNT, SIZE = 4000, 40
 LEVEL = 1e-3
 
 
 def both(described: dict, count: int = COUNT) -> tuple[list[dict], dict[str, np.ndarray]]:
-    """Parameters of albumentations' own objects, image by image; and those of the device."""
+    """Parameters of albumentations' own objects, image by image; and the kit's."""
     described = described | {"p": 1}
-    augment = Augment(steps(described), SIZE, 3, own=False)
+    augment = albumentations_alone(described, size=SIZE)
     (transform,) = augment.transforms
     image, params = picture(SIZE), {"shape": (SIZE, SIZE, 3)}
     theirs = []
@@ -30,8 +29,8 @@ def both(described: dict, count: int = COUNT) -> tuple[list[dict], dict[str, np.
         augment._reseed(11, 2, i)
         drawn = transform.get_params()
         theirs.append(drawn | transform.get_params_dependent_on_data(params, {"image": image}))
-    ((ours,),) = plan(steps(described), SIZE, 3).draw(7, 3, np.arange(count))
-    return theirs, ours
+    step = kit_step(described, SIZE)
+    return theirs, step.draw(uniforms(7, 3, np.arange(count), step.draws))
 
 
 def same(a, b) -> None:
@@ -75,12 +74,7 @@ def test_affine(described):
         same_counts(shift_N, ours[f"shift_{axis}"])
     if described.get("keep_ratio"):
         np.testing.assert_array_equal(ours["scale_x"], ours["scale_y"])
-    inverse_B33 = (
-        plan(steps({"kind": "Affine", "p": 1} | described), SIZE, 3)
-        .layers[0]
-        .entries[0]
-        .step.inverse(ours, COUNT)
-    )
+    inverse_B33 = kit_step({"kind": "Affine"} | described, SIZE).inverse(ours)
     theirs_B33 = np.stack([np.linalg.inv(p["matrix"]) for p in theirs])
     for row, column in ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)):  # shear and shift too
         same(theirs_B33[:, row, column], inverse_B33[:, row, column])
@@ -96,15 +90,14 @@ def test_affine_numbers_are_independent():
             "translate_px": [-9, 9],
         }
     )
-    numbers = np.stack([v for k, v in ours.items() if k != "fired"])
+    numbers = np.stack(list(ours.values()))
     correlation = np.corrcoef(numbers) - np.eye(len(numbers))
     assert np.abs(correlation).max() < 5 / math.sqrt(COUNT)
 
 
 def test_perspective():
     theirs, ours = both({"kind": "Perspective", "scale": [0.05, 0.1]})
-    step = plan(steps({"kind": "Perspective", "p": 1}), SIZE, 3).layers[0].entries[0].step
-    inverse_B33 = step.inverse(ours, COUNT)
+    inverse_B33 = kit_step({"kind": "Perspective"}, SIZE).inverse(ours)
     theirs_B33 = np.stack(
         [
             np.linalg.inv(np.diag([SIZE / p["max_width"], SIZE / p["max_height"], 1]) @ p["matrix"])
@@ -133,17 +126,10 @@ def test_brightness_contrast():
 
 @pytest.mark.parametrize("limit", [[0, 0], [3, 7], [0, 5]])
 def test_gaussian_blur(limit):
-    theirs, ours = both({"kind": "GaussianBlur", "blur_limit": limit, "sigma_limit": [0.5, 3]})
+    described = {"kind": "GaussianBlur", "blur_limit": limit, "sigma_limit": [0.5, 3]}
+    theirs, ours = both(described)
     same_counts([len(p["kernel"]) // 2 for p in theirs], ours["radius"])
-    ((step,),) = (
-        layer.entries
-        for layer in plan(
-            steps({"kind": "GaussianBlur", "blur_limit": limit, "sigma_limit": [0.5, 3], "p": 1}),
-            SIZE,
-            3,
-        ).layers
-    )
-    kernel_BK = step.step.host({k: v for k, v in ours.items() if k != "fired"})["kernel"]
+    kernel_BK = kit_step(described, SIZE).kernels(ours)
     same([p["kernel"].max() for p in theirs], kernel_BK.max(1))
 
 
@@ -163,9 +149,9 @@ def test_coarse_dropout(described):
     theirs, ours = both({"kind": "CoarseDropout", "fill": "random_uniform"} | described)
     same_counts([len(p["holes"]) for p in theirs], ours["count"])
     hole_N4 = np.concatenate([p["holes"] for p in theirs])
-    there = np.arange(ours["top"].shape[1]) < ours["count"][:, None]
-    compare_holes(hole_N4, *(ours[key][there] for key in ("left", "top", "width", "height")))
-    colour_N = ours["colour"][there].ravel()
+    exists = np.arange(ours["top"].shape[1]) < ours["count"][:, None]
+    compare_holes(hole_N4, *(ours[key][exists] for key in ("left", "top", "width", "height")))
+    colour_N = ours["colour"][exists].ravel()
     assert colour_N.min() == 0 and colour_N.max() == 255
     same(colour_N, np.random.default_rng(0).integers(0, 256, len(colour_N)))
 
@@ -198,15 +184,16 @@ def test_pad_and_crop():
         {"kind": "PadIfNeeded", "min_height": SIZE + 7, "min_width": SIZE + 4},
         {"kind": "RandomCrop", "height": SIZE, "width": SIZE},
     ]
-    described = steps({"kind": "Sequential", "p": 1, "transforms": inside})
-    augment = Augment(described, SIZE, 3, own=False)
+    described = {"kind": "Sequential", "p": 1, "transforms": [i | {"p": 1} for i in inside]}
+    augment = albumentations_alone(described, size=SIZE)
     pad, crop = augment.transforms[0].transforms
     image, shifts = picture(SIZE), []
     for i in range(1000):
         augment(image.copy(), (1, 0, i))
         x, y = crop.params["crop_coords"][:2]
         shifts.append((pad.params["pad_left"] - x, pad.params["pad_top"] - y))
-    ((ours,),) = plan(described, SIZE, 3).draw(7, 3, np.arange(COUNT))
+    step = kit_step(described, SIZE)
+    ours = step.draw(uniforms(7, 3, np.arange(COUNT), step.draws))
     same_counts([x for x, _ in shifts], ours["shift_x"])
     same_counts([y for _, y in shifts], ours["shift_y"])
 
@@ -221,26 +208,12 @@ def test_every_entry_fires_with_its_own_p_independently():
         {"kind": "Erasing", "p": 0},
         {"kind": "Sequential", "p": 0.5, "transforms": inside},
     ]
-    augment = plan(steps(*entries), SIZE, 3)
-    drawn = augment.draw(5, 0, np.arange(COUNT))
-    fired = {
-        e.place: d["fired"]
-        for layer, own in zip(augment.layers, drawn, strict=True)
-        for e, d in zip(layer.entries, own, strict=True)
-    }
-    inner = "augment.5.transforms"
-    wanted = {
-        "augment.0": 0.5,
-        "augment.1": 0.2,
-        "augment.2": 0.15,
-        "augment.3": 1,
-        "augment.4": 0,
-        f"{inner}.0": 0.25,
-        f"{inner}.1": 0.5,
-    }
-    assert fired.keys() == wanted.keys()
-    for place, p in wanted.items():
-        assert abs(fired[place].mean() - p) <= 4 * math.sqrt(p * (1 - p) / COUNT), place
-    assert not (fired[f"{inner}.0"] & ~fired[f"{inner}.1"]).any()  # one gate around both
-    for a, b in (("augment.0", "augment.1"), ("augment.0", "augment.2")):
-        assert abs(np.corrcoef(fired[a], fired[b])[0, 1]) < 4 / math.sqrt(COUNT)
+    augment = Augment(steps(*entries), SIZE)
+    u_BD = uniforms(5, 0, np.arange(COUNT), augment.draws)
+    fired = [entry.fires(u_BD) for entries in augment.entries for entry in entries]
+    wanted = [0.5, 0.2, 0.15, 1, 0, 0.25, 0.5]
+    for fired_B, p in zip(fired, wanted, strict=True):
+        assert abs(fired_B.mean() - p) <= 4 * math.sqrt(p * (1 - p) / COUNT)
+    assert not (fired[5] & ~fired[6]).any()  # one gate around both
+    for other in (1, 2):
+        assert abs(np.corrcoef(fired[0], fired[other])[0, 1]) < 4 / math.sqrt(COUNT)

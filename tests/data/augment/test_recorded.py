@@ -76,7 +76,8 @@ def made(name: str, channels: int) -> np.ndarray:
     if name in KINDS:
         steps, size = [AugmentStep.model_validate(step) for step in KINDS[name]], SIZE
     else:
-        recipe = load(f"configs/{name}.yaml", ["data.root=x"])
+        (path,) = Path("configs").rglob(f"{name}.yaml")
+        recipe = load(path, ["data.root=x"])
         steps, size, channels = recipe.augment, recipe.data.image_size, recipe.data.channels
     image_BHWC = noise(size, channels)
     build_augment(steps, size, channels).batch(image_BHWC, 2**40 + 3, 5, 17)

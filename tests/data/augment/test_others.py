@@ -8,10 +8,9 @@ import pytest
 import torch
 import torchvision
 
-from starter.data.augment.pipeline import build_augment
-from starter.errors import UserError
-from starter.recipe.names import table
-from starter.recipe.schema.data import AugmentStep
+from starter.data.augment import build_augment
+from starter.data.augment.others import torchvision_transforms
+from tests.data.augment.agree import steps
 
 SIZE = 24
 NEEDED = {
@@ -33,16 +32,12 @@ CHANGE_SIZE = {"Pad", "RandomZoomOut"}
 STILL = {"CenterCrop", "Grayscale", "RGB", "Resize"}  # draw nothing
 
 
-def steps(*described: dict) -> list[AugmentStep]:
-    return [AugmentStep.model_validate(d) for d in described]
-
-
 def image(channels: int = 3) -> np.ndarray:
     shape = (SIZE, SIZE, channels)
     return np.random.default_rng(0).integers(30, 220, shape, dtype=np.uint8)
 
 
-@pytest.mark.parametrize("name", sorted(set(table()["torchvision"]) - CHANGE_SIZE))
+@pytest.mark.parametrize("name", sorted(set(torchvision_transforms()) - CHANGE_SIZE))
 def test_every_transform_repeats_for_the_same_seed_and_leaves_torch_s_generator(name):
     if name == "GaussianNoise" and torchvision.__version__.startswith("0.21."):
         pytest.skip("takes floats alone in the oldest torchvision that the kit accepts")
@@ -98,24 +93,3 @@ def test_grey_images_and_words_for_members():
     )
     made = build_augment(described, SIZE, channels=1)(image(1), (1, 0, 0))
     assert made.shape == (SIZE, SIZE, 1)
-
-
-@pytest.mark.parametrize(
-    ("described", "words"),
-    [
-        ({"kind": "tv/RandAugmnt"}, ["torchvision has no such", "did you mean 'tv/RandAugment'"]),
-        ({"kind": "tv/MixUp"}, ["torchvision has no such transform"]),
-        ({"kind": "tv/RandAugment", "magnitud": 3}, ["'magnitud'", "did you mean 'magnitude'"]),
-        ({"kind": "tv/RandomHorizontalFlip", "p": 2.0}, ["augment.1 (tv/RandomHorizontalFlip)"]),
-        ({"kind": "tv/RandomRotation"}, ["augment.1 (tv/RandomRotation)", "degrees"]),
-        ({"kind": "tv/AutoAugment", "policy": "faces"}, ["augment.1 (tv/AutoAugment)", "faces"]),
-        ({"kind": "tv/Pad", "padding": 2}, ["makes 28x28x3 of 24x24x3"]),
-    ],
-    ids=lambda value: str(value)[:50],
-)
-def test_mistakes_name_the_step_in_one_line(described, words):
-    with pytest.raises(UserError) as raised:
-        build_augment(steps({"kind": "HorizontalFlip"}, described), SIZE)
-    for word in ["augment.1", *words]:
-        assert word in str(raised.value)
-    assert "\n" not in str(raised.value)

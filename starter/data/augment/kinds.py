@@ -1,0 +1,174 @@
+"""What the kinds of a recipe's `augment:` name: albumentations', torchvision's, the user's own."""
+
+import inspect
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any
+
+import albumentations as A
+from pydantic import ValidationError
+
+from starter.data.augment.others import (
+    TORCHVISION,
+    OwnStep,
+    TorchvisionStep,
+    torchvision_transforms,
+)
+from starter.errors import UserError
+from starter.recipe.named import fill, problem, raise_all, unknown
+from starter.recipe.own import is_own, load_own, split_own, told
+from starter.recipe.problems import Problem
+from starter.recipe.reader import Document
+from starter.recipe.schema.base import Origin
+from starter.recipe.schema.data import AugmentStep
+
+log = logging.getLogger(__name__)
+
+CHILDREN = ("transforms", "first", "second")  # arguments of OneOf and the like: steps themselves
+BASES = {"BaseCompose", "BasicTransform", "DualTransform", "ImageOnlyTransform", "Transform3D"}
+OUTER = {"Compose", "ReplayCompose"}  # the kit's own pipeline stands in their place
+CODE = {"Lambda"}  # takes functions, which a recipe has none of
+STEP = "should be a step such as {kind: HorizontalFlip, p: 0.5}"
+YOURS = "torchvision's are tv/NAME, yours path/to/aug.py:Step"
+
+
+def resolve(steps: tuple[AugmentStep, ...]) -> tuple[tuple[AugmentStep, ...], list[Problem]]:
+    """The steps as they are, and what is wrong with them: an unknown transform, an argument that
+    its signature lacks, a bad value; of the steps inside them too."""
+    return steps, [wrong for step in steps for wrong in _transform(step)[1]]
+
+
+def build_transforms(steps: Sequence[AugmentStep]) -> list[Any]:
+    """A callable object `transform(image=...)` for each step. UserError for what `resolve` says."""
+    for number, step in enumerate(steps):
+        if step._origin is None:  # of no recipe file
+            step._origin = Origin(Document({}), ("augment", number))
+    made = [_transform(step) for step in steps]
+    raise_all(wrong for _, problems in made for wrong in problems)
+    return [transform for transform, _ in made]
+
+
+def reason(error: Exception, kind: str) -> str:
+    """What a step raised: without pydantic's frame, with the line of the user's own file."""
+    if is_own(kind):
+        return told(error, split_own(kind)[0])
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _transform(step: AugmentStep) -> tuple[Any, list[Problem]]:
+    """The albumentations object of one step, with the steps inside it; or what is wrong."""
+    try:
+        kind = _class(step.kind)
+    except UserError as error:
+        return None, [problem(step, "kind", str(error))]
+    if kind is None:
+        names = [*albumentations_transforms(), *(TORCHVISION + n for n in torchvision_transforms())]
+        return None, [unknown(step, "transform", names, YOURS)]
+    options = step.options
+    p = options.pop("p", 1.0) if is_own(step.kind) else options.get("p", 1.0)
+    _, problems = fill(step.with_options(options), kind, given=("strict",), typed=False)
+    if isinstance(p, bool) or not isinstance(p, int | float) or not 0 <= p <= 1:
+        problems.append(problem(step, "p", f"should be a number from 0 to 1 (got {p!r:.60})"))
+    for name in set(CHILDREN) & set(options):
+        options[name], wrong = _children(step, name, options[name])
+        problems += wrong
+    if problems:
+        return None, problems
+    try:
+        if is_own(step.kind):
+            return OwnStep(kind(**options), p), []
+        if step.kind.startswith(TORCHVISION):
+            return TorchvisionStep(kind, options), []
+        return _albumentations(kind, options), []
+    except Exception as error:  # whatever someone else's class raises
+        return None, list(_mistakes(step, error))
+
+
+def _class(kind: str) -> type | None:
+    """The class that a kind names, None for none. UserError for an own one that cannot be had."""
+    if is_own(kind):
+        own = load_own(kind)
+        if not inspect.isclass(own):
+            raise UserError(f"{kind} is no class")
+        return own
+    if kind.startswith(TORCHVISION):
+        return torchvision_transforms().get(kind.removeprefix(TORCHVISION))
+    return albumentations_transforms().get(kind)
+
+
+@cache
+def albumentations_transforms() -> dict[str, type]:
+    """Every step of the installed albumentations by its name."""
+    return {
+        name: kind
+        for name, kind in sorted(vars(A).items())
+        if inspect.isclass(kind)
+        and issubclass(kind, A.BasicTransform | A.BaseCompose)
+        and name not in BASES | OUTER | CODE
+        and not inspect.isabstract(kind)
+    }
+
+
+def _albumentations(kind: Any, options: dict[str, Any]) -> Any:
+    # In strict mode albumentations raises for values that it else replaces by defaults with a
+    # warning. Classes whose __init__ its metaclass did not wrap lack that argument.
+    strict = {"strict": True} if hasattr(kind.__init__, "__signature__") else {}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        transform = kind(**{key: _tuples(value) for key, value in options.items()}, **strict)
+    for warning in caught:
+        _warn_once(f"{kind.__name__}: {warning.message}")
+    return transform
+
+
+@cache
+def _warn_once(text: str) -> None:
+    log.warning("augment: %s", text)
+
+
+def _children(step: AugmentStep, name: str, value: Any) -> tuple[Any, list[Problem]]:
+    """The objects of the steps inside a step: one, or a list of them."""
+    if not isinstance(value, list | tuple):
+        return _child(step, name, value)
+    if not value:
+        return [], [problem(step, name, "should hold at least one step (got [])")]
+    made = [_child(step, f"{name}.{i}", child) for i, child in enumerate(value)]
+    return [child for child, _ in made], [wrong for _, problems in made for wrong in problems]
+
+
+def _child(step: AugmentStep, key: str, value: Any) -> tuple[Any, list[Problem]]:
+    here = problem(step, key, STEP)
+    try:
+        child = AugmentStep.model_validate(value)
+    except ValidationError:
+        return None, [here]
+    document = step._origin.document if step._origin else Document({})
+    child._origin = Origin(document, here.path)
+    return _transform(child)
+
+
+def _mistakes(step: AugmentStep, error: Exception) -> Iterator[Problem]:
+    """What a constructor raised: albumentations checks its values by pydantic."""
+    cause = error.__cause__
+    if not isinstance(cause, ValidationError):
+        yield problem(step, None, reason(error, step.kind))
+        return
+    texts: dict[str | None, list[str]] = {}  # by key; a union has one for each of its branches
+    for mistake in cause.errors():
+        key = str(mistake["loc"][0]) if mistake["loc"] else None
+        text = mistake["msg"].removeprefix("Input ").removeprefix("Value error, ")
+        texts.setdefault(key if key in step.options else None, []).append(text)
+    for key, branches in texts.items():
+        got = step.options if key is None else step.options[key]
+        yield problem(step, key, f"{'; or '.join(dict.fromkeys(branches))} (got {got!r:.60})")
+
+
+def _tuples(value: Any) -> Any:
+    """YAML has lists; albumentations wants tuples, but lists of transforms."""
+    if isinstance(value, list | tuple) and not any(hasattr(item, "apply") for item in value):
+        return tuple(_tuples(item) for item in value)
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    return value
