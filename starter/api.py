@@ -78,7 +78,7 @@ def fuse(
     assert embedded.source.fusion is not None
     embedded.source.fusion.write(folder.fusion)
     files.write_text(folder.recipe, to_yaml(recipe))
-    files.write_json(folder.environment, environment("none: embeddings were combined", 1))
+    environment("none: embeddings were combined", 1).write(folder.environment)
     Summary(stages={}, best=None).write(folder.summary)
     write_embedded(folder.embeddings(), "a fusion", embedded, catalog)
     return _hand_in(folder, recipe, catalog, measure(folder, recipe, catalog, embedded, {}))

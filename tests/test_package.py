@@ -60,7 +60,7 @@ def test_what_is_in_the_zip_trains_the_same_weights(run, tmp_path):
     step = json.loads((again / "best.json").read_text())["step"]
     meta = json.loads((again / str(step) / "meta.json").read_text())
     model = json.loads((root / "model.json").read_text())
-    assert meta["sha256"]["weights.safetensors"] == model["weights_sha256"]
+    assert meta["weights_sha256"] == model["weights_sha256"]
 
 
 def test_the_model_is_counted_and_printed(run, tmp_path):

@@ -3,7 +3,6 @@
 Shapes: U images embedded, M of dev and test, B of a block, D embedding, K classes.
 """
 
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -126,7 +125,7 @@ def open_stage(
     best = checkpoint.find(folder.stage(stage), "best")
     if best is None:
         raise UserError(f"{folder.stage(stage)} holds no checkpoint; run train.py first")
-    classes = tuple(best.meta["classes"])
+    classes = best.meta.classes
     if catalog is not None and classes != catalog.classes:
         raise UserError(
             f"{best.folder} was trained on {len(classes)} classes ({', '.join(classes[:3])}, ...), "
@@ -135,12 +134,12 @@ def open_stage(
         )
     trained_with = _trained_recipe(best)
     _require_same_texts(folder, stage, trained_with)
-    size = best.meta["preprocessing"]["image_size"]
+    size = best.meta.preprocessing.image_size
     learner = build_learner(trained_with, stage, len(classes), size)
     learner.load_state_dict(best.weights())
     device = pick_device()
     learner.to(device).eval()
-    precision = inference_precision(best.meta["precision"], device.type)
+    precision = inference_precision(best.meta.precision, device.type)
     options = EmbedOptions(recipe.verify.batch_size, device, precision, recipe.verify.tta)
     return Trained(folder, stage, best, learner, options)
 
@@ -228,7 +227,7 @@ def _require_whole(folder: RunFolder, network: NetworkFile) -> None:
         now = (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
         if now == (network.size, network.mtime_ns, network.ctime_ns, network.inode):
             return
-    best.require_whole(path)
+    best.require_weights()
 
 
 def _require_same_texts(folder: RunFolder, stage: str, trained_with: Recipe) -> None:
@@ -236,14 +235,14 @@ def _require_same_texts(folder: RunFolder, stage: str, trained_with: Recipe) -> 
     record = folder.read_stage(stage)
     if record is not None:
         used = trained_with.model_dump(mode="json", include={"model": True, "stages": {stage}})
-        refuse_other_text(used, record["identity"], folder.stage(stage))
+        refuse_other_text(used, record.inputs, folder.stage(stage))
 
 
 def _trained_recipe(best: Checkpoint) -> Recipe:
     """The recipe in the checkpoint; its weights are here, so none are fetched."""
-    value = best.meta["recipe"]
-    value = value | {"model": value["model"] | {"pretrained": False, "init_from": None}}
-    return Recipe.model_validate_json(json.dumps(value))
+    recipe = best.meta.recipe
+    model = recipe.model.model_copy(update={"pretrained": False, "init_from": None})
+    return recipe.model_copy(update={"model": model})
 
 
 def _stage_with_logits(trained: Trained) -> str | None:
@@ -251,6 +250,6 @@ def _stage_with_logits(trained: Trained) -> str | None:
     names = list(_trained_recipe(trained.checkpoint).stages)  # the recipe may have lost it since
     for name in reversed(names[: names.index(trained.stage) + 1]):
         best = checkpoint.find(trained.folder.stage(name), "best")
-        if best and any(term["classes"] for term in best.meta["terms"].values()):
+        if best and any(term.classes for term in best.meta.terms.values()):
             return name
     return None

@@ -12,7 +12,6 @@
 """
 
 import contextlib
-import json
 import logging
 import shutil
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from typing import Literal
 
 from starter import files
 from starter.errors import UserError
-from starter.runs.records import Summary
+from starter.runs.records import Best, Meta, Stage, Step, Summary
 from starter.runs.result import Fusion, Result
 
 log = logging.getLogger(__name__)
@@ -267,14 +266,14 @@ class RunFolder:
         with files.lock(self.path / ".lock", taken):
             yield
 
-    def read_stage(self, name: str) -> dict | None:
-        """stage.json of a stage, None where it has not begun."""
-        return _read(self.stage(name).record, ("hash", "identity", "finished"))
+    def read_stage(self, name: str) -> Stage | None:
+        """A stage's record; None where it has not begun."""
+        return Stage.find(self.stage(name).record)
 
     def read_best(self) -> str | None:
         """The stage that the gates left as the run's best."""
-        best = _read(self.best, ("stage",))
-        return None if best is None else best["stage"]
+        best = Best.find(self.best)
+        return None if best is None else best.stage
 
     def read_result(self) -> Result | None:
         """What verify.py measured and made; None before it ran."""
@@ -290,9 +289,10 @@ class RunFolder:
 
     def weights_of(self, stage: str) -> str | None:
         """sha256 of a stage's best weights; None where there are none. Imports no torch."""
-        best = _read(self.stage(stage).pointer("best"), ("step",))
-        meta = best and _read(self.stage(stage).checkpoint(best["step"]).meta, ("sha256",))
-        return None if not meta else meta["sha256"]["weights.safetensors"]
+        best = Step.find(self.stage(stage).pointer("best"))
+        if best is None:
+            return None
+        return Meta.read(self.stage(stage).checkpoint(best.step).meta).weights_sha256
 
     def discard(self, stages: list[str]) -> None:
         """Removes stages, and what was made of them."""
@@ -305,23 +305,3 @@ class RunFolder:
 def run_folders_in(path: Path) -> list[RunFolder]:
     """The run folders directly in a folder, sorted."""
     return [RunFolder(recipe.parent) for recipe in sorted(path.glob("*/recipe.yaml"))]
-
-
-def _read(path: Path, keys: tuple[str, ...]) -> dict | None:
-    """A JSON file that must hold these keys; None where there is no such file."""
-    if not path.is_file():
-        return None
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise _damaged(path, str(error)) from None
-    absent = [key for key in keys if key not in found]
-    if absent:
-        raise _damaged(path, f"it lacks {absent[0]}")
-    return found
-
-
-def _damaged(path: Path, why: str) -> UserError:
-    ours = path.parent.name == "verify" or path.name == "fusion.json"
-    writer = "verify.py" if ours else "train.py"
-    return UserError(f"{path} is damaged: {why}; remove it and run {writer} again")

@@ -5,6 +5,8 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
+from starter.runs.records import Environment
+
 ROOT = Path(__file__).resolve().parent.parent.parent  # git's paths are relative to where it runs
 PACKAGES = (
     "torch",
@@ -17,16 +19,17 @@ PACKAGES = (
 )
 
 
-def environment(device_name: str, threads: int) -> dict:
+def environment(device: str, threads: int, processes: int = 1) -> Environment:
     """What the run ran on: commit, versions, device."""
-    return {
-        "commit": _git("rev-parse", "HEAD"),
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "device": device_name,
-        "threads": threads,
-        "packages": {name: _version(name) for name in PACKAGES},
-    }
+    return Environment(
+        commit=_git("rev-parse", "HEAD"),
+        python=platform.python_version(),
+        system=platform.platform(),
+        device=device,
+        threads=threads,
+        processes=processes,
+        packages={name: _version(name) for name in PACKAGES},
+    )
 
 
 def commit() -> str | None:

@@ -47,7 +47,7 @@ def best_without(
 
 def _is_finished(folder: RunFolder, stage: str) -> bool:
     record = folder.read_stage(stage)
-    return record is not None and record["finished"]
+    return record is not None and record.finished
 
 
 def _decide(
@@ -96,7 +96,7 @@ def read_evaluation(folder: RunFolder, stage: str | None) -> Evaluation:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path} cannot be read: {error}; train again: --fresh {stage}") from None
     return Evaluation(
-        record["metrics"],
+        record.metrics,
         kept.get("correct_M"),
         kept.get("predicted_M"),
         kept.get("score_P"),

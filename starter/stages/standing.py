@@ -4,11 +4,10 @@ from pathlib import Path
 
 from starter.data import Catalog
 from starter.errors import UserError
-from starter.files import write_json
 from starter.recipe import differences
 from starter.recipe.schema import Recipe
 from starter.runs.folder import RunFolder, StageFolder
-from starter.runs.records import Summary
+from starter.runs.records import Best, Stage, Summary
 from starter.stages.gate import best_without
 from starter.stages.stage_hash import identity, identity_hash
 from starter.training import checkpoint
@@ -33,14 +32,16 @@ def refuse_changed(
     """
 
     for name in recipe.stages:
-        record = folder.read_stage(name)
-        if record is None or name in discarded:
+        record = None if name in discarded else folder.read_stage(name)
+        if record is None:
             continue
-        own = identity(recipe, name, catalog.fingerprint(), record["identity"]["parent"])
-        if record["hash"] != identity_hash(own):
+        parent = record.inputs.get("parent")
+        assert parent is None or isinstance(parent, str)
+        own = identity(recipe, name, catalog.fingerprint(), parent)
+        if record.hash != identity_hash(own):
             raise UserError(
                 f"{folder.stage(name)} was trained with other settings:\n  "
-                + "\n  ".join(differences(record["identity"], own))
+                + "\n  ".join(differences(record.inputs, own))
                 + f"\nkeep it by choosing another name=..., or discard it with --fresh {name}"
             )
 
@@ -53,7 +54,7 @@ def discard(folder: RunFolder, recipe: Recipe, catalog: Catalog, stages: list[st
         return
     # First, so that a kill in between leaves no best that is gone.
     best = best_without(folder, recipe, there, catalog)
-    write_json(folder.best, {"stage": best})
+    Best(stage=best).write(folder.best)
     summary = folder.read_summary()
     kept = {name: value for name, value in summary.stages.items() if name not in there}
     Summary(stages=kept, best=best).write(folder.summary)
@@ -68,7 +69,7 @@ def parent_of(folder: RunFolder, recipe: Recipe, name: str) -> Checkpoint | None
         return None
     if init in recipe.stages:
         record = folder.read_stage(init)
-        if record is None or not record["finished"]:
+        if record is None or not record.finished:
             raise UserError(
                 f"stage {name} starts from {init}, which is not finished in {folder.path}; "
                 f"run it first: --stage {init}"
@@ -84,7 +85,7 @@ def parent_of(folder: RunFolder, recipe: Recipe, name: str) -> Checkpoint | None
 
 def stage_record(
     folder: RunFolder, recipe: Recipe, name: str, catalog: Catalog, parent: Checkpoint | None
-) -> dict:
+) -> Stage:
     """The stage's record: the one it has, else a new one that is not finished.
 
     Raises:
@@ -95,8 +96,8 @@ def stage_record(
     own = identity(recipe, name, catalog.fingerprint(), parent_hash)
     record = folder.read_stage(name)
     if record is None:
-        return {"hash": identity_hash(own), "identity": own, "finished": False}
-    if record["hash"] != identity_hash(own):
+        return Stage(hash=identity_hash(own), inputs=own)
+    if record.hash != identity_hash(own):
         raise UserError(
             f"{folder.stage(name)} was trained from other weights than {recipe.stages[name].init} "
             f"has now: keep it by choosing another name=..., or discard it with --fresh {name}"

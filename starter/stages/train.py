@@ -14,7 +14,7 @@ from starter.data.augment import build_augment
 from starter.data.demo import ensure_demo
 from starter.data.samplers import epoch_order
 from starter.errors import Interrupted, UserError
-from starter.files import write_json, write_text
+from starter.files import write_text
 from starter.hooks import Hooks
 from starter.hooks.loss_watch import LossWatch
 from starter.hooks.metrics_file import MetricsFile
@@ -32,7 +32,7 @@ from starter.recipe.schema import Recipe
 from starter.recipe.shares import refuse_uneven
 from starter.runs.folder import RunFolder, StageFolder
 from starter.runs.provenance import code_difference, environment
-from starter.runs.records import StageSummary, Summary
+from starter.runs.records import Best, Meta, Stage, StageSummary, Summary
 from starter.stages.gate import decide
 from starter.stages.standing import (
     descendants,
@@ -146,8 +146,8 @@ def _describe(folder: RunFolder, recipe: Recipe, device: torch.device) -> None:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"
     folder.path.mkdir(parents=True, exist_ok=True)
     write_text(folder.recipe, to_yaml(recipe))
-    ran_on = environment(name, torch.get_num_threads())
-    write_json(folder.environment, ran_on | {"processes": distributed.world_size()})
+    ran_on = environment(name, torch.get_num_threads(), distributed.world_size())
+    ran_on.write(folder.environment)
     difference = code_difference()
     if difference is not None:
         write_text(folder.code_difference, difference + "\n")
@@ -166,7 +166,7 @@ def _run(
     parent = parent_of(folder, recipe, name)
     record = stage_record(folder, recipe, name, catalog, parent)
     trackers = Trackers(recipe, folder, name)
-    if record["finished"]:
+    if record.finished:
         log.info("%s: already finished, skipping", name)
         trackers.catch_up()
         return
@@ -176,7 +176,7 @@ def _run(
 
     def begin() -> None:
         place.path.mkdir(parents=True, exist_ok=True)
-        write_json(place.record, record)
+        record.write(place.record)
 
     distributed.main_does(begin)
     job = StageJob(name, place, recipe, catalog, parent, device)
@@ -204,7 +204,7 @@ def _finish(
     name: str,
     catalog: Catalog,
     evaluation: Evaluation,
-    record: dict,
+    record: Stage,
 ) -> None:
     """Asks the gate, writes the stage's summary, moves the run's best, marks the stage finished.
 
@@ -219,10 +219,17 @@ def _finish(
     stages = folder.read_summary().stages
     stages[name] = _stage_summary(folder, recipe, name, catalog, evaluation, last.meta)
     order = [*recipe.stages, *(other for other in stages if other not in recipe.stages)]
-    write_json(folder.best, {"stage": taken})
+    Best(stage=taken).write(folder.best)
     Summary(stages={n: stages[n] for n in order if n in stages}, best=taken).write(folder.summary)
-    done = {"finished": True, "best_step": best.step, "metrics": evaluation.metrics}
-    write_json(place.record, record | done | {"gate": decision.text})
+    done = Stage(
+        hash=record.hash,
+        inputs=record.inputs,
+        finished=True,
+        best_step=best.step,
+        metrics=evaluation.metrics,
+        gate=decision.text,
+    )
+    done.write(place.record)
     log.info("%s: %s", name, decision.text)
 
 
@@ -243,15 +250,15 @@ def _stage_summary(
     name: str,
     catalog: Catalog,
     evaluation: Evaluation,
-    meta: dict,
+    meta: Meta,
 ) -> StageSummary:
-    section, seconds = recipe.stages[name], meta["seconds"]
+    section, seconds = recipe.stages[name], meta.seconds
     size = section.image_size or recipe.data.image_size
     learner = build_learner(recipe, name, len(catalog.classes), size)
     return StageSummary(
         epochs=epochs_of(section, folder.stage(name)),
         seconds=round(seconds, 1),
-        images_per_second=round(meta["images"] / max(seconds, 1e-9), 1),
+        images_per_second=round(meta.images / max(seconds, 1e-9), 1),
         parameters=sum(p.numel() for p in learner.parameters()),
         accuracy=evaluation.metrics["accuracy"],
         eer=evaluation.metrics["eer"],

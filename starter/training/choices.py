@@ -1,34 +1,32 @@
 """What a stage measured for itself: made once, saved, and read back, so that a resume repeats it.
 
-`<stage>/choices.json`: {"precision": ..., "micro_batch": ..., "epochs": ...}, each where it was
-measured. None of them counts in the stage's hash.
+None of it counts in the stage's hash.
 """
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from starter import distributed
-from starter.files import read_json, write_json
 from starter.runs.folder import StageFolder
+from starter.runs.records import Choices
 
 T = TypeVar("T", str, int)
+Name = Literal["precision", "micro_batch", "epochs"]
 
 
-def once(stage_folder: StageFolder, name: str, measure: Callable[[], T]) -> T:
+def once(stage_folder: StageFolder, name: Name, measure: Callable[[], T]) -> T:
     """The stage's choice of this name: the saved one, else what `measure` gives, saved.
 
     Of several processes all call it, with a measure that gives them the same, or the first alone.
     """
-    found = chosen(stage_folder)
-    if name not in found:
+    value = getattr(chosen(stage_folder), name)
+    if value is None:
         value = measure()
-        found = chosen(stage_folder) | {name: value}
         if distributed.is_main():
-            write_json(stage_folder.choices, found)
-    return found[name]
+            chosen(stage_folder).model_copy(update={name: value}).write(stage_folder.choices)
+    return value
 
 
-def chosen(stage_folder: StageFolder) -> dict:
-    """Every choice made so far. UserError when the file is damaged."""
-    path = stage_folder.choices
-    return read_json(path) if path.is_file() else {}
+def chosen(stage_folder: StageFolder) -> Choices:
+    """Every choice made so far."""
+    return Choices.find(stage_folder.choices) or Choices()

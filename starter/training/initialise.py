@@ -5,6 +5,7 @@ Shapes: K classes, D embedding.
 
 import logging
 import re
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import nn
 from starter.errors import UserError
 from starter.losses import FROM_RECIPE, ClassHead, dominant
 from starter.models import Backbone, Embedder, Preprocessing, backbone_names, choose_stem
+from starter.runs.records import Term
 from starter.training.checkpoint import Checkpoint
 from starter.training.learner import Learner
 
@@ -29,11 +31,11 @@ def start_from(learner: Learner, parent: Checkpoint, classes: tuple[str, ...]) -
         UserError: the parent is another network, or was trained on other colours or statistics.
     """
     weights = load_embedder(learner.embedder, parent)
-    same_classes = tuple(parent.meta["classes"]) == classes
+    same_classes = tuple(parent.meta.classes) == classes
     left = {name for name in weights if name.startswith("objective.")}
     new = []
     for name, term in learner.objective.terms.items():
-        source = _fitting(name, term, parent.meta["terms"], weights) if same_classes else None
+        source = _fitting(name, term, parent.meta.terms, weights) if same_classes else None
         if source is None:
             if any(True for _ in term.parameters()):
                 new.append(name)
@@ -47,11 +49,11 @@ def start_from(learner: Learner, parent: Checkpoint, classes: tuple[str, ...]) -
         kept = {k for k in own if k in state and (k == "weight" or same_kind)} - FROM_RECIPE
         left -= {prefix + key for key in kept}
         term.load_state_dict({k: state[k] if k in kept else own[k] for k in own})
-        log.info("%s: weights carried over from %s of %s", name, source, parent.meta["stage"])
+        log.info("%s: weights carried over from %s of %s", name, source, parent.meta.stage)
     dropped = sorted({key.split(".")[2] for key in left})
     log.info(
         "starts from %s (update %d): embedder kept%s%s",
-        parent.meta["stage"],
+        parent.meta.stage,
         parent.step,
         "".join(f", {name} dropped" for name in dropped),
         "".join(f", {name} new" for name in new),
@@ -59,7 +61,9 @@ def start_from(learner: Learner, parent: Checkpoint, classes: tuple[str, ...]) -
     return new
 
 
-def _fitting(name: str, term: nn.Module, parent_terms: dict, weights: dict) -> str | None:
+def _fitting(
+    name: str, term: nn.Module, parent_terms: Mapping[str, Term], weights: dict
+) -> str | None:
     """The parent's term whose weights or centres `term` can take, by name first."""
     if not isinstance(term, ClassHead):
         return _same_state(name, term, parent_terms, weights)
@@ -68,7 +72,7 @@ def _fitting(name: str, term: nn.Module, parent_terms: dict, weights: dict) -> s
         key = f"objective.terms.{other}.weight"
         if key not in weights or _shape(other, term, weights) != term.weight.shape:
             continue
-        if _kind(other) == _kind(name) or (term.cosine and parent_terms[other]["cosine"]):
+        if _kind(other) == _kind(name) or (term.cosine and parent_terms[other].cosine):
             return other
     return None
 
@@ -84,7 +88,9 @@ def _shape(term_name: str, term: ClassHead, weights: dict) -> torch.Size:
     return shape if len(shape) == term.weight.ndim else shape[:1] + shape[2:]
 
 
-def _same_state(name: str, term: nn.Module, parent_terms: dict, weights: dict) -> str | None:
+def _same_state(
+    name: str, term: nn.Module, parent_terms: Mapping[str, Term], weights: dict
+) -> str | None:
     """The parent's term of the same kind with a state of the same shapes (centres), or None."""
     own = {key: value.shape for key, value in term.state_dict().items()}
     for other in sorted(parent_terms, key=lambda other: other != name):
@@ -96,7 +102,7 @@ def _same_state(name: str, term: nn.Module, parent_terms: dict, weights: dict) -
 
 
 def _require_same_contract(own: Preprocessing, parent: Checkpoint) -> None:
-    theirs = Preprocessing.from_dict(parent.meta["preprocessing"])
+    theirs = parent.meta.preprocessing
     for key in ("channels", "colour", "mean", "std"):
         a, b = getattr(own, key), getattr(theirs, key)
         if not np.array_equal(a, b):
@@ -115,16 +121,16 @@ def load_embedder(embedder: Embedder, parent: Checkpoint) -> dict[str, torch.Ten
     own = embedder.state_dict()
     unlike = [k for k in own if k not in state or state[k].shape != own[k].shape]
     unlike += [k for k in state if k not in own]
-    theirs = parent.meta["recipe"]["model"]
-    stem = theirs["stem"]
-    if stem == "auto" and theirs["backbone"] in backbone_names():
-        stem = choose_stem(theirs["backbone"], parent.meta["recipe"]["data"]["image_size"])
+    trained = parent.meta.recipe.model
+    stem: str = trained.stem
+    if stem == "auto" and trained.backbone in backbone_names():
+        stem = choose_stem(trained.backbone, parent.meta.recipe.data.image_size)
     if isinstance(embedder.backbone, Backbone) and embedder.backbone.stem_kind != stem:
         unlike.append("model.stem")  # two of the three have weights of one shape
     if unlike:
         raise UserError(
-            f"{parent.folder}: a checkpoint of another network (backbone {theirs['backbone']}, "
-            f"embedding {theirs['embedding']}, stem {stem}, neck {theirs['neck']}); "
+            f"{parent.folder}: a checkpoint of another network (backbone {trained.backbone}, "
+            f"embedding {trained.embedding}, stem {stem}, neck {trained.neck}); "
             f"first difference: {unlike[0]}; make `model:` the same, or name another init"
         )
     embedder.load_state_dict(state)

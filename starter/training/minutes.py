@@ -81,7 +81,9 @@ def with_length(
 
 def epochs_of(section: StageSection, stage_folder: StageFolder) -> int:
     """The length of a stage that has begun: the recipe's, or the one that was measured."""
-    return section.epochs or chosen(stage_folder)["epochs"]
+    epochs = section.epochs or chosen(stage_folder).epochs
+    assert epochs is not None, "it was measured when the stage began"
+    return epochs
 
 
 def _measured(

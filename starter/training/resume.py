@@ -8,6 +8,7 @@ import torch
 from starter import distributed
 from starter.errors import UserError
 from starter.losses import ClassHead
+from starter.runs.records import Contract, Meta, Parent, Term
 from starter.training import checkpoint
 from starter.training.state import StageJob, TrainState
 
@@ -39,7 +40,7 @@ def resume(job: StageJob, state: TrainState) -> dict[str, Any] | None:
     log.info("%s: continues after update %d of %d", job.name, last.step, state.steps)
     state.step, state.best_step = last.step, saved["best_step"]
     state.best_value = saved["best_value"]
-    state.images = last.meta["images"]
+    state.images = last.meta.images
     return saved["hooks"]
 
 
@@ -77,26 +78,27 @@ def _write(
 ) -> None:
     evaluated = state.evaluated
     terms = {
-        name: {
-            "cosine": isinstance(term, ClassHead) and term.cosine,
-            "classes": isinstance(term, ClassHead),
-        }
+        name: Term(
+            cosine=isinstance(term, ClassHead) and term.cosine, classes=isinstance(term, ClassHead)
+        )
         for name, term in evaluated.objective.terms.items()
     }
-    parent = job.parent and {"stage": job.parent.meta["stage"], "weights": job.parent.weights_hash}
-    meta = {
-        "stage": job.name,
-        "step": state.step,
-        "images": state.images,
-        "seconds": hooks.get("seconds", 0.0),
-        "metrics": metrics,
-        "recipe": job.recipe.model_dump(mode="json"),
-        "classes": list(job.catalog.classes),
-        "preprocessing": evaluated.embedder.preprocessing.to_dict(),
-        "precision": state.precision.name,
-        "terms": terms,
-        "parent": parent,
-    }
+    parent = None
+    if job.parent is not None:
+        parent = Parent(stage=job.parent.meta.stage, weights=job.parent.weights_hash)
+    meta = Meta(
+        stage=job.name,
+        step=state.step,
+        images=state.images,
+        seconds=hooks.get("seconds", 0.0),
+        metrics=metrics,
+        recipe=job.recipe,
+        classes=job.catalog.classes,
+        preprocessing=Contract(**evaluated.embedder.preprocessing.to_dict()),
+        precision=state.precision.name,
+        terms=terms,
+        parent=parent,
+    )
     continued = {
         "learner": state.learner.state_dict(),
         "optimizer": state.optimizer.state_dict(),

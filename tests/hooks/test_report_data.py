@@ -74,7 +74,7 @@ def test_angles_and_predictions_are_those_of_the_best_checkpoint(trained):
     classes = shown(folder, "finetune", "classes")
     record = folder.read_stage("finetune")
     accuracy = (classes["dev_label"] == classes["dev_predicted"]).mean()
-    assert accuracy == pytest.approx(record["metrics"]["accuracy"])
+    assert accuracy == pytest.approx(record.metrics["accuracy"])
     images = shown(folder, "finetune", "images")
     assert (np.diff(images["loss"]) <= 0).all()
 

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from starter.kaggle import client, competition
+from starter.runs.records import Best, Step
 from starter.runs.result import PairMetrics, Result, Thresholds
 from tests.conftest import ROOT
 from tests.kaggle.stub import KEY, SECRETS, TOKEN, USER, KaggleStub
+from tests.runs.made import meta
 
 BY_KEY = {"KAGGLE_USERNAME": USER, "KAGGLE_KEY": KEY}
 BY_TOKEN = {"KAGGLE_API_TOKEN": TOKEN}
@@ -148,14 +150,13 @@ def run_folder(csv):
     weights = "0" * 64
     checkpoint = folder / "classify" / "checkpoints" / "1"
     checkpoint.mkdir(parents=True)
-    (checkpoint.parent / "best.json").write_text(json.dumps({"step": 1}))
-    meta = {"sha256": {"weights.safetensors": weights}}
-    (checkpoint / "meta.json").write_text(json.dumps(meta))
+    Step(step=1).write(checkpoint.parent / "best.json")
+    meta(weights=weights).write(checkpoint / "meta.json")
     (folder / "recipe.yaml").write_text(RECIPE.replace("ROOT", csv.parent.as_posix()))
     (folder / "submission.csv").write_bytes(csv.read_bytes())
     (folder / "code.diff").write_text("+changed\n")
     (folder / "environment.json").write_text(json.dumps({"commit": "0123abcdef"}))
-    (folder / "best.json").write_text(json.dumps({"stage": "classify"}))
+    Best(stage="classify").write(folder / "best.json")
     val = PairMetrics(
         accuracy=0.99,
         eer=0.05,

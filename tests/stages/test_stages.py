@@ -12,6 +12,7 @@ from starter.hooks.stop import Stopper
 from starter.losses import LOSSES
 from starter.recipe import load
 from starter.runs.folder import RunFolder
+from starter.runs.records import Best, Stage
 from tests.conftest import TINY
 
 pytestmark = pytest.mark.slow
@@ -43,7 +44,7 @@ def read(path):
 
 
 def make_best(folder, stage):
-    (folder.path / "best.json").write_text(json.dumps({"stage": stage}))
+    Best(stage=stage).write(folder.best)
 
 
 @pytest.mark.parametrize("best", ["classify", "finetune"])
@@ -77,9 +78,9 @@ def test_a_best_that_somebody_removed_is_no_reference(again):
 def test_a_kill_before_a_stage_is_marked_finished_ends_the_same(again):
     recipe, folder = again
     wanted = folder.read_summary(), folder.read_best(), folder.read_stage("finetune")
-    record = folder.stage("finetune").path / "stage.json"
-    begun = {key: read(record)[key] for key in ("hash", "identity")} | {"finished": False}
-    record.write_text(json.dumps(begun))
+    record = folder.stage("finetune").record
+    done = folder.read_stage("finetune")
+    Stage(hash=done.hash, inputs=done.inputs).write(record)
     train(recipe())
     assert (folder.read_summary(), folder.read_best(), folder.read_stage("finetune")) == wanted
 

@@ -6,15 +6,17 @@ import os
 import pytest
 import torch
 
+from starter import files
 from starter.errors import UserError
 from starter.runs.folder import StageFolder
 from starter.training import checkpoint
+from tests.runs.made import meta
 
 
 def save(folder, step, best_step=None):
     weights = {"embedder.w": torch.full((3,), float(step))}
-    meta = {"stage": "s", "step": step}
-    return checkpoint.save(folder, weights, meta, {"step": step}, best_step=best_step or step)
+    resume = {"step": step}
+    return checkpoint.save(folder, weights, meta("s", step), resume, best_step=best_step or step)
 
 
 @pytest.fixture
@@ -77,14 +79,14 @@ def test_a_full_disk_at_any_point_leaves_the_last_checkpoint(stage, monkeypatch,
     elif where == "rename":
         monkeypatch.setattr(checkpoint.os, "replace", fail)
     else:
-        plain = checkpoint.write_json
+        plain = files.write_json
 
         def some(path, value):
             if path.name == f"{where}.json":
                 raise full
             plain(path, value)
 
-        monkeypatch.setattr(checkpoint, "write_json", some)
+        monkeypatch.setattr(files, "write_json", some)
     with pytest.raises(UserError, match="disk is full"):
         save(stage, 2)
     monkeypatch.undo()
@@ -111,7 +113,7 @@ def test_a_real_full_disk(tmp_path):
         big = {"embedder.w": torch.zeros(400_000)}
         for weights, resume in ((big, {}), ({"embedder.w": torch.zeros(3)}, {"a": big})):
             with pytest.raises(UserError, match="disk is full"):
-                checkpoint.save(stage, weights, {"stage": "s", "step": 2}, resume, best_step=2)
+                checkpoint.save(stage, weights, meta("s", 2), resume, best_step=2)
         assert checkpoint.find(stage, "last").resume() == {"step": 1}
     finally:
         subprocess.run(["umount", str(disk)], check=True)
