@@ -29,6 +29,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "weighted by the validation pairs, or the plain mean of cosines (concat)",
     )
     parser.add_argument("--stage", metavar="NAME", help="embed with this stage, not the best")
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="take your own files although a stage was trained with another text of them",
+    )
     parser.add_argument("--pair", nargs=2, metavar=("A", "B"), help="compare two pictures")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     options = parser.parse_intermixed_args(arguments)
@@ -57,17 +62,16 @@ def main(arguments: list[str] | None = None) -> int:
         from starter import api
         from starter.cli import verify_text
 
-        changes, stage = options.changes, options.stage
+        more = {"overrides": options.changes, "trust": options.trust}
         if options.pair:
-            answer = api.verify_pair(options.runs[0], *options.pair, overrides=changes)
+            answer = api.verify_pair(options.runs[0], *options.pair, **more)
             print(answer.as_json() if options.json else verify_text.pair(answer))
             return
+        more["stage"] = options.stage
         if options.out:
-            result = api.fuse(
-                options.runs, options.out, options.fusion or "mean", overrides=changes, stage=stage
-            )
+            result = api.fuse(options.runs, options.out, options.fusion or "mean", **more)
         else:
-            result = api.verify(options.runs[0], overrides=changes, stage=stage)
+            result = api.verify(options.runs[0], **more)
         report = api.draw_report(result.run)
         print(result.as_json() if options.json else verify_text.block(result, report))
 

@@ -29,13 +29,20 @@ from starter.submission.handin import sample_path, write_submission
 __all__ = ["draw_report", "find_lr", "fuse", "submit", "train", "verify", "verify_pair"]
 
 
-def verify(run: str | Path, *, overrides: Sequence[str] = (), stage: str | None = None) -> Result:
+def verify(
+    run: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    stage: str | None = None,
+    trust: bool = False,
+) -> Result:
     """Scores a run's pairs and writes its submission.
 
     Args:
         run: a run folder, or a stage of one (runs/demo/classify).
         overrides: key=value over the run's recipe, e.g. submission.sample=...
         stage: embed with this stage; else `verify.stage`, else the run's best.
+        trust: take the user's own files though their text is another than the stage's.
     Returns:
         The result, also in runs/<name>/verify/result.json.
     Raises:
@@ -46,7 +53,7 @@ def verify(run: str | Path, *, overrides: Sequence[str] = (), stage: str | None 
     folder, recipe, stage = open_run(run, overrides, stage)
     catalog = load_catalog(recipe.data)
     check_threshold(recipe, catalog)
-    embedded = embed_run(folder, recipe, stage, catalog)
+    embedded = embed_run(folder, recipe, stage, catalog, trust=trust)
     check_parameters(recipe, embedded.networks)
     measured = measure(folder, recipe, catalog, embedded, folder.read_summary().stages)
     return _hand_in(folder, recipe, catalog, measured)
@@ -59,6 +66,7 @@ def fuse(
     *,
     overrides: Sequence[str] = (),
     stage: str | None = None,
+    trust: bool = False,
 ) -> Result:
     """Makes one result of several runs.
 
@@ -67,14 +75,14 @@ def fuse(
         out: the folder of the result: new, or an earlier fusion's.
         kind: mean of z-scored cosines, weighted mean with weights fitted on the validation pairs,
             or concat (plain mean of cosines).
-        overrides, stage: of every run, as `verify`.
+        overrides, stage, trust: of every run, as `verify`.
     Returns:
         The result, as `verify` gives it, with `fusion`.
     Raises:
         UserError: the runs are of other data, have too many parameters together, or `out` is a
             run; as `verify`.
     """
-    folder, recipe, catalog, embedded = fuse_runs(runs, out, kind, overrides, stage)
+    folder, recipe, catalog, embedded = fuse_runs(runs, out, kind, overrides, stage, trust)
     assert embedded.source.fusion is not None
     embedded.source.fusion.write(folder.fusion)
     files.write_text(folder.recipe, to_yaml(recipe))

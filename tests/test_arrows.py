@@ -106,9 +106,7 @@ INSIDE = {
     "data/augment/transforms.py",
     "data/catalog.py",
 }
-LONG = {
-    "runs/folder.py",
-}
+LONG = {}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.relative_to(ROOT).as_posix())

@@ -62,6 +62,7 @@ def fuse_runs(
     kind: Kind,
     overrides: Sequence[str] = (),
     stage: str | None = None,
+    trust: bool = False,
 ) -> Fused:
     """Embeds with every run and combines.
 
@@ -77,7 +78,7 @@ def fuse_runs(
     opened = [open_run(run, overrides, stage) for run in runs]
     catalog = _same_data(runs, [recipe for _, recipe, _ in opened])
     check_threshold(opened[0][1], catalog)
-    members = [embed_run(*run, catalog) for run in opened]
+    members = [embed_run(*run, catalog, trust=trust) for run in opened]
     if len({member.source.weights for member in members}) < len(members):
         raise UserError("two of the runs have the same weights; name each once")
     changes = [*overrides, f'name="{folder.name}"', f'runs="{folder.path.parent.as_posix()}"']

@@ -111,7 +111,12 @@ class Trained:
 
 
 def open_stage(
-    folder: RunFolder, recipe: Recipe, stage: str, catalog: Catalog | None = None
+    folder: RunFolder,
+    recipe: Recipe,
+    stage: str,
+    catalog: Catalog | None = None,
+    *,
+    trust: bool = False,
 ) -> Trained:
     """Opens a stage's best checkpoint.
 
@@ -119,6 +124,7 @@ def open_stage(
         recipe: the run's, with overrides; the network is built from the checkpoint's own.
         catalog: the data to answer for, whose classes must be those that it was trained on; None:
             pictures that are in no catalog.
+        trust: take the user's own files as they are, not only with the text of the training.
     Raises:
         UserError: nothing is trained yet, the weights are damaged, or the data has other classes.
     """
@@ -133,7 +139,8 @@ def open_stage(
             "data.root to the data it was trained on"
         )
     trained_with = _trained_recipe(best)
-    _require_same_texts(folder, stage, trained_with)
+    if not trust:
+        _require_same_texts(folder, stage, trained_with)
     size = best.meta.preprocessing.image_size
     learner = build_learner(trained_with, stage, len(classes), size)
     learner.load_state_dict(best.weights())
@@ -144,7 +151,9 @@ def open_stage(
     return Trained(folder, stage, best, learner, options)
 
 
-def embed_run(folder: RunFolder, recipe: Recipe, stage: str, catalog: Catalog) -> Embedded:
+def embed_run(
+    folder: RunFolder, recipe: Recipe, stage: str, catalog: Catalog, *, trust: bool = False
+) -> Embedded:
     """Embeddings and classes of a stage: read back where they were kept, else made and kept.
 
     Raises:
@@ -158,7 +167,7 @@ def embed_run(folder: RunFolder, recipe: Recipe, stage: str, catalog: Catalog) -
             _require_whole(folder, network)
         log.info("%s: embedded before, read back", path.as_posix())
         return kept
-    trained = open_stage(folder, recipe, stage, catalog)
+    trained = open_stage(folder, recipe, stage, catalog, trust=trust)
     log.info("embedding with stage %s (update %d)", stage, trained.checkpoint.step)
     items_U = wanted_items(catalog)
     image_NHWC = trained.pack(recipe, catalog)
@@ -173,7 +182,7 @@ def embed_run(folder: RunFolder, recipe: Recipe, stage: str, catalog: Catalog) -
         classes = _by_logits(trained, index_M, emb_MD, catalog)
         networks = [trained.network_file]
     else:
-        classifier = open_stage(folder, recipe, other, catalog)
+        classifier = open_stage(folder, recipe, other, catalog, trust=trust)
         emb_MD = classifier.embed(classifier.pack(recipe, catalog), index_M)
         classes = _by_logits(classifier, index_M, emb_MD, catalog)
         networks = [trained.network_file, classifier.network_file]

@@ -15,7 +15,12 @@ from starter.runs.result import Calibration, Member, PairAnswer, Source, Thresho
 
 
 def verify_pair(
-    run: str | Path, a: str | Path, b: str | Path, *, overrides: Sequence[str] = ()
+    run: str | Path,
+    a: str | Path,
+    b: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    trust: bool = False,
 ) -> PairAnswer:
     """Compares two pictures as the threshold was fitted: with the same stage, weights and views;
     for a fusion, by every run of it.
@@ -37,10 +42,10 @@ def verify_pair(
         )
     paths, fusion = [Path(a), Path(b)], kept.source.fusion
     if fusion is None:
-        emb_2D = _embed_as_fitted(folder, kept.source, paths, overrides, again)
+        emb_2D = _embed_as_fitted(folder, kept.source, paths, overrides, again, trust)
     else:
         embs = [
-            _embed_as_fitted(RunFolder.existing(m.run), m, paths, overrides, again)
+            _embed_as_fitted(RunFolder.existing(m.run), m, paths, overrides, again, trust)
             for m in fusion.members
         ]
         emb_2D = fuse_embeddings(embs, np.array([m.share for m in fusion.members]))
@@ -62,9 +67,10 @@ def _embed_as_fitted(
     paths: list[Path],
     overrides: Sequence[str],
     again: str,
+    trust: bool,
 ) -> np.ndarray:
     assert source.stage is not None, "of a run"
-    trained = open_stage(folder, load(folder.recipe, overrides), source.stage)
+    trained = open_stage(folder, load(folder.recipe, overrides), source.stage, trust=trust)
     if trained.checkpoint.weights_hash != source.weights:
         raise UserError(f"{folder.threshold} was fitted with other weights of {folder}; {again}")
     trained = replace(trained, options=replace(trained.options, tta=source.tta))

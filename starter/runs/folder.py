@@ -29,6 +29,16 @@ log = logging.getLogger(__name__)
 Pointer = Literal["last", "best"]
 
 
+class _Part:
+    """A file or folder of a fixed name inside a folder."""
+
+    def __init__(self, *names: str):
+        self.names = names
+
+    def __get__(self, folder: "CheckpointFolder | StageFolder | RunFolder", owner: type) -> Path:
+        return folder.path.joinpath(*self.names)
+
+
 @dataclass(frozen=True)
 class CheckpointFolder:
     """<stage>/checkpoints/<step>/."""
@@ -42,20 +52,9 @@ class CheckpointFolder:
     def stage(self) -> "StageFolder":
         return StageFolder(self.path.parent.parent)
 
-    @property
-    def weights(self) -> Path:
-        """Embedder and heads (averaged, where EMA is on)."""
-        return self.path / "weights.safetensors"
-
-    @property
-    def meta(self) -> Path:
-        """What the weights are, with checksums."""
-        return self.path / "meta.json"
-
-    @property
-    def resume(self) -> Path:
-        """What continues the training."""
-        return self.path / "resume.pt"
+    weights = _Part("weights.safetensors")  # embedder and heads (averaged, where EMA is on)
+    meta = _Part("meta.json")  # what the weights are, with checksums
+    resume = _Part("resume.pt")  # what continues the training
 
 
 @dataclass(frozen=True)
@@ -71,53 +70,19 @@ class StageFolder:
     def name(self) -> str:
         return self.path.name
 
-    @property
-    def record(self) -> Path:
-        """The stage's hash, and whether it is finished."""
-        return self.path / "stage.json"
-
-    @property
-    def metrics(self) -> Path:
-        """A line per interval and per epoch."""
-        return self.path / "metrics.jsonl"
-
-    @property
-    def choices(self) -> Path:
-        """What the stage measured for itself."""
-        return self.path / "choices.json"
-
-    @property
-    def predictions(self) -> Path:
-        """Predictions and scores of the best checkpoint."""
-        return self.path / "predictions" / "best.npz"
-
-    @property
-    def shown(self) -> Path:
-        """The folder of what the report shows."""
-        return self.path / "shown"
+    record = _Part("stage.json")  # the stage's hash, and whether it is finished
+    metrics = _Part("metrics.jsonl")  # a line per interval and per epoch
+    choices = _Part("choices.json")  # what the stage measured for itself
+    predictions = _Part("predictions", "best.npz")  # predictions and scores of the best checkpoint
+    shown = _Part("shown")  # the folder of what the report shows
+    wandb = _Part("wandb.json")  # the stage's run at Weights & Biases
+    distorted = _Part("distorted.json")  # accuracy on altered images, measured by a study
+    trials = _Part(".measured")  # what `train.minutes` writes while it measures; removed after
+    checkpoints = _Part("checkpoints")
 
     def shown_file(self, name: str) -> Path:
         """The arrays of one of the report's parts."""
         return self.shown / f"{name}.npz"
-
-    @property
-    def wandb(self) -> Path:
-        """The stage's run at Weights & Biases."""
-        return self.path / "wandb.json"
-
-    @property
-    def distorted(self) -> Path:
-        """Accuracy on altered images, measured by a study."""
-        return self.path / "distorted.json"
-
-    @property
-    def trials(self) -> Path:
-        """What `train.minutes` writes while it measures; removed after."""
-        return self.path / ".measured"
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.path / "checkpoints"
 
     def checkpoint(self, step: int) -> CheckpointFolder:
         return CheckpointFolder(self.checkpoints / str(step))
@@ -154,74 +119,26 @@ class RunFolder:
     def name(self) -> str:
         return self.path.resolve().name
 
-    @property
-    def recipe(self) -> Path:
-        """The resolved recipe, every default written out."""
-        return self.path / "recipe.yaml"
-
-    @property
-    def environment(self) -> Path:
-        """Commit, versions and device."""
-        return self.path / "environment.json"
-
-    @property
-    def code_difference(self) -> Path:
-        """What the code differed by from its commit."""
-        return self.path / "code.diff"
-
-    @property
-    def summary(self) -> Path:
-        """What each finished stage came to."""
-        return self.path / "summary.json"
-
-    @property
-    def best(self) -> Path:
-        """The stage that the gates left as the run's best."""
-        return self.path / "best.json"
-
-    @property
-    def fusion(self) -> Path:
-        """The runs that this folder's result was made of; absent in a run."""
-        return self.path / "fusion.json"
-
-    @property
-    def report(self) -> Path:
-        return self.path / "report.html"
-
-    @property
-    def figures(self) -> Path:
-        """The folder of the report's figures."""
-        return self.path / "figures"
-
-    @property
-    def submission(self) -> Path:
-        """The file to hand in."""
-        return self.path / "submission.csv"
+    recipe = _Part("recipe.yaml")  # the resolved recipe, every default written out
+    environment = _Part("environment.json")  # commit, versions and device
+    code_difference = _Part("code.diff")  # what the code differed by from its commit
+    summary = _Part("summary.json")  # what each finished stage came to
+    best = _Part("best.json")  # the stage that the gates left as the run's best
+    fusion = _Part("fusion.json")  # the runs that this folder's result was made of; absent in a run
+    report = _Part("report.html")
+    figures = _Part("figures")  # the folder of the report's figures
+    submission = _Part("submission.csv")  # the file to hand in
+    kaggle_origin = _Part("kaggle_origin.json")  # the Kaggle kernel that the run came from
+    kaggle_log = _Part("kaggle.log")  # what that kernel printed
+    verify = _Part("verify")  # the folder of what verify.py keeps
+    result = _Part("verify", "result.json")  # what verify.py measured and made
+    threshold = _Part("verify", "threshold.json")  # where to say "same"
+    calibration = _Part("verify", "calibration.json")  # score -> probability, and how good it is
 
     @property
     def handin(self) -> Path:
         """The zip that `submit.py package` makes."""
         return self.path / f"{self.name}_handin.zip"
-
-    @property
-    def verify(self) -> Path:
-        """The folder of what verify.py keeps."""
-        return self.path / "verify"
-
-    @property
-    def result(self) -> Path:
-        """What verify.py measured and made."""
-        return self.verify / "result.json"
-
-    @property
-    def threshold(self) -> Path:
-        """Where to say "same", and the weights that this holds for."""
-        return self.verify / "threshold.json"
-
-    @property
-    def calibration(self) -> Path:
-        """Score -> probability, and how good it is."""
-        return self.verify / "calibration.json"
 
     def embeddings(self, stage: str | None = None) -> Path:
         """Embeddings of the stage that the result is of, or of another stage that is named."""
@@ -242,16 +159,6 @@ class RunFolder:
     def find_lr(self, stage: str, suffix: str) -> Path:
         """A file of the learning rate range test."""
         return self.path / f"find-lr-{stage}{suffix}"
-
-    @property
-    def kaggle_origin(self) -> Path:
-        """The Kaggle kernel that the run came from."""
-        return self.path / "kaggle_origin.json"
-
-    @property
-    def kaggle_log(self) -> Path:
-        """What that kernel printed."""
-        return self.path / "kaggle.log"
 
     def stage(self, name: str) -> StageFolder:
         return StageFolder(self.path / name)

@@ -22,6 +22,7 @@ from starter.inference.open_stage import open_stage
 from starter.metrics import combined
 from starter.metrics.registry import find
 from starter.runs.folder import RunFolder, StageFolder
+from starter.runs.records import Stage
 from starter.study.plan import Run, Study
 from starter.training import checkpoint
 
@@ -62,7 +63,8 @@ def measure(study: Study, run: Run) -> Row:
         UserError: the run is not finished, or does not measure the study's metric.
     """
     folder = StageFolder(run.folder / study.measured_stage(run.recipe))
-    if not folder.record.is_file() or not (record := read_json(folder.record))["finished"]:
+    record = Stage.find(folder.record)
+    if record is None or not record.finished:
         raise UserError(f"{folder}: not finished; run the same command to continue")
     lines = folder.metrics.read_text(encoding="utf-8").splitlines()
     epochs = [row for row in map(json.loads, lines) if row["kind"] == "epoch"]
@@ -74,7 +76,7 @@ def measure(study: Study, run: Run) -> Row:
         value[DISTORTED] = distorted_accuracy(study, run)
     if value[study.metric] is None:
         raise UserError(f"metric: {folder} does not measure {study.metric}")
-    stages = read_json(RunFolder(run.folder).summary)["stages"].values()
+    stages = RunFolder(run.folder).read_summary().stages.values()
     sign = -1 if find(study.metric).less_is_better else 1
     reached = [
         row["epoch"]
@@ -84,13 +86,13 @@ def measure(study: Study, run: Run) -> Row:
         and sign * number >= sign * study.target
     ]
     kept: dict[str, np.ndarray] = {}
-    if record["best_step"] == last["step"]:
+    if record.best_step == last["step"]:
         with np.load(folder.predictions) as arrays:
             kept = dict(arrays)
     return Row(
         run,
         value,
-        sum(stage["seconds"] for stage in stages),
+        sum(stage.seconds for stage in stages),
         min(reached, default=None),
         kept.get("score_P"),
         kept.get("correct_M"),
