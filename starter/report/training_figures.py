@@ -114,11 +114,7 @@ def _place(ax: "Axes", stages: list[Stage]) -> Placed:
 
 
 def draw_range_test(
-    path: Path,
-    lr_T: np.ndarray,
-    loss_T: np.ndarray,
-    smooth_T: np.ndarray,
-    suggested: float | None,
+    path: Path, lr_T: np.ndarray, loss_T: np.ndarray, smooth_T: np.ndarray, suggested: float | None
 ) -> None:
     """Writes the figure as PNG to `path` and as SVG beside it: loss over the learning rate (T
     updates of a range test), and the suggestion as a line where there is one."""

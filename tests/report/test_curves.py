@@ -2,12 +2,7 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import (
-    auc,
-    precision_recall_fscore_support,
-    roc_auc_score,
-    roc_curve,
-)
+from sklearn.metrics import auc, precision_recall_fscore_support, roc_auc_score, roc_curve
 
 from starter.report.curves import POINTS, measure, thin
 from starter.report.image_figures import class_scores, most_confused

@@ -7,12 +7,4 @@ are nuisance (`View`).
 from starter.data.demo.answers import Answers, Compared, read_answers, score
 from starter.data.demo.competition import answers_of, ensure_demo, make_demo
 
-__all__ = [
-    "Answers",
-    "Compared",
-    "answers_of",
-    "ensure_demo",
-    "make_demo",
-    "read_answers",
-    "score",
-]
+__all__ = ["Answers", "Compared", "answers_of", "ensure_demo", "make_demo", "read_answers", "score"]

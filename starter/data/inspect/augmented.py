@@ -37,12 +37,7 @@ def draw_augmented(recipe: Recipe, stage: str, catalog: Catalog, path: Path) -> 
         variants.append(image_NHWC.copy())
         augment.batch(variants[-1], 0, epoch, 0)
     _write([image_NHWC[:, None], np.stack(variants, 1)], path)
-    return {
-        "picture": path.as_posix(),
-        "stage": stage,
-        "images": len(chosen),
-        "variants": VARIANTS,
-    }
+    return {"picture": path.as_posix(), "stage": stage, "images": len(chosen), "variants": VARIANTS}
 
 
 def _write(blocks: list[np.ndarray], path: Path) -> None:

@@ -1,0 +1,47 @@
+"""The built-in competition is the same to the last byte: recorded numbers were measured on it."""
+
+import hashlib
+
+import cv2
+import numpy as np
+import pytest
+
+from starter.data.demo import answers_of, ensure_demo
+from starter.data.demo.drawing import render
+from starter.data.demo.traits import OCCLUDERS, draw_face, draw_view
+from starter.errors import UserError
+from starter.recipe.schema.data import DemoSection
+
+PIXELS = "f58b9d419363a9c0ee87e1f25365b2afb8f5fb7d319ec1f4a8e1bee125e62188"
+FILES = "f8841778556f8203982c2f9d6766fa7360d16987fa808d2a7d41a042e41785b2"
+recorded = pytest.mark.skipif(cv2.__version__ != "4.14.0", reason="recorded with opencv 4.14.0")
+
+
+@recorded
+def test_pictures_are_recorded_pixel_for_pixel():
+    """Every feature and occluder appears among so many faces."""
+    digest, seen = hashlib.sha256(), set()
+    for i in range(120):
+        rng = np.random.default_rng([7, i])
+        face, view = draw_face(rng), draw_view(rng)
+        seen.add(view.occluder)
+        digest.update(render(face, view, 40 if i % 2 else 24).tobytes())
+    assert seen == set(OCCLUDERS)
+    assert digest.hexdigest() == PIXELS
+
+
+@recorded
+def test_the_competition_is_recorded_byte_for_byte(demo_root):
+    digest = hashlib.sha256()
+    for folder in (demo_root, answers_of(demo_root)):
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            digest.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
+    assert digest.hexdigest() == FILES
+
+
+def test_a_competition_of_other_parameters_is_refused(demo_root, tmp_path):
+    with pytest.raises(UserError, match="identities 8 there, 9 asked for"):
+        ensure_demo(DemoSection(identities=9, verify_identities=8), demo_root)
+    (tmp_path / "demo").mkdir()
+    with pytest.raises(UserError, match="demo.json"):
+        ensure_demo(DemoSection(), tmp_path / "demo")
