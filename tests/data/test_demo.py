@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from starter.data.demo import answers_of, ensure_demo
+from starter.data.demo import answers_of, ensure_demo, score
 from starter.data.demo.drawing import render
 from starter.data.demo.traits import OCCLUDERS, draw_face, draw_view
 from starter.errors import UserError
@@ -45,3 +45,27 @@ def test_a_competition_of_other_parameters_is_refused(demo_root, tmp_path):
     (tmp_path / "demo").mkdir()
     with pytest.raises(UserError, match="demo.json"):
         ensure_demo(DemoSection(), tmp_path / "demo")
+
+
+@pytest.mark.parametrize("by_row", [False, True])
+def test_a_submission_is_laid_beside_the_answers(demo_root, tmp_path, by_row):
+    folder = answers_of(demo_root)
+    images, pairs = (
+        [line.split() for line in (folder / f"test_{what}.txt").read_text().splitlines()]
+        for what in ("labels", "pairs")
+    )
+    pair_rows = [f"{i if by_row else f'{a} {b}'},{i / 7}" for i, (a, b, _) in enumerate(pairs)]
+    classes = [] if by_row else [f"{name},{label}" for name, label in images]
+    path = tmp_path / "submission.csv"
+    path.write_text("\n".join(["ID,Label", *pair_rows, *classes[::-1]]))
+    compared = score(path, demo_root)
+    np.testing.assert_allclose(compared.score_P, np.arange(len(pairs)) / 7, rtol=1e-6)
+    assert compared.same_P.tolist() == [same == "1" for *_, same in pairs]
+    if by_row:
+        assert compared.predicted_M is None and compared.label_M is None
+    else:
+        assert compared.predicted_M.tolist() == compared.label_M.tolist()
+        assert compared.label_M.tolist() == [int(label) for _, label in images]
+    path.write_text("\n".join(["ID,Label", *pair_rows[:-1]]))
+    with pytest.raises(UserError, match="1 of 40 test pairs are missing"):
+        score(path, demo_root)

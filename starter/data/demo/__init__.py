@@ -4,7 +4,7 @@ Identity is geometry and colour (`Face`); pose, light, expression, what is in fr
 are nuisance (`View`).
 """
 
-from starter.data.demo.answers import Answers, Compared, read_answers, score
+from starter.data.demo.answers import Compared, score
 from starter.data.demo.competition import answers_of, ensure_demo, make_demo
 
-__all__ = ["Answers", "Compared", "answers_of", "ensure_demo", "make_demo", "read_answers", "score"]
+__all__ = ["Compared", "answers_of", "ensure_demo", "make_demo", "score"]

@@ -15,7 +15,7 @@ from starter.errors import UserError
 from starter.recipe.schema.data import DemoSection
 
 
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m starter.data.demo",
         description=__doc__,
@@ -23,19 +23,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--root", required=True, help="the folder to make")
     for name, field in DemoSection.model_fields.items():
-        parser.add_argument(
-            f"--{name}",
-            f"--{name.replace('_', '-')}",
-            type=int,
-            default=field.default,
-            metavar="N",
-            help=f"{field.description} (default {field.default})",
-        )
-    return parser.parse_args(arguments)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    options = vars(parse(arguments))
+        spellings = f"--{name}", f"--{name.replace('_', '-')}"
+        text = f"{field.description} (default {field.default})"
+        parser.add_argument(*spellings, type=int, default=field.default, metavar="N", help=text)
+    options = vars(parser.parse_args(arguments))
     root = options.pop("root")
 
     def work() -> None:

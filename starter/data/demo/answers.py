@@ -3,26 +3,13 @@
 Shapes: M test images, P test pairs.
 """
 
-import csv
-import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from starter.data.demo.competition import answers_of
+from starter.data.demo.competition import answers_of, place_of
 from starter.errors import UserError
-
-
-@dataclass(frozen=True, eq=False)
-class Answers:
-    """names: M test images, label_M their int64 labels; pairs: P of names, same_P bool."""
-
-    names: list[str]
-    label_M: np.ndarray
-    pairs: list[tuple[str, str]]
-    same_P: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,78 +25,37 @@ class Compared:
     same_P: np.ndarray | None = None
 
 
-def read_answers(root: str | Path) -> Answers:
-    """The answers of the competition at `root`; UserError when they are not there."""
-    folder = answers_of(Path(os.path.expandvars(root)).expanduser().absolute())
-    images = _rows(folder / "test_labels.txt")
-    pairs = _rows(folder / "test_pairs.txt")
-    return Answers(
-        names=[name for name, _ in images],
-        label_M=np.array([int(label) for _, label in images], np.int64),
-        pairs=[(a, b) for a, b, _ in pairs],
-        same_P=np.array([same == "1" for _, _, same in pairs], bool),
-    )
-
-
-def _rows(path: Path) -> list[list[str]]:
-    try:
-        return [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; remove the demo and draw it again") from error
-
-
 def score(submission: str | Path, root: str | Path) -> Compared:
     """Lays a submission for the competition at `root` beside its answers.
 
     Ids are file names (a class), "a b" pairs or row numbers of the test pairs (a similarity).
 
     Raises:
-        UserError: an id or a value that is none of these, or images or pairs left out.
+        UserError: images or pairs are left out, or the submission or the answers are missing.
     """
-    answers = read_answers(root)
-    given = _read_submission(Path(submission))
-    asked = {name: i for i, name in enumerate(answers.names)}
-    pair_keys = [f"{a} {b}" for a, b in answers.pairs]
-    if "0" in given:
-        pair_keys = [str(i) for i in range(len(pair_keys))]
-    classes = _take(submission, given, list(asked), "test images", int)
-    scores = _take(submission, given, pair_keys, "test pairs", float)
-    if given:
-        raise UserError(f"{submission}: {next(iter(given))!r} is no image or pair of {root}")
-    return Compared(
-        predicted_M=None if classes is None else np.array(classes, np.int64),
-        label_M=None if classes is None else answers.label_M,
-        score_P=None if scores is None else np.array(scores, np.float32),
-        same_P=None if scores is None else answers.same_P,
-    )
+    import pandas as pd
 
-
-def _read_submission(path: Path) -> dict[str, str]:
+    folder = answers_of(place_of(root))
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.reader(file) if row][1:]
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from error
-    bad = next((row for row in rows if len(row) != 2), None)
-    if bad is not None or not rows:
-        raise UserError(f"{path}: expected rows of an id and a label, found {bad or 'none'}")
-    return dict(rows)
-
-
-def _take(submission, given: dict[str, str], keys: Sequence[str], what: str, kind: type):
-    """The values of all keys, taken out of `given`; None where it has none of them."""
-    absent = [key for key in keys if key not in given]
-    if len(absent) == len(keys):
-        return None
-    if absent:
-        raise UserError(
-            f"{submission}: {len(absent)} of {len(keys)} {what} are missing: {absent[0]!r} first"
+        given = pd.read_csv(submission, dtype={0: str}, index_col=0).iloc[:, 0]
+        images, pairs = (
+            pd.read_csv(folder / f"test_{what}.txt", sep=" ", header=None, dtype={0: str, 1: str})
+            for what in ("labels", "pairs")
         )
+    except OSError as error:
+        raise UserError(f"{error.filename}: {error.strerror}") from error
+    given.index = given.index.astype(str)
+    pair_ids = pairs.index.astype(str) if "0" in given.index else pairs[0] + " " + pairs[1]
     values = []
-    for key in keys:
-        text = given.pop(key)
-        try:
-            values.append(kind(text))
-        except ValueError as error:
-            raise UserError(f"{submission}: {key!r} has {text!r}, not a number") from error
-    return values
+    for what, ids in (("images", images[0]), ("pairs", pair_ids)):
+        absent = ids[~ids.isin(given.index)]
+        if 0 < len(absent) < len(ids):
+            raise UserError(f"{submission}: {len(absent)} of {len(ids)} test {what} are missing")
+        values.append(None if len(absent) else given[ids].to_numpy())
+    predicted_M, score_P = values
+    return Compared(
+        predicted_M=None if predicted_M is None else predicted_M.astype(np.int64),
+        label_M=None if predicted_M is None else images[1].to_numpy(np.int64),
+        score_P=None if score_P is None else score_P.astype(np.float32),
+        same_P=None if score_P is None else pairs[2].to_numpy() == 1,
+    )

@@ -64,7 +64,10 @@ class Canvas:
     def fill(self, pixels_N2: np.ndarray, colour, image: np.ndarray | None = None) -> None:
         """Fills a polygon, its edge smoothed."""
         target = self.image_HW3 if image is None else image
-        cv2.fillPoly(target, [_fixed(pixels_N2)], _rgb(colour), cv2.LINE_AA, FRACTION_BITS)
+        # opencv's fixed point has its zero in the middle of a pixel
+        fixed_N2 = ((pixels_N2 - 0.5) * 2**FRACTION_BITS + 0.5).astype(np.int32)
+        rgb = np.clip(np.asarray(colour, float), 0, 255).tolist()
+        cv2.fillPoly(target, [fixed_N2], rgb, cv2.LINE_AA, FRACTION_BITS)
 
     def stroke(self, pixels_N2: np.ndarray, colour, width: float, closed: bool = False) -> None:
         """Draws along points, `width` in head units, its ends round: a polygon of its own, as
@@ -103,13 +106,3 @@ def circle(points: int) -> np.ndarray:
     """Points on the unit circle, float (N, 2)."""
     angle = np.linspace(0, 2 * np.pi, points, endpoint=False)
     return xy(np.cos(angle), np.sin(angle))
-
-
-def _fixed(pixels_N2: np.ndarray) -> np.ndarray:
-    # opencv's fixed point has its zero in the middle of a pixel
-    return ((pixels_N2 - 0.5) * 2**FRACTION_BITS + 0.5).astype(np.int32)
-
-
-def _rgb(colour) -> tuple[float, float, float]:
-    red, green, blue = (min(max(float(value), 0.0), 255.0) for value in colour)
-    return red, green, blue

@@ -3,9 +3,9 @@
 Shapes: N images, M images of one split, P pairs.
 """
 
-import json
 import logging
 import os
+import string
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,6 +17,7 @@ from starter.data.demo.drawing import render
 from starter.data.demo.traits import Face, draw_face, draw_view
 from starter.data.pairs import make_pairs
 from starter.errors import UserError
+from starter.files import read_json, write_json
 from starter.recipe.schema.data import DemoSection
 
 log = logging.getLogger(__name__)
@@ -24,32 +25,23 @@ log = logging.getLogger(__name__)
 MANIFEST = "demo.json"
 DRAWING = 1  # raised whenever the same section would draw other pictures
 # Colour is not halved as JPEG usually does: at 32 pixels that would lose the eyes' colour.
-JPEG = [
-    cv2.IMWRITE_JPEG_QUALITY,
-    92,
-    cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
-    cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
-]
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-# Who: streams of random numbers; train, dev and test show the same people, val and test pairs not.
-CLASSIFY, VAL, TEST = "classify", "val", "test"
-STREAMS = {
-    "train": 1,
-    "dev": 2,
-    "test": 3,
-    VAL: 4,
-    TEST: 5,
-    "face": 6,
-    "order": 7,
-    "pairs": 8,
-    "names": 9,
-    CLASSIFY: 10,
-}
+SAMPLING = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
+JPEG = [cv2.IMWRITE_JPEG_QUALITY, 92, *SAMPLING]
+LETTERS = string.ascii_uppercase + string.ascii_lowercase + string.digits
+# Streams of random numbers. Train, dev and test images show the people of "classify"; the pairs of
+# val and of test show others.
+STREAMS = {"train": 1, "dev": 2, "val": 4, "test": 5}
+STREAMS |= {"face": 6, "order": 7, "pairs": 8, "names": 9, "classify": 10}
 
 
 def answers_of(root: Path) -> Path:
     """Where the answers lie: beside the competition, so that nothing trains on them."""
     return root.with_name(f"{root.name}-answers")
+
+
+def place_of(root: str | Path) -> Path:
+    """The folder that `root` names, absolute; ~ and $NAME are expanded."""
+    return Path(os.path.expandvars(root)).expanduser().absolute()
 
 
 def make_demo(root: str | Path, **parameters: int) -> Path:
@@ -69,48 +61,42 @@ def make_demo(root: str | Path, **parameters: int) -> Path:
 
 
 def ensure_demo(section: DemoSection, root: str | Path) -> Path:
-    """`make_demo` with the parameters of a recipe's data.demo; ~ and $NAME in root are expanded."""
-    root = Path(os.path.expandvars(root)).expanduser().absolute()
-    if _is_there(section, root):
+    """`make_demo` with the parameters of a recipe's data.demo."""
+    root, manifest = place_of(root), {"drawing": DRAWING, **section.model_dump()}
+    if _is_there(manifest, root):
         return root
     root.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{root.name}-") as scratch:
         drawn = Path(scratch) / "competition"
         _draw(section, drawn)
-        for folder in (drawn, answers_of(drawn)):
-            _write(folder / MANIFEST, json.dumps(_manifest(section), indent=1) + "\n")
         # The answers first: a root means that all is there.
-        _move(section, answers_of(drawn), answers_of(root))
-        _move(section, drawn, root)
-    log.info(
-        "drawn: a competition of %d people at %s, its answers at %s",
-        section.identities,
-        root,
-        answers_of(root),
-    )
+        for folder, place in ((answers_of(drawn), answers_of(root)), (drawn, root)):
+            write_json(folder / MANIFEST, manifest)
+            try:
+                os.rename(folder, place)
+            except OSError:  # another process may have been faster
+                if _read_manifest(place) != manifest:
+                    raise
+    people = section.identities
+    log.info("drawn: a competition of %d people at %s, answers beside it", people, root)
     return root
 
 
-def _manifest(section: DemoSection) -> dict[str, int]:
-    return {"drawing": DRAWING, **section.model_dump()}
-
-
-def _is_there(section: DemoSection, root: Path) -> bool:
+def _is_there(manifest: dict[str, int], root: Path) -> bool:
     """Whether both folders stand, of these parameters; UserError where anything else does."""
-    wanted = _manifest(section)
     for folder in (root, answers_of(root)):
         if not folder.exists():
             continue
-        found = _read_manifest(folder)
-        if found is None:
+        known = _read_manifest(folder)
+        if known is None:
             raise UserError(
                 f"{folder} is there and is not a built-in competition (no {MANIFEST}); "
                 "choose another data.root, or leave data.demo out to use what is there"
             )
         other = [
-            f"{key} {found.get(key)} there, {value} asked for"
-            for key, value in wanted.items()
-            if found.get(key) != value
+            f"{key} {known.get(key)} there, {value} asked for"
+            for key, value in manifest.items()
+            if known.get(key) != value
         ]
         if other:
             raise UserError(
@@ -122,19 +108,9 @@ def _is_there(section: DemoSection, root: Path) -> bool:
 
 def _read_manifest(folder: Path) -> dict | None:
     try:
-        found = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(folder / MANIFEST)
+    except UserError:
         return None
-    return found if isinstance(found, dict) else None
-
-
-def _move(section: DemoSection, drawn: Path, place: Path) -> None:
-    """Renames a finished folder into place, unless another process was faster."""
-    try:
-        os.rename(drawn, place)
-    except OSError:
-        if _read_manifest(place) != _manifest(section):
-            raise
 
 
 def _draw(section: DemoSection, root: Path) -> None:
@@ -157,7 +133,7 @@ def _draw(section: DemoSection, root: Path) -> None:
 
 def _draw_classification(section: DemoSection, root: Path) -> tuple[list[str], np.ndarray]:
     """cls_data of train, dev and test; returns the names and labels of test."""
-    faces = _people(section, CLASSIFY, section.identities)
+    faces = _people(section, "classify", section.identities)
     few = max(2, section.images_per_identity // 5)
     for split, each in (("train", section.images_per_identity), ("dev", few), ("test", few)):
         folder = root / "cls_data" / split
@@ -165,9 +141,8 @@ def _draw_classification(section: DemoSection, root: Path) -> tuple[list[str], n
         # Shuffled: a file's number must not tell its label.
         order_M = _random(section, "order", STREAMS[split]).permutation(len(faces) * each)
         names = [f"{split}_{i:06d}.jpg" for i in range(len(order_M))]
-        for name, i in zip(names, order_M, strict=True):
-            image = _picture(section, split, faces, *divmod(int(i), each))
-            _write_image(folder / "images" / name, image)
+        for name, i in zip(names, order_M.tolist(), strict=True):
+            _write_picture(folder / "images" / name, section, split, faces, *divmod(i, each))
         label_M = order_M // each
         if split != "test":
             _write_rows(folder / "labels.txt", zip(names, label_M, strict=True))
@@ -178,29 +153,23 @@ def _draw_verification(section: DemoSection, root: Path) -> list[tuple[str, str,
     """ver_data and both pair files; returns the test pairs with their answers."""
     folder = root / "ver_data"
     folder.mkdir()
-    halves = {VAL: section.verify_identities // 2}
-    halves[TEST] = section.verify_identities - halves[VAL]
-    each = _images_each(halves[VAL], section.pairs)
+    half = section.verify_identities // 2
+    each = _images_each(half, section.pairs)
     names = iter(_random_names(_random(section, "names"), section.verify_identities * each))
-    for split, people in halves.items():
+    for split, people in (("val", half), ("test", section.verify_identities - half)):
         faces = _people(section, split, people)
         identity_M = np.repeat(np.arange(people), each)
         name_M = [next(names) for _ in identity_M]
         for i, name in enumerate(name_M):
-            image = _picture(section, split, faces, *divmod(i, each))
-            _write_image(folder / name, image)
-        made = make_pairs(
-            identity_M,
-            np.arange(len(identity_M)),
-            section.pairs,
-            int(_random(section, "pairs", STREAMS[split]).integers(2**31)),
-        )
+            _write_picture(folder / name, section, split, faces, *divmod(i, each))
+        seed = int(_random(section, "pairs", STREAMS[split]).integers(2**31))
+        made = make_pairs(identity_M, np.arange(len(identity_M)), section.pairs, seed)
         assert made.same_P is not None
         rows = [
             (name_M[a], name_M[b], int(same))
             for a, b, same in zip(made.a_P, made.b_P, made.same_P, strict=True)
         ]
-        _write_rows(root / f"{split}_pairs.txt", rows if split == VAL else [r[:2] for r in rows])
+        _write_rows(root / f"{split}_pairs.txt", rows if split == "val" else [r[:2] for r in rows])
     return rows
 
 
@@ -221,13 +190,6 @@ def _people(section: DemoSection, group: str, count: int) -> list[Face]:
     return [draw_face(_random(section, "face", STREAMS[group], i)) for i in range(count)]
 
 
-def _picture(
-    section: DemoSection, split: str, faces: Sequence[Face], person: int, i: int
-) -> np.ndarray:
-    view = draw_view(_random(section, split, person, i))
-    return render(faces[person], view, section.image_size)
-
-
 def _random_names(rng: np.random.Generator, count: int) -> list[str]:
     """Names like the real set's, "q6HIqRrx.jpg"; distinct on file systems that ignore case too."""
     names: dict[str, str] = {}
@@ -237,7 +199,11 @@ def _random_names(rng: np.random.Generator, count: int) -> list[str]:
     return list(names.values())
 
 
-def _write_image(path: Path, image_HW3: np.ndarray) -> None:
+def _write_picture(
+    path: Path, section: DemoSection, split: str, faces: Sequence[Face], person: int, i: int
+) -> None:
+    view = draw_view(_random(section, split, person, i))
+    image_HW3 = render(faces[person], view, section.image_size)
     # imencode and write, as imwrite cannot open every path on Windows.
     encoded, data = cv2.imencode(".jpg", image_HW3[..., ::-1], JPEG)
     assert encoded

@@ -27,7 +27,7 @@ def render(face: Face, view: View, size: int) -> np.ndarray:
     head = canvas.outline(head_edge(face))
     canvas.fill(head, skin)
     _marks(canvas, face, skin)
-    _beard(canvas, face, view, skin, hair)
+    _beard(canvas, face, skin, hair)
     _nose(canvas, face, view, skin)
     _mouth(canvas, face, view, skin)
     _moustache(canvas, face, skin, hair)
@@ -93,7 +93,7 @@ def _marks(canvas: Canvas, face: Face, skin) -> None:
         canvas.dot(canvas.project(place)[0], 0.022 + 0.02 * face.mole, blend(skin, DARK, 0.75))
 
 
-def _beard(canvas: Canvas, face: Face, view: View, skin, hair) -> None:
+def _beard(canvas: Canvas, face: Face, skin, hair) -> None:
     if face.beard <= 0:
         return
     colour = blend(skin, hair, min(0.30 + 0.7 * face.beard, 0.95))
@@ -110,20 +110,12 @@ def _nose(canvas: Canvas, face: Face, view: View, skin) -> None:
     shade, light = skin * 0.84, blend(skin, (255, 250, 240), 0.28)
     top, tip = face.eye_y + 0.02, face.eye_y + face.nose_length
     away = -1.0 if view.light[0] > 0 else 1.0
-    depth = np.array([0.80, 0.86, 0.97, 0.84])
-    side = np.array(
-        [
-            [away * 0.05, top],
-            [away * 0.055, (top + tip) / 2],
-            [away * (face.nose_width * 0.55), tip - 0.02],
-            [away * face.nose_width, tip + 0.01],
-        ]
-    )
-    ridge = np.array([[0.0, tip + 0.03], [0.0, (top + tip) / 2]])
-    pixels = np.concatenate(
-        [canvas.project(side, depth), canvas.project(ridge, np.array([1.0, 0.88]))]
-    )
-    canvas.fill(pixels, blend(skin, shade, 0.6))
+    # Down one side of the nose, then up its ridge.
+    x = away * np.array([0.05, 0.055, face.nose_width * 0.55, face.nose_width, 0, 0])
+    middle = (top + tip) / 2
+    around = xy(x, [top, middle, tip - 0.02, tip + 0.01, tip + 0.03, middle])
+    depth = np.array([0.80, 0.86, 0.97, 0.84, 1.0, 0.88])
+    canvas.fill(canvas.project(around, depth), blend(skin, shade, 0.6))
     t = np.linspace(-1, 1, 16)
     under = xy(t * face.nose_width, tip + face.nose_bulb * (1 - t**2) - 0.03 * t**4)
     canvas.stroke(canvas.project(under, 0.90), skin * 0.66, 0.035)
@@ -180,11 +172,9 @@ def _eye(canvas: Canvas, face: Face, view: View, which: int, skin) -> None:
 
     def placed(points_N2: np.ndarray) -> np.ndarray:
         """From the eye's own frame, t towards the temple, to pixels."""
-        x, y = points_N2[:, 0], points_N2[:, 1]
-        sin, cos = np.sin(face.eye_tilt), np.cos(face.eye_tilt)
+        (x, y), sin, cos = points_N2.T, np.sin(face.eye_tilt), np.cos(face.eye_tilt)
         x, y = x * cos + y * sin, y * cos - x * sin
-        at = xy(which * (face.eye_spacing + x), face.eye_y + y)
-        return canvas.project(at)
+        return canvas.project(xy(which * (face.eye_spacing + x), face.eye_y + y))
 
     x = t * face.eye_width
     lid = xy(x, upper)
@@ -192,19 +182,14 @@ def _eye(canvas: Canvas, face: Face, view: View, which: int, skin) -> None:
     almond = np.concatenate([lid, xy(x, lower)[::-1]])
     canvas.fill(placed(np.concatenate([socket, lid[::-1]])), skin * 0.87)
     canvas.fill(placed(almond), (246, 243, 238))
-    middle = np.array(
-        [
-            which * view.gaze[0] * 0.3 * face.eye_width,
-            view.gaze[1] * 0.3 * face.eye_height - 0.1 * open_,
-        ]
-    )
+    across = which * view.gaze[0] * 0.3 * face.eye_width
+    middle = np.array([across, view.gaze[1] * 0.3 * face.eye_height - 0.1 * open_])
     iris = traits.along(traits.IRISES, face.eye_colour * (1 - 0.5 * face.skin))
     radius = min(0.9 * face.eye_height, 0.56 * face.eye_width)
     for share, colour in ((1.0, iris * 0.62), (0.86, iris), (0.45, (16, 12, 12))):
         disc = middle + circle(28) * radius * share
-        at = np.clip(disc[:, 0], -face.eye_width, face.eye_width)
+        at = disc[:, 0] = np.clip(disc[:, 0], -face.eye_width, face.eye_width)
         disc[:, 1] = np.clip(disc[:, 1], np.interp(at, x, upper), np.interp(at, x, lower))
-        disc[:, 0] = at
         canvas.fill(placed(disc), colour)
     if open_ > 0.03:
         glint = middle + np.array([which * 0.35 * radius, -0.35 * radius])
@@ -231,12 +216,8 @@ def _glasses(canvas: Canvas, face: Face) -> None:
     for which in (-1, 1):
         rim = _lens(face, which)
         canvas.stroke(canvas.project(rim, 0.88), colour, 0.03 + 0.04 * face.glasses, closed=True)
-        arm = np.array(
-            [
-                [which * (face.eye_spacing + face.glasses_size), face.eye_y - 0.05],
-                [which * face.head_width, face.eye_y - 0.06],
-            ]
-        )
+        hinge = which * (face.eye_spacing + face.glasses_size)
+        arm = xy([hinge, which * face.head_width], [face.eye_y - 0.05, face.eye_y - 0.06])
         canvas.stroke(canvas.project(arm, np.array([0.8, 0.0])), colour, 0.035)
     gap = face.eye_spacing - face.glasses_size
     t = np.linspace(-1, 1, 8)

@@ -63,9 +63,8 @@ def _strands(canvas: Canvas, face: Face, hair) -> None:
     root = np.array([face.parting * face.head_width * 0.7, -0.98 - face.hair_top * 0.6])
     t = np.linspace(0, 1, 12)[:, None]
     for end, colour in ((-0.92, 0.86), (-0.55, 1.16), (0.5, 0.88), (0.9, 1.12)):
-        finish = np.array(
-            [end * (face.head_width + 0.3 * face.hair_side), -0.30 - 0.5 * (1 - end**2)]
-        )
+        aside = end * (face.head_width + 0.3 * face.hair_side)
+        finish = np.array([aside, -0.30 - 0.5 * (1 - end**2)])
         bend = np.array([finish[0], root[1]]) * [0.8, 0.92]
         curve = (1 - t) ** 2 * root + 2 * t * (1 - t) * bend + t**2 * finish
         canvas.stroke(canvas.outline(curve), blend(hair, hair * colour + 4, 0.9), 0.03)

@@ -100,8 +100,8 @@ class View:
 
 def draw_face(rng: np.random.Generator) -> Face:
     """A person nobody has seen."""
-    traits = [trait for trait in fields(Face) if trait.metadata]
-    values = {trait.name: float(rng.uniform(*trait.metadata["between"])) for trait in traits}
+    ends = {trait.name: trait.metadata["between"] for trait in fields(Face) if trait.metadata}
+    values = {name: float(rng.uniform(*between)) for name, between in ends.items()}
     return Face(**values, marks=int(rng.integers(2**31)))
 
 
@@ -129,11 +129,7 @@ def draw_view(rng: np.random.Generator) -> View:
         gaze=(normal(0.4, 0.8), normal(0.25, 0.5)),
         backdrop=tuple(_any_colour(rng) for _ in range(3)),
         occluder=str(rng.choice(OCCLUDERS, p=OCCLUDER_SHARES)),
-        occluder_place=(
-            float(rng.uniform(-0.9, 0.9)),
-            float(rng.uniform(-0.7, 0.9)),
-            normal(0.6, 1.5),
-        ),
+        occluder_place=(*rng.uniform((-0.9, -0.7), 0.9).tolist(), normal(0.6, 1.5)),
         occluder_colour=_any_colour(rng),
         blur=max(0.0, normal(0.011, 0.03)),
         noise=float(rng.uniform(1, 9)),
@@ -150,33 +146,17 @@ def _any_colour(rng: np.random.Generator) -> tuple[float, float, float]:
 
 Colour = np.ndarray  # RGB float (3,)
 
-SKINS = (
-    (250, 221, 200),
-    (240, 200, 172),
-    (222, 174, 138),
-    (190, 138, 100),
-    (146, 98, 68),
-    (98, 64, 46),
-)
-HAIRS = (
-    (28, 24, 26),
-    (62, 42, 32),
-    (104, 66, 40),
-    (158, 82, 38),
-    (196, 146, 78),
-    (226, 202, 150),
-    (178, 176, 178),
-)
-IRISES = (
-    (62, 38, 24),
-    (110, 70, 36),
-    (124, 116, 58),
-    (78, 128, 88),
-    (74, 122, 168),
-    (138, 152, 166),
-)
-LIPS = ((206, 120, 112), (190, 84, 88), (164, 66, 74), (150, 90, 78))
-RIMS = ((34, 32, 36), (120, 70, 40), (170, 40, 48), (60, 76, 130), (184, 160, 100))
+
+def _palette(text: str) -> list[list[int]]:
+    """Colours from their hexadecimal codes."""
+    return [list(bytes.fromhex(code)) for code in text.split()]
+
+
+SKINS = _palette("faddc8 f0c8ac deae8a be8a64 926244 62402e")
+HAIRS = _palette("1c181a 3e2a20 684228 9e5226 c4924e e2ca96 b2b0b2")
+IRISES = _palette("3e2618 6e4624 7c743a 4e8058 4a7aa8 8a98a6")
+LIPS = _palette("ce7870 be5458 a4424a 965a4e")
+RIMS = _palette("222024 784628 aa2830 3c4c82 b8a064")
 
 
 def blend(a, b, share: float) -> Colour:

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from starter.data.augment import build_augment
 from starter.data.catalog import Catalog
 from starter.data.decode import fit
+from starter.data.inspect.sheet import write_png
 from starter.errors import UserError
 from starter.recipe.schema import Recipe
 
@@ -20,7 +20,7 @@ def draw_augmented(recipe: Recipe, stage: str, catalog: Catalog, path: Path) -> 
     Returns:
         picture, stage, images, variants.
     Raises:
-        UserError: no such stage, no training images, or a picture that cannot be written.
+        UserError: no such stage, no training images.
     """
     if stage not in recipe.stages:
         raise UserError(f"no stage {stage!r} in the recipe; it has {', '.join(recipe.stages)}")
@@ -36,24 +36,14 @@ def draw_augmented(recipe: Recipe, stage: str, catalog: Catalog, path: Path) -> 
     for epoch in range(VARIANTS):
         variants.append(image_NHWC.copy())
         augment.batch(variants[-1], 0, epoch, 0)
-    _write([image_NHWC[:, None], np.stack(variants, 1)], path)
+    blocks = [_block(image_NHWC[:, None]), _block(np.stack(variants, 1))]
+    write_png(path, np.concatenate(blocks, axis=1))
     return {"picture": path.as_posix(), "stage": stage, "images": len(chosen), "variants": VARIANTS}
 
 
-def _write(blocks: list[np.ndarray], path: Path) -> None:
-    """Blocks side by side, a white gap between images and a wide one between blocks."""
-    parts = []
-    for block_NVHWC in blocks:
-        padded = np.pad(
-            block_NVHWC, ((0, 0), (0, 0), (GAP, 0), (GAP, 0), (0, 0)), constant_values=255
-        )
-        rows = np.concatenate(list(padded.transpose(1, 0, 2, 3, 4)), axis=2)
-        sheet = np.concatenate(list(rows), axis=0)
-        parts.append(np.pad(sheet, ((0, GAP), (0, 3 * GAP), (0, 0)), constant_values=255))
-    whole = np.concatenate(parts, axis=1)
-    done, encoded = cv2.imencode(".png", whole[..., ::-1] if whole.shape[2] == 3 else whole)
-    assert done
-    try:
-        path.write_bytes(encoded.tobytes())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
+def _block(image_NVHWC: np.ndarray) -> np.ndarray:
+    """Images in rows, a white gap between them and a wide one on the right."""
+    gaps = ((0, 0), (0, 0), (GAP, 0), (GAP, 0), (0, 0))
+    padded_NVHWC = np.pad(image_NVHWC, gaps, constant_values=255)
+    sheet_HWC = np.concatenate(np.concatenate(padded_NVHWC, axis=1), axis=1)
+    return np.pad(sheet_HWC, ((0, GAP), (0, 3 * GAP), (0, 0)), constant_values=255)

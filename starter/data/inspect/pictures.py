@@ -5,8 +5,8 @@ Shapes: N items, S pixels of a small picture.
 
 import hashlib
 import io
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -20,24 +20,18 @@ CHUNK = 512
 THREADS = 8  # more than cores: a file that is not in memory yet is waited for
 BAD = -1
 JPEG_MODES = {1: "L", 3: "RGB", 4: "CMYK"}  # by the number of components
-PNG_MODES = {
-    b"\x08\x00": "L",
-    b"\x08\x02": "RGB",
-    b"\x08\x03": "P",
-    b"\x08\x04": "LA",
-    b"\x08\x06": "RGBA",
-}  # by depth and colour type
+PNG_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}  # by colour type, at 8 bits
 
 
 class Pictures(NamedTuple):
     """What every item's picture is; nothing of those that cannot be decoded.
 
-    size_N2: height, width (BAD where undecodable). mode_N: index into `modes`. sum_N: 64 bits of
-    the bytes' sha256. small_NS: grey means of a grid. faults: (item, what is wrong).
+    size_N2: height, width (BAD where undecodable). modes: of those that can be decoded, as PIL
+    names them. sum_N: 64 bits of the bytes' sha256. small_NS: grey means of a grid. faults: (item,
+    what is wrong).
     """
 
     size_N2: np.ndarray
-    mode_N: np.ndarray
     modes: list[str]
     sum_N: np.ndarray
     small_NS: np.ndarray
@@ -47,42 +41,25 @@ class Pictures(NamedTuple):
 def look(catalog: Catalog, threads: int = THREADS) -> Pictures:
     """Reads every image once; memory is 90 bytes an image."""
     count = len(catalog)
-    found = Pictures(
+    pictures = Pictures(
         np.full((count, 2), BAD, np.int32),
-        np.zeros(count, np.uint8),
         [],
         np.zeros(count, np.uint64),
         np.zeros((count, SMALL * SMALL), np.uint8),
         [],
     )
-    number: dict[str, int] = {}
+
+    def look_at(start: int) -> list:
+        return [_look(catalog, i) for i in range(start, min(start + CHUNK, count))]
+
     with opencv_in_threads(), ThreadPoolExecutor(threads) as pool:
-        for i, seen in enumerate(_in_order(pool, catalog, threads)):
+        for i, seen in enumerate(chain.from_iterable(pool.map(look_at, range(0, count, CHUNK)))):
             if isinstance(seen, str):
-                found.faults.append((i, seen))
+                pictures.faults.append((i, seen))
                 continue
-            size, mode, found.sum_N[i], found.small_NS[i] = seen
-            found.size_N2[i] = size
-            found.mode_N[i] = number.setdefault(mode, len(number))
-    found.modes.extend(number)
-    return found
-
-
-def _in_order(pool: ThreadPoolExecutor, catalog: Catalog, threads: int) -> Iterator:
-    """_look at every item, a few chunks ahead of whoever takes them."""
-    starts = range(0, len(catalog), CHUNK)
-    waiting: list = []
-    for start in starts:
-        part = range(start, min(start + CHUNK, len(catalog)))
-        waiting.append(pool.submit(_look_at, catalog, part))
-        if len(waiting) > threads + 2:
-            yield from waiting.pop(0).result()
-    for done in waiting:
-        yield from done.result()
-
-
-def _look_at(catalog: Catalog, part: range) -> list:
-    return [_look(catalog, i) for i in part]
+            pictures.size_N2[i], mode, pictures.sum_N[i], pictures.small_NS[i] = seen
+            pictures.modes.append(mode)
+    return pictures
 
 
 def _look(catalog: Catalog, i: int):
@@ -115,8 +92,15 @@ def mode_of(data: bytes) -> str:
     if data.startswith(JPEG_START):
         mode = JPEG_MODES.get(_jpeg_components(data))
     elif data.startswith(PNG_START):
-        mode = PNG_MODES.get(data[24:26])
-    return mode or _mode_by_pil(data)
+        mode = PNG_MODES.get(data[25]) if data[24:25] == b"\x08" else None
+    if mode:
+        return mode
+    from PIL import Image
+
+    try:
+        return Image.open(io.BytesIO(data)).mode
+    except (OSError, ValueError, SyntaxError):
+        return "unknown"
 
 
 def _jpeg_components(data: bytes) -> int:
@@ -128,12 +112,3 @@ def _jpeg_components(data: bytes) -> int:
             return data[at + 9]
         at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
     return 0
-
-
-def _mode_by_pil(data: bytes) -> str:
-    from PIL import Image
-
-    try:
-        return Image.open(io.BytesIO(data)).mode
-    except (OSError, ValueError, SyntaxError):
-        return "unknown"

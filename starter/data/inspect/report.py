@@ -3,6 +3,8 @@
 Shapes: N items, K classes, T pairs of twins, P verification pairs.
 """
 
+from collections import Counter
+
 import numpy as np
 
 from starter.data.catalog import SPLITS, Catalog, Pairs
@@ -13,13 +15,8 @@ from starter.data.layouts.disk import expand_root
 from starter.recipe.schema.data import DataSection
 
 SHOWN = 5  # examples of each kind of fault
-MODES = {
-    "1": "black-and-white",
-    "L": "grey",
-    "P": "palette",
-    "LA": "grey with alpha",
-    "RGBA": "RGB with alpha",
-}  # in words; the JSON has PIL's names
+MODES = {"1": "black-and-white", "L": "grey", "P": "palette"}  # in words; the JSON has PIL's names
+MODES |= {"LA": "grey with alpha", "RGBA": "RGB with alpha"}
 BARS = " .:-=+*#%@"
 
 
@@ -45,7 +42,7 @@ def inspect(data: DataSection, threads: int = THREADS) -> tuple[dict, Catalog, P
         "splits": {split: len(catalog.index(split)) for split in SPLITS},
         "per_class": _per_class(catalog),
         "sizes": _sizes(pictures, valid_N),
-        "modes": _counted(pictures.modes, pictures.mode_N[valid_N]),
+        "modes": dict(Counter(pictures.modes)),
         "undecodable": {
             "count": len(pictures.faults),
             "examples": [text for _, text in pictures.faults[:SHOWN]],
@@ -72,37 +69,27 @@ def _per_class(catalog: Catalog) -> dict:
     label_M = catalog.label_N[catalog.index("train")]
     count_K = np.bincount(label_M, minlength=len(catalog.classes))
     number, edges = np.histogram(count_K, bins=min(10, int(np.ptp(count_K)) + 1))
-    bars = [
-        [float(low), float(high), int(n)]
-        for low, high, n in zip(edges[:-1], edges[1:], number, strict=True)
-    ]
+    bars = zip(edges[:-1].tolist(), edges[1:].tolist(), number.tolist(), strict=True)
     return {
         "least": int(count_K.min()),
         "median": float(np.median(count_K)),
         "most": int(count_K.max()),
-        "histogram": bars,
+        "histogram": [list(bar) for bar in bars],
     }
 
 
 def _sizes(pictures: Pictures, valid_N: np.ndarray) -> dict:
     """{"height x width": images}, the commonest first."""
-    found, count = np.unique(pictures.size_N2[valid_N], axis=0, return_counts=True)
-    order = np.argsort(-count, kind="stable")
-    return {f"{found[i, 0]}x{found[i, 1]}": int(count[i]) for i in order[:SHOWN]} | (
-        {"other": int(count[order[SHOWN:]].sum())} if len(order) > SHOWN else {}
-    )
-
-
-def _counted(names: list[str], index_M: np.ndarray) -> dict:
-    count = np.bincount(index_M, minlength=len(names))
-    return {name: int(n) for name, n in zip(names, count, strict=True)}
+    size_S2, count_S = np.unique(pictures.size_N2[valid_N], axis=0, return_counts=True)
+    order = np.argsort(-count_S, kind="stable")
+    sizes = {"{}x{}".format(*size_S2[i]): int(count_S[i]) for i in order[:SHOWN]}
+    return sizes | ({"other": int(count_S[order[SHOWN:]].sum())} if len(order) > SHOWN else {})
 
 
 def _twins(catalog: Catalog, twin_T2: np.ndarray) -> dict:
     """Pairs of twins: all, across two splits, across two classes, and a few examples of each."""
-    split_T2, label_T2 = catalog.split_N[twin_T2], catalog.label_N[twin_T2]
-    if catalog.identity_N is not None:
-        label_T2 = catalog.identity_N[twin_T2]
+    known_N = catalog.label_N if catalog.identity_N is None else catalog.identity_N
+    split_T2, label_T2 = catalog.split_N[twin_T2], known_N[twin_T2]
     across = split_T2[:, 0] != split_T2[:, 1]
     labels = (label_T2[:, 0] != label_T2[:, 1]) & (label_T2 >= 0).all(axis=1)
 
@@ -140,16 +127,11 @@ def _leakage(catalog: Catalog, twin_T2: np.ndarray) -> dict:
 
 def _pairs(pairs: Pairs) -> dict:
     """Balance of a set of pairs, and the lowest false accept rate it can tell from none."""
-    if pairs.same_P is None:
-        return {"pairs": len(pairs.a_P), "genuine": None, "impostor": None, "lowest_far": None}
-    genuine = int(pairs.same_P.sum())
-    impostor = len(pairs.same_P) - genuine
-    return {
-        "pairs": len(pairs.a_P),
-        "genuine": genuine,
-        "impostor": impostor,
-        "lowest_far": 1 / impostor if impostor else None,
-    }
+    count = len(pairs.a_P)
+    genuine = None if pairs.same_P is None else int(pairs.same_P.sum())
+    impostor = None if genuine is None else count - genuine
+    lowest = 1 / impostor if impostor else None
+    return {"pairs": count, "genuine": genuine, "impostor": impostor, "lowest_far": lowest}
 
 
 def table(report: dict) -> str:
@@ -161,35 +143,25 @@ def table(report: dict) -> str:
         ("classes", _classes(report)),
         ("sizes", _list(report["sizes"])),
         ("modes", _list({MODES.get(k, k): n for k, n in report["modes"].items()})),
+        ("undecodable", str(report["undecodable"]["count"])),
+        *(("", text) for text in report["undecodable"]["examples"]),
     ]
-    bad = report["undecodable"]
-    lines.append(("undecodable", str(bad["count"])))
-    lines += [("", text) for text in bad["examples"]]
-    for key, name, sign in (
-        ("byte_duplicates", "equal bytes", "="),
-        ("near_duplicates", "near twins", "~"),
-    ):
-        found = report[key]
-        lines.append(
-            (
-                name,
-                f"{found['pairs']} pairs, {found['across_splits']} across splits, "
-                f"{found['across_labels']} across labels",
-            )
-        )
+    for key, name, sign in (("byte", "equal bytes", "="), ("near", "near twins", "~")):
+        twins = report[f"{key}_duplicates"]
+        text = "{pairs} pairs, {across_splits} across splits, {across_labels} across labels"
+        lines.append((name, text.format(**twins)))
         lines += [
             ("", f"across {which}: {a} {sign} {b}")
             for which in ("splits", "labels")
-            for a, b in found[f"across_{which}_examples"]
+            for a, b in twins[f"across_{which}_examples"]
         ]
     lines.append(("leakage", _leak(report)))
-    for name, found in report["pairs"].items():
-        text = f"{found['pairs']}, unlabelled"
-        if found["genuine"] is not None:
-            text = f"{found['pairs']}: {found['genuine']} genuine, {found['impostor']} impostor"
-            if found["lowest_far"] is not None:
-                text += f"; no FAR below {found['lowest_far']:.2g} can be told"
-        lines.append((f"{name} pairs", text))
+    for name, pairs in report["pairs"].items():
+        text = "{pairs}, unlabelled"
+        if pairs["genuine"] is not None:
+            text = "{pairs}: {genuine} genuine, {impostor} impostor"
+            text += "; no FAR below {lowest_far:.2g} can be told" if pairs["lowest_far"] else ""
+        lines.append((f"{name} pairs", text.format(**pairs)))
     if "gallery" in report:
         lines.append(("1:N", _list(report["gallery"])))
     return "\n".join(f"{name:<12} {text}" for name, text in lines)
@@ -200,22 +172,22 @@ def _list(counts: dict) -> str:
 
 
 def _leak(report: dict) -> str:
-    leak = report["leakage"]
     if not report["pairs"]:
         return "no pairs to leak into"
-    known = "" if leak["identities"] is None else f"{leak['identities']} identities, "
-    end = " (the set does not tell identities)" if leak["identities"] is None else ""
-    return f"training and pairs share {known}{leak['images']} images, {leak['twins']} twins{end}"
+    known = report["leakage"]["identities"] is not None
+    text = "{identities} identities, {images} images, {twins} twins"
+    if not known:
+        text = "{images} images, {twins} twins (the set does not tell identities)"
+    return f"training and pairs share {text.format(**report['leakage'])}"
 
 
 def _classes(report: dict) -> str:
-    found = report["per_class"]
-    if found["least"] == found["most"]:
-        return f"{report['classes']}, each of {found['least']} train images"
-    highest = max(n for *_, n in found["histogram"])
-    bars = "".join(BARS[-(-(len(BARS) - 1) * n // highest)] for *_, n in found["histogram"])
-    least, most = found["least"], found["most"]
+    least, median, most, histogram = report["per_class"].values()
+    if least == most:
+        return f"{report['classes']}, each of {least} train images"
+    highest = max(n for *_, n in histogram)
+    bars = "".join(BARS[-(-(len(BARS) - 1) * n // highest)] for *_, n in histogram)
     return (
-        f"{report['classes']}, of {least} to {most} train images, median "
-        f"{found['median']:g}; so many have: {least} [{bars}] {most}"
+        f"{report['classes']}, of {least} to {most} train images, median {median:g}; "
+        f"so many have: {least} [{bars}] {most}"
     )

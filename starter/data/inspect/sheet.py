@@ -1,8 +1,9 @@
 """A picture of a data set: sample images of every split, genuine and impostor pairs, twins."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from starter.data.catalog import SPLITS, Catalog
@@ -19,10 +20,8 @@ def draw(catalog: Catalog, path: Path, report: dict, seed: int = 0) -> None:
     near twins across splits and across labels (orange), as the report names them.
 
     Raises:
-        UserError: it cannot be written.
+        OSError: it cannot be written.
     """
-    import cv2
-
     rng = np.random.default_rng(seed)
     rows = []
     for split in SPLITS:
@@ -31,31 +30,26 @@ def draw(catalog: Catalog, path: Path, report: dict, seed: int = 0) -> None:
             chosen = rng.choice(items, min(ACROSS, len(items)), replace=False)
             rows.append(_row(catalog, f"{split} {len(items)}", np.sort(chosen), GREY, 1))
     for name, pairs in catalog.pairs.items():
+        if pairs.same_P is None:
+            continue
         for same, word, colour in ((True, "same", GREEN), (False, "different", RED)):
-            if pairs.same_P is None:
-                continue
             chosen = rng.permutation(np.flatnonzero(pairs.same_P == same))[: ACROSS // 2]
             items = np.stack([pairs.a_P[chosen], pairs.b_P[chosen]], axis=1).ravel()
             rows.append(_row(catalog, f"{name}: {word}", items, colour, 2))
     for where in ("splits", "labels"):
         named = report["near_duplicates"][f"across_{where}_examples"]
         if named:
-            items = _items(catalog, named)
+            index = {name: i for i, name in enumerate(catalog.names)}
+            items = np.array([index[name] for pair in named for name in pair])
             rows.append(_row(catalog, f"twins, {where}", items, ORANGE, 2))
-    done, encoded = cv2.imencode(".png", np.concatenate(rows)[..., ::-1])
+    write_png(path, np.concatenate(rows))
+
+
+def write_png(path: Path, image: np.ndarray) -> None:
+    """Writes an RGB or grey picture."""
+    done, encoded = cv2.imencode(".png", image[..., ::-1] if image.shape[2] == 3 else image)
     assert done
-    try:
-        path.write_bytes(encoded.tobytes())
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
-
-
-def _items(catalog: Catalog, named: Iterable[Sequence[str]]) -> np.ndarray:
-    """The items of pairs of names, one pair after the other."""
-    wanted = [name for pair in named for name in pair]
-    asked = set(wanted)
-    item = {name: i for i, name in enumerate(catalog.names) if name in asked}
-    return np.array([item[name] for name in wanted], np.int64)
+    path.write_bytes(encoded.tobytes())
 
 
 def _row(
@@ -63,13 +57,10 @@ def _row(
 ) -> np.ndarray:
     """Its name, then images side by side on a ground of that colour, `group` of them close
     together; a cross where one cannot be read."""
-    import cv2
-
     side = SIDE + 2 * GAP
     row = np.full((side, MARGIN + side * ACROSS + APART * (ACROSS // 2), 3), 255, np.uint8)
-    cv2.putText(
-        row, name, (4, side // 2 + 4), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA
-    )
+    font, black = cv2.FONT_HERSHEY_SIMPLEX, (0, 0, 0)
+    cv2.putText(row, name, (4, side // 2 + 4), font, 0.42, black, 1, cv2.LINE_AA)
     for k, i in enumerate(items):
         left = MARGIN + k * side + (APART * (k // group) if group > 1 else 0)
         cell = row[:, left : left + side]

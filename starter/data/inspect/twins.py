@@ -42,14 +42,10 @@ def near_twins(small_NS: np.ndarray, valid_N: np.ndarray) -> np.ndarray:
             same = np.flatnonzero(key[order[ahead:]] == key[order[:-ahead]])
             if not len(same):
                 break
-            a, b = items[order[same]], items[order[same + ahead]]
-            close = [
-                _close(small_NS, spread_N, a[i : i + 65536], b[i : i + 65536])
-                for i in range(0, len(a), 65536)
-            ]
-            kept = np.concatenate(close)
-            pair = np.stack([np.minimum(a, b)[kept], np.maximum(a, b)[kept]], axis=1)
-            found.append(pair)
+            pair_T2 = np.sort(np.stack([items[order[same]], items[order[same + ahead]]], axis=1))
+            for start in range(0, len(same), 65536):
+                part_T2 = pair_T2[start : start + 65536]
+                found.append(part_T2[_close(small_NS, spread_N, *part_T2.T)])
     return np.unique(np.concatenate(found), axis=0)
 
 

@@ -3,7 +3,6 @@
 Shapes: M items to pair, P pairs.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from starter.data.inspect.pictures import look
 from starter.data.layouts import load_catalog
 from starter.data.pairs import draw_pairs, pairs_there_are
 from starter.errors import UserError
+from starter.files import write_text
 from starter.recipe.schema.data import DataSection, PairsSection
 
 POOL = 10  # hard pairs are the hardest of so many times as many
@@ -27,9 +27,9 @@ def made_pairs(data: DataSection, *, hard: bool = False) -> tuple[Catalog, Pairs
     Raises:
         UserError: the set ships its own pairs, or has too few images or classes.
     """
-    asked = data.pairs or PairsSection()
+    section = data.pairs or PairsSection()
     if data.pairs is None and load_catalog(data).pairs.get("val") is None:
-        data = data.model_copy(update={"pairs": asked})
+        data = data.model_copy(update={"pairs": section})
     catalog = load_catalog(data)
     if catalog.identity_N is None or "val" not in catalog.pairs:
         raise UserError(
@@ -37,7 +37,7 @@ def made_pairs(data: DataSection, *, hard: bool = False) -> tuple[Catalog, Pairs
             "nothing is made of it"
         )
     pairs = catalog.pairs["val"]
-    return catalog, _harden(catalog, len(pairs.a_P), asked.seed) if hard else pairs
+    return catalog, _harden(catalog, len(pairs.a_P), section.seed) if hard else pairs
 
 
 def _harden(catalog: Catalog, count: int, seed: int) -> Pairs:
@@ -49,24 +49,16 @@ def _harden(catalog: Catalog, count: int, seed: int) -> Pairs:
         held = catalog.identity_N[catalog.pairs["held"].a_P]
         index_M = index_M[~np.isin(catalog.identity_N[index_M], held)]
     most_genuine, most_impostor = pairs_there_are(catalog.identity_N[index_M])
-    pool = draw_pairs(
-        catalog.identity_N,
-        index_M,
-        min(POOL * (count // 2), most_genuine),
-        min(POOL * (count - count // 2), most_impostor),
-        seed,
-    )
+    half, rest = count // 2, count - count // 2
+    counts = min(POOL * half, most_genuine), min(POOL * rest, most_impostor)
+    pool = draw_pairs(catalog.identity_N, index_M, *counts, seed)
     assert pool.same_P is not None
     small_NS = look(catalog).small_NS.astype(np.int16)
     apart_P = np.abs(small_NS[pool.a_P] - small_NS[pool.b_P]).mean(axis=1)
     genuine, impostor = np.flatnonzero(pool.same_P), np.flatnonzero(~pool.same_P)
-    kept = np.concatenate(
-        [
-            genuine[np.argsort(-apart_P[genuine], kind="stable")[: count // 2]],
-            impostor[np.argsort(apart_P[impostor], kind="stable")[: count - count // 2]],
-        ]
-    )
-    kept = np.random.default_rng(seed).permutation(kept)
+    genuine = genuine[np.argsort(-apart_P[genuine], kind="stable")[:half]]
+    impostor = impostor[np.argsort(apart_P[impostor], kind="stable")[:rest]]
+    kept = np.random.default_rng(seed).permutation(np.concatenate([genuine, impostor]))
     return Pairs(pool.a_P[kept], pool.b_P[kept], pool.same_P[kept])
 
 
@@ -75,7 +67,7 @@ def write_pairs(catalog: Catalog, pairs: Pairs, path: Path) -> None:
     a name has a space.
 
     Raises:
-        UserError: the file is there already, or cannot be written.
+        UserError: the file is there already.
     """
     assert pairs.same_P is not None
     if path.exists():
@@ -86,11 +78,4 @@ def write_pairs(catalog: Catalog, pairs: Pairs, path: Path) -> None:
         mark.join([catalog.names[a], catalog.names[b], str(int(same))])
         for a, b, same in zip(pairs.a_P, pairs.b_P, pairs.same_P, strict=True)
     ]
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        beside.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
-        os.replace(beside, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
-    finally:
-        beside.unlink(missing_ok=True)
+    write_text(path, "\n".join(lines) + "\n")
