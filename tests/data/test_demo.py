@@ -43,7 +43,7 @@ def test_a_competition_of_other_parameters_is_refused(demo_root, tmp_path):
     with pytest.raises(UserError, match="identities 8 there, 9 asked for"):
         ensure_demo(DemoSection(identities=9, verify_identities=8), demo_root)
     (tmp_path / "demo").mkdir()
-    with pytest.raises(UserError, match="demo.json"):
+    with pytest.raises(UserError, match="not a built-in competition"):
         ensure_demo(DemoSection(), tmp_path / "demo")
 
 
