@@ -3,6 +3,7 @@ verify_pair(run, a, b), submit(run), find_lr(recipe) and draw_report(run)."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from starter import files, submission
 from starter.data import Catalog, load_catalog, resolve_root
@@ -22,11 +23,28 @@ from starter.runs.folder import RunFolder
 from starter.runs.provenance import environment
 from starter.runs.records import Summary
 from starter.runs.result import Answers, Result, Submission
-from starter.stages.find_lr import find_lr
-from starter.stages.train import train
+from starter.stages import find_lr as range_test
+from starter.stages import train as stages
 from starter.submission.handin import sample_path, write_submission
+from starter.training.resolve import resolve
 
 __all__ = ["draw_report", "find_lr", "fuse", "submit", "train", "verify", "verify_pair"]
+
+
+def train(recipe: Recipe, *, stage: str | None = None, fresh: str | None = None) -> dict[str, Any]:
+    """Runs every stage of the recipe (or `stage` alone) that is not finished; arguments and errors
+    as of `stages.train.train`.
+
+    Returns:
+        The content of runs/<name>/summary.json.
+    """
+    summary = stages.train(resolve(recipe), stage=stage, fresh=fresh)
+    return summary.model_dump(mode="json")
+
+
+def find_lr(recipe: Recipe, stage: str | None = None) -> dict:
+    """The learning-rate range test of a stage; as `stages.find_lr.find_lr`."""
+    return range_test.find_lr(resolve(recipe), stage)
 
 
 def verify(

@@ -11,15 +11,12 @@ from starter.errors import UserError
 from starter.recipe.schema import Recipe
 from starter.report.training_figures import draw_range_test
 from starter.runs.folder import RunFolder, StageFolder
-from starter.stages.standing import parent_of
+from starter.stages.run import Run
 from starter.stages.train import load_data
 from starter.train_stage import prepare, update
 from starter.training.build import build_batches
 from starter.training.memory import shortage_told
-from starter.training.precision import pick_device
 from starter.training.range_test import RangeTest, range_test
-from starter.training.resolve import resolve
-from starter.training.state import StageJob
 from starter.training.trial import endless
 
 log = logging.getLogger(__name__)
@@ -34,12 +31,11 @@ def find_lr(recipe: Recipe, stage: str | None = None) -> dict:
     Raises:
         UserError: no such stage, or the one it starts from is not finished.
     """
-    recipe = resolve(recipe)
     name = stage or next(iter(recipe.stages))
     if name not in recipe.stages:
         raise UserError(f"no stage {name!r} in the recipe; it has {', '.join(recipe.stages)}")
     folder = RunFolder(Path(recipe.runs) / recipe.name)
-    found = _test(folder, recipe, name)
+    found = _test(recipe, name)
     folder.path.mkdir(parents=True, exist_ok=True)
     with open(folder.find_lr(name, ".csv"), "w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
@@ -50,13 +46,12 @@ def find_lr(recipe: Recipe, stage: str | None = None) -> dict:
     return _told(folder, recipe, name, found)
 
 
-def _test(folder: RunFolder, recipe: Recipe, name: str) -> RangeTest:
-    catalog = load_data(recipe)
+def _test(recipe: Recipe, name: str) -> RangeTest:
+    run = Run.of(recipe, load_data(recipe.data))
     with tempfile.TemporaryDirectory() as apart:
-        parent = parent_of(folder, recipe, name)
-        job = StageJob(name, StageFolder(Path(apart)), recipe, catalog, parent, pick_device())
+        job = run.job(name, StageFolder(Path(apart)))
         cache = Path(recipe.data.cache)
-        image_NHWC = load_pack(catalog, job.image_size, recipe.data.channels, cache)
+        image_NHWC = load_pack(run.catalog, job.image_size, recipe.data.channels, cache)
         with closing(build_batches(job, image_NHWC)) as batches, shortage_told(job):
             state = prepare(job, image_NHWC, batches)
             return range_test(state, endless(batches), update)

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from starter.data import Catalog
 from starter.errors import UserError
 from starter.inference.evaluate import Evaluation
 from starter.metrics import better, monitored
-from starter.recipe.schema import Recipe
 from starter.runs.folder import RunFolder
 from starter.stages.judge import judge
+from starter.stages.run import Run
 
 
 @dataclass(frozen=True)
@@ -22,63 +21,45 @@ class Decision:
     text: str
 
 
-def decide(
-    folder: RunFolder, recipe: Recipe, name: str, catalog: Catalog, found: Evaluation
-) -> Decision:
+def decide(run: Run, name: str, evaluation: Evaluation) -> Decision:
     """Compares the stage with its parent in this run, else with the run's best so far."""
-    best = folder.read_best()
-    if best is not None and not _is_finished(folder, best):
+    best = run.folder.read_best()
+    if best is not None and not run.is_finished(best):
         best = None  # somebody removed it
-    return _decide(folder, recipe, name, catalog, found, best)
+    return _decide(run, name, evaluation, best)
 
 
-def best_without(
-    folder: RunFolder, recipe: Recipe, discarded: list[str], catalog: Catalog
-) -> str | None:
+def best_without(run: Run, discarded: list[str]) -> str | None:
     """The run's best had the discarded stages never been: the gates of the others, in order."""
     best = None
-    for name in recipe.stages:
-        if name not in discarded and _is_finished(folder, name):
-            found = read_evaluation(folder, name)
-            if _decide(folder, recipe, name, catalog, found, best).take:
-                best = name
+    for name in run.recipe.stages:
+        if name in discarded or not run.is_finished(name):
+            continue
+        if _decide(run, name, read_evaluation(run.folder, name), best).take:
+            best = name
     return best
 
 
-def _is_finished(folder: RunFolder, stage: str) -> bool:
-    record = folder.read_stage(stage)
-    return record is not None and record.finished
-
-
-def _decide(
-    folder: RunFolder,
-    recipe: Recipe,
-    name: str,
-    catalog: Catalog,
-    found: Evaluation,
-    best: str | None,
-) -> Decision:
-    section = recipe.stages[name]
+def _decide(run: Run, name: str, evaluation: Evaluation, best: str | None) -> Decision:
+    recipe, section = run.recipe, run.recipe.stages[name]
     reference = section.init if section.init in recipe.stages else best
     if reference is None or reference == name:
         other = section.init is not None and section.init not in recipe.stages
         why = f" (not compared with {section.init}, which is another run's)" if other else ""
         return Decision(True, f"best of the run is now {name}{why}")
-    pairs = catalog.pairs.get("val")
-    earlier = read_evaluation(folder, reference)
-    same_P = None if pairs is None else pairs.same_P
+    pairs, earlier = run.catalog.pairs.get("val"), read_evaluation(run.folder, reference)
     verdict = judge(
-        found,
+        evaluation,
         earlier,
-        same_P,
+        None if pairs is None else pairs.same_P,
         section.monitor,
         seed=recipe.seed,
-        identity_P2=None if pairs is None else catalog.identities(pairs),
+        identity_P2=None if pairs is None else run.catalog.identities(pairs),
     )
     take = verdict.better or not section.gate
     if take and section.gate and best not in (None, reference, name):
-        metric, value = monitored(found.metrics, section.monitor)
-        take = better(value, read_evaluation(folder, best).metrics.get(metric), metric)
+        metric, value = monitored(evaluation.metrics, section.monitor)
+        take = better(value, read_evaluation(run.folder, best).metrics.get(metric), metric)
     kept = name if take else best
     why = "" if section.gate else " (gate: false)"
     return Decision(take, f"{verdict.text}; best of the run: {kept}{why}")

@@ -18,7 +18,7 @@ NOT_COUNTED = {
 }
 
 
-def identity(recipe: Recipe, stage: str, data_fingerprint: str, parent_hash: str | None) -> dict:
+def inputs_of(recipe: Recipe, stage: str, data_fingerprint: str, parent_hash: str | None) -> dict:
     """Everything a stage's result depends on, as plain values.
 
     Files of the user's own and of first weights count by their contents. Where data lies,
@@ -53,7 +53,7 @@ def identity(recipe: Recipe, stage: str, data_fingerprint: str, parent_hash: str
     return by_text(value)
 
 
-def identity_hash(value: dict) -> str:
+def hash_of(value: dict) -> str:
     """sha256 of the canonical JSON, hex."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

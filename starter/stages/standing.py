@@ -1,105 +1,69 @@
 """What stands in a run folder: kept as it is, refused where the recipe changed, or discarded."""
 
-from pathlib import Path
-
-from starter.data import Catalog
 from starter.errors import UserError
 from starter.recipe import differences
 from starter.recipe.schema import Recipe
-from starter.runs.folder import RunFolder, StageFolder
 from starter.runs.records import Best, Stage, Summary
 from starter.stages.gate import best_without
-from starter.stages.stage_hash import identity, identity_hash
-from starter.training import checkpoint
+from starter.stages.run import Run
 from starter.training.checkpoint import Checkpoint
 
 
 def descendants(recipe: Recipe, stage: str) -> list[str]:
     """Stages that start from `stage`, directly or not, in order."""
-    found: list[str] = []
+    below: list[str] = []
     for name, section in recipe.stages.items():
-        if section.init == stage or section.init in found:
-            found.append(name)
-    return found
+        if section.init == stage or section.init in below:
+            below.append(name)
+    return below
 
 
-def refuse_changed(
-    folder: RunFolder, recipe: Recipe, catalog: Catalog, discarded: list[str]
-) -> None:
+def refuse_changed(run: Run, discarded: list[str]) -> None:
     """Refuses a recipe that says otherwise of a stage that was begun, before anything is written.
 
     The parents' weights are compared when a stage's turn comes: they may not be trained yet.
     """
-
-    for name in recipe.stages:
-        record = None if name in discarded else folder.read_stage(name)
+    for name in run.recipe.stages:
+        record = None if name in discarded else run.folder.read_stage(name)
         if record is None:
             continue
         parent = record.inputs.get("parent")
         assert parent is None or isinstance(parent, str)
-        own = identity(recipe, name, catalog.fingerprint(), parent)
-        if record.hash != identity_hash(own):
+        new = run.new_record(name, parent)
+        if record.hash != new.hash:
             raise UserError(
-                f"{folder.stage(name)} was trained with other settings:\n  "
-                + "\n  ".join(differences(record.inputs, own))
+                f"{run.folder.stage(name)} was trained with other settings:\n  "
+                + "\n  ".join(differences(record.inputs, new.inputs))
                 + f"\nkeep it by choosing another name=..., or discard it with --fresh {name}"
             )
 
 
-def discard(folder: RunFolder, recipe: Recipe, catalog: Catalog, stages: list[str]) -> None:
-    """Removes stages; the run's best becomes what the gates of the others leave."""
-
-    there = [name for name in stages if folder.stage(name).path.exists()]
-    if not there:
-        return
-    # First, so that a kill in between leaves no best that is gone.
-    best = best_without(folder, recipe, there, catalog)
-    Best(stage=best).write(folder.best)
-    summary = folder.read_summary()
-    kept = {name: value for name, value in summary.stages.items() if name not in there}
-    Summary(stages=kept, best=best).write(folder.summary)
-    folder.discard(there)
-
-
-def parent_of(folder: RunFolder, recipe: Recipe, name: str) -> Checkpoint | None:
-    """The checkpoint a stage starts from: an earlier stage's best, or another run's, or None."""
-
-    init = recipe.stages[name].init
-    if init is None:
-        return None
-    if init in recipe.stages:
-        record = folder.read_stage(init)
-        if record is None or not record.finished:
-            raise UserError(
-                f"stage {name} starts from {init}, which is not finished in {folder.path}; "
-                f"run it first: --stage {init}"
-            )
-        place = folder.stage(init)
-    else:
-        place = StageFolder(Path(init).expanduser())
-    found = checkpoint.find(place, "best")
-    if found is None:
-        raise UserError(f"stages.{name}.init: {place} holds no checkpoint of a stage")
-    return found
-
-
-def stage_record(
-    folder: RunFolder, recipe: Recipe, name: str, catalog: Catalog, parent: Checkpoint | None
-) -> Stage:
+def stage_record(run: Run, name: str, parent: Checkpoint | None) -> Stage:
     """The stage's record: the one it has, else a new one that is not finished.
 
     Raises:
         UserError: it was trained from other weights than its parent has now.
     """
-
-    parent_hash = None if parent is None else parent.weights_hash
-    own = identity(recipe, name, catalog.fingerprint(), parent_hash)
-    record = folder.read_stage(name)
-    if record is None:
-        return Stage(hash=identity_hash(own), inputs=own)
-    if record.hash != identity_hash(own):
+    new = run.new_record(name, None if parent is None else parent.weights_hash)
+    record = run.folder.read_stage(name)
+    if record is not None and record.hash != new.hash:
         raise UserError(
-            f"{folder.stage(name)} was trained from other weights than {recipe.stages[name].init} "
-            f"has now: keep it by choosing another name=..., or discard it with --fresh {name}"
+            f"{run.folder.stage(name)} was trained from other weights than "
+            f"{run.recipe.stages[name].init} has now: keep it by choosing another name=..., or "
+            f"discard it with --fresh {name}"
         )
-    return record
+    return record or new
+
+
+def discard(run: Run, stages: list[str]) -> None:
+    """Removes stages; the run's best becomes what the gates of the others leave."""
+    begun = [name for name in stages if run.folder.stage(name).path.exists()]
+    if not begun:
+        return
+    # First, so that a kill in between leaves no best that is gone.
+    best = best_without(run, begun)
+    Best(stage=best).write(run.folder.best)
+    summary = run.folder.read_summary()
+    kept = {name: value for name, value in summary.stages.items() if name not in begun}
+    Summary(stages=kept, best=best).write(run.folder.summary)
+    run.folder.discard(begun)

@@ -8,7 +8,7 @@ from starter.errors import UserError
 from starter.models.cost import Shape, cost
 from starter.recipe import own
 from starter.recipe.schema import Recipe, RulesSection
-from starter.stages.stage_hash import identity, identity_hash
+from starter.stages.stage_hash import hash_of, inputs_of
 from starter.training.build import build_learner
 from starter.training.ema import AveragedWeights
 
@@ -121,7 +121,7 @@ def recipe(spec, **model) -> Recipe:
 
 
 def hashed(chosen) -> str:
-    return identity_hash(identity(chosen, "one", "data", None))
+    return hash_of(inputs_of(chosen, "one", "data", None))
 
 
 def test_a_stage_is_known_by_the_file_s_contents_not_its_place(net, tmp_path):
@@ -148,7 +148,7 @@ def test_its_weights_are_saved_and_averaged_like_any_other_s(net, tmp_path):
 
 
 def test_every_key_of_the_network_counts(net):
-    value = identity(recipe("resnet18"), "one", "data", None)
+    value = inputs_of(recipe("resnet18"), "one", "data", None)
     known = set(type(recipe("resnet18").model).model_fields)
     assert set(value["model"]) == known - {"init_from"}  # that counts by the file's contents
     assert "network" not in value
@@ -157,7 +157,7 @@ def test_every_key_of_the_network_counts(net):
 
 def test_an_edited_network_is_refused(net):
     value = recipe(f"{net}:Map")
-    known = identity(value, "one", "data", None)
+    known = inputs_of(value, "one", "data", None)
     own.refuse_other_text(value.model_dump(), known, "runs/r/one")
     net.write_text(NET + "# edited")
     with pytest.raises(UserError, match="another text"):

@@ -11,7 +11,7 @@ from starter.inference.embed import EmbedOptions
 from starter.inference.evaluate import evaluate
 from starter.recipe.schema import Recipe
 from starter.runs.folder import StageFolder
-from starter.stages.stage_hash import identity, identity_hash
+from starter.stages.stage_hash import hash_of, inputs_of
 from starter.training.build import build_batches, build_learner
 from starter.training.precision import Precision
 from starter.training.state import StageJob
@@ -123,7 +123,7 @@ def test_evaluation_equals_the_plain_arithmetic(loss):
 
 
 def hashed(chosen, stage="two", parent="0" * 64, fingerprint="data"):
-    return identity_hash(identity(chosen, stage, fingerprint, parent))
+    return hash_of(inputs_of(chosen, stage, fingerprint, parent))
 
 
 def test_the_hash_counts_the_parents_weights_but_not_where_they_lie():

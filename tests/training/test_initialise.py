@@ -7,8 +7,10 @@ import torch
 
 from starter.losses import ClassHead, dominant
 from starter.recipe.schema import Recipe
+from starter.runs.records import Contract, Term
 from starter.training.build import build_learner
 from starter.training.initialise import start_from
+from tests.runs import made
 
 CLASSES = tuple("abcd")
 COUNTS = torch.tensor([3, 9, 27, 81])
@@ -35,17 +37,14 @@ def begin(parent_loss, loss, train=True):
         torch.manual_seed(5)
         for _ in range(3):
             parent.objective(torch.randn(8, 16), torch.arange(8) % 4)
+    heads = {name: isinstance(term, ClassHead) for name, term in parent.objective.terms.items()}
     terms = {
-        name: {"cosine": isinstance(term, ClassHead) and term.cosine}
-        for name, term in parent.objective.terms.items()
+        name: Term(cosine=head and parent.objective.terms[name].cosine, classes=head)
+        for name, head in heads.items()
     }
-    meta = {
-        "classes": list(CLASSES),
-        "terms": terms,
-        "stage": "one",
-        "recipe": recipe.model_dump(),
-        "preprocessing": parent.embedder.preprocessing.to_dict(),
-    }
+    contract = Contract(**parent.embedder.preprocessing.to_dict())
+    known = {"classes": CLASSES, "terms": terms, "recipe": recipe, "preprocessing": contract}
+    meta = made.meta("one").model_copy(update=known)
     saved = {name: value.clone() for name, value in parent.state_dict().items()}
     checkpoint = SimpleNamespace(weights=lambda: saved, meta=meta, step=3, folder="parent")
     child, _ = learner(loss, 1)
