@@ -6,29 +6,27 @@ checksums. A pack is used only if all of that stands; otherwise it is built anew
 Shapes: N items, H W image, C channels.
 """
 
-import errno
-import json
 import logging
 import math
 import os
-import secrets
 import shutil
 import sys
 import time
 import zlib
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import IO
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from starter.data.catalog import Catalog
 from starter.data.decode import fit, opencv_in_threads, read_image
+from starter.data.workers import ahead
 from starter.distributed import cores
 from starter.errors import UserError
+from starter.files import is_disk_full, read_json, replacing, write_json
 
 log = logging.getLogger(__name__)
 
@@ -37,13 +35,6 @@ BLOCK = 64  # images decoded by one task, and covered by one checksum
 CHECKED_BYTES = 256 << 20  # checksums verified when a pack is opened: about 0.2 s
 STALE_PART = 900  # seconds since the last write after which a file is a killed process's
 NAMED = 5  # undecodable images named in the message
-
-
-class Block(NamedTuple):
-    """Decoded images, and what is wrong with those that could not be."""
-
-    image_bHWC: np.ndarray
-    faults: list[str]
 
 
 def load_pack(catalog: Catalog, image_size: int, channels: int, cache: str | Path) -> np.memmap:
@@ -75,16 +66,16 @@ def read_resized(path: Path, image_size: int, channels: int) -> np.ndarray:
 def _is_current(path: Path, header: dict) -> bool:
     """Whether a whole pack of these very sources lies at path."""
     try:
-        known = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        known = read_json(path.with_suffix(".json"))
         if {key: known.get(key) for key in header} != header:
             return False
         with path.open("rb") as file:
             return _is_whole(file, header["shape"], known["checksums"])
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (OSError, UserError, KeyError):
         return False
 
 
-def _is_whole(file: BinaryIO, shape: list[int], checksums: list[int]) -> bool:
+def _is_whole(file: IO[bytes], shape: list[int], checksums: list[int]) -> bool:
     """The size, and the checksums of evenly spread blocks: of all of them in a small pack."""
     total, block_bytes = math.prod(shape), BLOCK * math.prod(shape[1:])
     if file.seek(0, os.SEEK_END) != total or len(checksums) != -(-total // block_bytes):
@@ -99,74 +90,56 @@ def _is_whole(file: BinaryIO, shape: list[int], checksums: list[int]) -> bool:
 
 
 def _build(catalog: Catalog, path: Path, header: dict) -> None:
+    """The pack, then the json: a crash in between leaves a json whose checksums do not fit."""
     needed, started = math.prod(header["shape"]), time.monotonic()
     count, size = header["shape"][:2]
+    full = f"the disk is full: the packed images need {needed / 1e6:.0f} MB"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _sweep(path.parent)
         if shutil.disk_usage(path.parent).free < needed:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            raise UserError(f"data.cache: {path.parent}: {full}; name another folder")
         log.info(
             "packing %d images at %d x %d into %s (%.0f MB)", count, size, size, path, needed / 1e6
         )
-        _write_beside(path, lambda file: _write_images(catalog, header, file), header)
+        with replacing(path) as file:
+            checksums = _write_images(catalog, header["shape"], file)
+        write_json(path.with_suffix(".json"), header | {"checksums": checksums})
     except OSError as error:
-        if error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None)):
-            reason = f"the disk is full: the packed images need {needed / 1e6:.0f} MB"
-        else:
-            reason = f"cannot be written ({error.strerror})"
+        reason = full if is_disk_full(error) else f"cannot be written ({error.strerror})"
         raise UserError(f"data.cache: {path.parent}: {reason}; name another folder") from error
     log.info("packed %d images in %.1f s", count, time.monotonic() - started)
 
 
-def _write_beside(path: Path, write: Callable[[BinaryIO], list[int]], header: dict) -> None:
-    """Writes pack and json under names of this process only, then moves the pack, then the json.
-
-    In that order a crash in between leaves a json whose checksums do not fit the pack.
-    """
-    mark = f".{os.getpid()}-{secrets.token_hex(4)}.part"
-    pack, facts = path.with_name(path.name + mark), path.with_name(path.stem + ".json" + mark)
-    try:
-        with pack.open("wb") as file:
-            checksums = write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        facts.write_text(json.dumps(header | {"checksums": checksums}), encoding="utf-8")
-        try:
-            os.replace(pack, path)
-            os.replace(facts, path.with_suffix(".json"))
-        except PermissionError:  # Windows, while another process has the same pack mapped
-            if not _is_current(path, header):
-                raise
-    finally:
-        pack.unlink(missing_ok=True)
-        facts.unlink(missing_ok=True)
-
-
-def _write_images(catalog: Catalog, header: dict, file: BinaryIO) -> list[int]:
+def _write_images(catalog: Catalog, shape: list[int], file: IO[bytes]) -> list[int]:
     """Writes every image in order; returns a checksum per block. UserError if any is bad."""
-    count, image_size, _, channels = header["shape"]
     checksums: list[int] = []
     faults: list[str] = []
-    with _progress(count) as advance:
-        for block in _decode(catalog, image_size, channels):
-            faults += block.faults
+    quiet = not sys.stderr.isatty() and "ipykernel" not in sys.modules  # log lines say it there
+    with tqdm(total=shape[0], desc="packing", unit="image", leave=False, disable=quiet) as bar:
+        for image_bHWC, wrong in _decode(catalog, *shape[2:]):
+            faults += wrong
             if not faults:  # no use in writing on, but the others should be named too
-                data = block.image_bHWC.tobytes()
+                data = image_bHWC.tobytes()
                 checksums.append(zlib.crc32(data))
                 file.write(data)
-            advance(len(block.image_bHWC))
+            bar.update(len(image_bHWC))
     if faults:
         more = f"; and {len(faults) - NAMED} more" if len(faults) > NAMED else ""
-        total = f"{len(faults)} of {count} images cannot be used: " if len(faults) > 1 else ""
+        total = f"{len(faults)} of {shape[0]} images cannot be used: " if len(faults) > 1 else ""
         raise UserError(total + "; ".join(faults[:NAMED]) + more)
     return checksums
 
 
-def _decode(catalog: Catalog, image_size: int, channels: int) -> Iterator[Block]:
-    """Blocks in order. Threads are enough: opencv releases the interpreter while it decodes."""
+def _decode(
+    catalog: Catalog, image_size: int, channels: int
+) -> Iterator[tuple[np.ndarray, list[str]]]:
+    """Blocks in order, image_bHWC, and what is wrong with those that could not be decoded.
 
-    def decode(start: int) -> Block:
+    Threads are enough: opencv releases the interpreter while it decodes.
+    """
+
+    def decode(start: int) -> tuple[np.ndarray, list[str]]:
         stop = min(start + BLOCK, len(catalog))
         image_bHWC = np.zeros((stop - start, image_size, image_size, channels), np.uint8)
         faults = []
@@ -175,32 +148,11 @@ def _decode(catalog: Catalog, image_size: int, channels: int) -> Iterator[Block]
                 image_bHWC[i - start] = fit(catalog.image(i), image_size, channels)
             except UserError as error:
                 faults.append(str(error))
-        return Block(image_bHWC, faults)
+        return image_bHWC, faults
 
     threads = min(32, cores() + 4)  # a few more than cores: reading waits for disks
-    waiting: deque[Future[Block]] = deque()
-    with opencv_in_threads(), ThreadPoolExecutor(threads) as pool:
-        try:
-            for start in range(0, len(catalog), BLOCK):
-                waiting.append(pool.submit(decode, start))
-                if len(waiting) > 2 * threads:  # bounds what is decoded but not yet written
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], object]]:
-    """A bar on a terminal or in a notebook; elsewhere a log line before and after says it."""
-    if not sys.stderr.isatty() and "ipykernel" not in sys.modules:
-        yield lambda count: None
-        return
-    from tqdm.auto import tqdm
-
-    with tqdm(total=total, desc="packing", unit="image", leave=False) as bar:
-        yield bar.update
+    with opencv_in_threads():  # results in advance are bounded: decoded, but not yet written
+        yield from ahead(decode, range(0, len(catalog), BLOCK), 2 * threads, threads)
 
 
 def _sweep(folder: Path) -> None:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from starter import files as files_room
 from starter.data import load_catalog, load_pack, store
 from starter.data.decode import fit
 from starter.errors import UserError
@@ -178,13 +179,13 @@ class FullDisk:
 
 
 def test_a_full_disk_names_the_key_and_leaves_nothing(tmp_path, catalog, monkeypatch):
-    real = Path.open
+    real = open
 
     def open_on_full_disk(path, mode="r", **options):
         file = real(path, mode, **options)
         return FullDisk(file) if mode == "wb" else file
 
-    monkeypatch.setattr(Path, "open", open_on_full_disk)
+    monkeypatch.setattr(files_room, "open", open_on_full_disk, raising=False)
     with pytest.raises(UserError, match=r"data\.cache: .*disk is full"):
         load_pack(catalog, 8, 3, tmp_path / "cache")
     assert files(tmp_path / "cache") == []

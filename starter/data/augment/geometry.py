@@ -22,12 +22,7 @@ from starter.data.augment.step import (
     whole,
 )
 
-BORDERS = (
-    cv2.BORDER_CONSTANT,
-    cv2.BORDER_REPLICATE,
-    cv2.BORDER_REFLECT,
-    cv2.BORDER_REFLECT_101,
-)
+BORDERS = (cv2.BORDER_CONSTANT, cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT, cv2.BORDER_REFLECT_101)
 
 
 class HorizontalFlip(Step):

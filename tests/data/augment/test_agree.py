@@ -65,10 +65,7 @@ def test_brightness_contrast(by_max):
     means = iter([picture(40, 3, i).mean() for i in range(COUNT)])
 
     def convert(params):
-        return {
-            "alpha": params["alpha"],
-            "beta": params["beta"] / (255 if by_max else next(means)),
-        }
+        return {"alpha": params["alpha"], "beta": params["beta"] / (255 if by_max else next(means))}
 
     described = {"kind": "RandomBrightnessContrast", "brightness_by_max": by_max}
     assert compared(described, convert).max() <= 1
