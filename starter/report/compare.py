@@ -19,7 +19,6 @@ from starter.report.style import colour, new_axes, short
 from starter.report.words import CALLED, cell, duration, reached
 
 RESAMPLES = 500
-ALWAYS_DIFFER = {"name", "runs"}  # keys of a recipe
 
 
 def compare(runs: list[Run], measured: list[Measured], out: Path) -> Path:
@@ -34,21 +33,23 @@ def compare(runs: list[Run], measured: list[Measured], out: Path) -> Path:
     ]
     problems = [f"{run.name}: {text}" for run in runs for text in run.problems]
     figures = _figures(runs, names, [curve for curve in curves if isinstance(curve, Curve)])
-    others = list(zip(names, kept, runs, strict=True))[1:]
+    first, *others = names
+    recipes = [run.recipe | {"name": None, "runs": None} for run in runs]  # these always differ
     return write_page(
         out,
         "comparison.html",
         title="Comparison",
         subtitle=", ".join(names),
         facts=[
-            f"{name} against {names[0]}{_paired(kept[0], arrays)}" for name, arrays, _ in others
+            f"{name} against {first}{_paired(kept[0], arrays)}"
+            for name, arrays in zip(others, kept[1:], strict=True)
         ],
         rows=_rows(runs, names),
         figures=render(out, figures, problems),
         problems=problems,
         differences={
-            f"{names[0]} → {name}": differences(*map(_comparable, (runs[0], run)))
-            for name, _, run in others
+            f"{first} → {name}": differences(recipes[0], recipe)
+            for name, recipe in zip(others, recipes[1:], strict=True)
         },
     )
 
@@ -67,17 +68,15 @@ def _paired(first: Arrays | None, other: Arrays | None) -> str:
     if first is None or other is None:
         return ": no labelled scores of both were kept."
     same_P, identity_P2 = first["same"], first.get("identity")
-    if not np.array_equal(same_P, other["same"]) or not np.array_equal(
-        first.get("identity", 0), other.get("identity", 0)
-    ):
+    if not all(np.array_equal(first.get(k, 0), other.get(k, 0)) for k in ("same", "identity")):
         return ": measured on other pairs, so their difference is not one of the networks alone."
-    resamples = int(np.clip(DRAWS // (2 * len(same_P)), LEAST, RESAMPLES))
+    count = int(np.clip(DRAWS // (2 * len(same_P)), LEAST, RESAMPLES))
+    both = first["score"], other["score"]
     try:
-        eer = compare_scores(
-            first["score"], other["score"], same_P, resamples=resamples, identity_P2=identity_P2
-        )["eer"]
+        change = compare_scores(*both, same_P, resamples=count, identity_P2=identity_P2)
     except UserError as error:
         return f": {error}"
+    eer = change["eer"]
     low, high = 100 * eer["low"], 100 * eer["high"]
     word = "better" if high < 0 else "worse" if low > 0 else "no clear difference"
     return (
@@ -90,18 +89,10 @@ def _rows(runs: list[Run], names: list[str]) -> list[list[str]]:
     rows = [["run", "stage", *CALLED.values(), "time", "parameters"]]
     for name, run in zip(names, runs, strict=True):
         stage, values = reached(run)
-        seconds = sum(number(one.summary, "seconds") or 0 for one in run.stages)
-        parameters = None if stage is None else number(stage.summary, "parameters")
+        parameters = cell(number(stage.summary, "parameters") if stage else None, "{:,.0f}")
         metrics = (cell(value, "{:.2%}") for value in values.values())
-        rows.append(
-            [
-                name,
-                "-" if stage is None else stage.name,
-                *metrics,
-                duration(seconds),
-                cell(parameters, "{:,.0f}"),
-            ]
-        )
+        called = stage.name if stage else "-"
+        rows.append([name, called, *metrics, duration(run.seconds), parameters])
     return rows
 
 
@@ -126,12 +117,7 @@ def _over_epochs(runs: list[Run], names: list[str], column: str, label: str) -> 
         epochs, values, ends = run.over_epochs(column)
         line: dict[str, Any] = {"label": short(name, 30), "markevery": ends, "markersize": 5}
         ax.plot(epochs, 100 * np.array(values), "o-", color=colour(i), **line)
-    ax.set_xlabel("epochs")
+    ax.set(xlabel="epochs", ylabel=f"{label} (%)")
     ax.locator_params(axis="x", integer=True, nbins=6)
-    ax.set_ylabel(f"{label} (%)")
     ax.legend()
     return ax.figure, "After each evaluated epoch; a dot ends a stage."
-
-
-def _comparable(run: Run) -> dict:
-    return {key: value for key, value in run.recipe.items() if key not in ALWAYS_DIFFER}

@@ -72,19 +72,9 @@ def measure(
         tar_GR, eer_R = _resampled(order, same_P, identity_P2, grid_G, resamples, seed)
         low_G, high_G = np.percentile(tar_GR, [2.5, 97.5], axis=1)
         interval = percentile_interval(eer_R)
-    rows = thin(far_T, tar_T)
-    return Curve(
-        name,
-        metrics,
-        far_T[rows],
-        tar_T[rows],
-        grid_G,
-        low_G,
-        high_G,
-        interval,
-        resamples,
-        resampled_by(identity_P2),
-    )
+    rows, by = thin(far_T, tar_T), resampled_by(identity_P2)
+    bands = grid_G, low_G, high_G, interval, resamples, by
+    return Curve(name, metrics, far_T[rows], tar_T[rows], *bands)
 
 
 def _resampled(
@@ -95,15 +85,11 @@ def _resampled(
     for weight_RP in resampled_weights(same_P, identity_P2, resamples, seed):
         for weight_1P in weight_RP[:, None]:  # one at a time: two million points are 16 MB each
             curve = roc(order, same_P, weight_1P)
-            columns.append(tar_at(curve.fpr_RT1[0], curve.tpr_RT1[0], grid_G))
+            # 1e-12: a grid point such as 3/10 must find the rate 0.3 that it was made for.
+            at_G = np.searchsorted(curve.fpr_RT1[0], grid_G + 1e-12, side="right") - 1
+            columns.append(curve.tpr_RT1[0][at_G])
             rates.append(equal_error_rate(curve)[0])
     return np.stack(columns, axis=1), np.array(rates)
-
-
-def tar_at(far_T: np.ndarray, tar_T: np.ndarray, grid_G: np.ndarray) -> np.ndarray:
-    """TAR at the lowest threshold whose FAR is at most each of the grid."""
-    # 1e-12: a grid point such as 3/10 must find the rate 0.3 that it was made for.
-    return tar_T[np.searchsorted(far_T, grid_G + 1e-12, side="right") - 1]
 
 
 def thin(far_T: np.ndarray, tar_T: np.ndarray) -> np.ndarray:

@@ -13,7 +13,10 @@ PAIRS = "Are these two the same?"
 CLASSES = "Who is this?"
 EMBEDDING = "The embedding"
 # Metrics with a figure of their own; a monitor that is none of the kit's gets one too.
-KNOWN = {"accuracy": "dev accuracy", "eer": "EER of validation pairs"}
+KNOWN = {
+    "accuracy": ("Accuracy", "dev accuracy", 100),
+    "eer": ("Equal error rate", "EER of validation pairs", 100),
+}
 WITHOUT_FIGURE = {"combined", "auc", "precision", "recall", "loss"}
 
 
@@ -22,6 +25,7 @@ class Measured:
 
     def __init__(self, run: Run):
         self.run = run
+        self.verify_file = run.folder.shown_scores("val")
         self.reasons: list[str] = []  # why a set of scores has no curve
 
     @cached_property
@@ -29,10 +33,6 @@ class Measured:
         """The stage that verify scored with, where its scores are there to be shown."""
         name = self.run.result.get("stage")
         return name if isinstance(name, str) and self.run.arrays(self.verify_file) else None
-
-    @property
-    def verify_file(self) -> Path:
-        return self.run.folder.shown_scores("val")
 
     @property
     def sources(self) -> tuple[Path, ...]:
@@ -105,9 +105,8 @@ def figures_of(run: Run, measured: Measured) -> list[Figure]:
     for stage in begun:
         slug, title = f"augmented-{slug_of(stage.name)}", f"Augmented: {stage.name}"
         section, file = "Images as the network saw them", stage.folder.shown_file("augmented")
-        figures.append(
-            Figure(slug, section, title, (file,), _drawing(run, file, image_figures.augmented))
-        )
+        draw = _drawing(run, file, image_figures.augmented)
+        figures.append(Figure(slug, section, title, (file,), draw))
     return figures
 
 
@@ -120,13 +119,10 @@ def _training(begun: list[Stage]) -> list[Figure]:
 
     figures = [figure("loss", "Loss", training_figures.losses)]
     monitors = {stage.monitor for stage in begun} - set(KNOWN) - WITHOUT_FIGURE
-    for name, label in (KNOWN | {name: name for name in sorted(monitors)}).items():
+    draw = training_figures.over_updates
+    for name, (title, label, factor) in (KNOWN | {n: (n, n, 1) for n in sorted(monitors)}).items():
         if any(stage.column(name)[0] for stage in begun):
-            title = {"accuracy": "Accuracy", "eer": "Equal error rate"}.get(name, name)
-            factor = 100 if name in KNOWN else 1
-            figures.append(
-                figure(slug_of(name), title, training_figures.over_updates, name, label, factor)
-            )
+            figures.append(figure(slug_of(name), title, draw, name, label, factor))
     figures.append(figure("learning_rate", "Learning rate", training_figures.learning_rate))
     figures.append(figure("throughput", "Speed", training_figures.throughput))
     return figures
@@ -165,11 +161,9 @@ def _pictures(run: Run, stage: Stage, measured: Measured) -> list[Figure]:
 def _angles_over_updates(run: Run) -> list[Figure]:
     figures = []
     for stage in run.stages:
-        files = {
-            int(path.stem.removeprefix("angles-")): path
-            for path in sorted(stage.folder.shown.glob("angles-*.npz"))
-            if path.stem.removeprefix("angles-").isdecimal()
-        }
+        paths = stage.folder.shown.glob("angles-*.npz")
+        steps = {path: path.stem.removeprefix("angles-") for path in sorted(paths)}
+        files = {int(step): path for path, step in steps.items() if step.isdecimal()}
         if files:
             slug = f"angles-{slug_of(stage.name)}"
             title, draw = f"Angles to the own class: {stage.name}", partial(_angles, run, files)
@@ -178,10 +172,8 @@ def _angles_over_updates(run: Run) -> list[Figure]:
 
 
 def _angles(run: Run, files: dict[int, Path]) -> Drawn | None:
-    arrays = {step: run.arrays(path) for step, path in files.items()}
-    return image_figures.target_angles(
-        {n: kept["own"] for n, kept in arrays.items() if "own" in kept}
-    )
+    kept = {step: run.arrays(path).get("own") for step, path in files.items()}
+    return image_figures.target_angles({n: own for n, own in kept.items() if own is not None})
 
 
 def _drawing(run: Run, path: Path, draw: Callable[[Arrays], Drawn | None]):

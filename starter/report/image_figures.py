@@ -3,7 +3,7 @@
 Each takes arrays as they were kept and returns (figure, caption). Shapes: M images, K classes.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,9 +11,6 @@ from starter.report import style
 from starter.report.read import Arrays
 from starter.report.render import Drawn
 from starter.report.style import WIDTH, both_ends, colour, new_axes, new_figure
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 CONFUSED = 10  # classes in the table of confusions
 PAIRS_PER_ROW, IMAGES_PER_ROW = 3, 4
@@ -36,16 +33,15 @@ ANGLES = {
 
 def confusion(kept: Arrays) -> Drawn | None:
     """The classes with the most mistakes against each other, with precision, recall and F1."""
+    from sklearn.metrics import confusion_matrix
+
     classes = kept["classes"]
     if not len(kept.get("dev_label", ())):
         return None
     label_M, predicted_M = kept["dev_label"], kept["dev_predicted"]
     rows = most_confused(label_M, predicted_M, len(classes))
-    inside_M = np.isin(label_M, rows) & np.isin(predicted_M, rows)
     size = len(rows)
-    count = np.zeros((size, size), int)
-    at = (np.searchsorted(rows, index_M[inside_M]) for index_M in (label_M, predicted_M))
-    np.add.at(count, tuple(at), 1)
+    count = confusion_matrix(label_M, predicted_M, labels=rows)
     ax = new_axes(height=0.31 * size + 1.5)
     ax.grid(False)
     for i, j in np.argwhere(count):
@@ -53,9 +49,8 @@ def confusion(kept: Arrays) -> Drawn | None:
         style.cell(ax, j, i, tone, 0.15 + 0.7 * count[i, j] / count.max())
         style.write(ax, j, i, str(count[i, j]))
     means = []
-    for column, (title, value_K) in enumerate(
-        class_scores(label_M, predicted_M, len(classes)).items()
-    ):
+    scores = class_scores(label_M, predicted_M, len(classes))
+    for column, (title, value_K) in enumerate(scores.items()):
         x = size + 0.55 + 1.75 * column
         style.write(ax, x, -0.75, title, va="bottom", rotation=45)
         for i, k in enumerate(rows):
@@ -78,16 +73,14 @@ def confusion(kept: Arrays) -> Drawn | None:
 def most_confused(label_M: np.ndarray, predicted_M: np.ndarray, classes: int) -> list[int]:
     """Classes in the most mistakes, as the true one or the predicted one, neighbours together."""
     wrong_M = label_M != predicted_M
-    mistakes_K = np.bincount(label_M[wrong_M], minlength=classes)
-    mistakes_K = mistakes_K + np.bincount(predicted_M[wrong_M], minlength=classes)
+    either = np.concatenate([label_M[wrong_M], predicted_M[wrong_M]])
+    mistakes_K = np.bincount(either, minlength=classes)
     present_K = np.bincount(label_M, minlength=classes) > 0
     order = np.lexsort((~present_K, -mistakes_K))[:CONFUSED]
     return sorted(int(k) for k in order if mistakes_K[k] or present_K[k])
 
 
-def class_scores(
-    label_M: np.ndarray, predicted_M: np.ndarray, classes: int
-) -> dict[str, np.ndarray]:
+def class_scores(label_M, predicted_M, classes: int) -> dict[str, np.ndarray]:
     """precision_K, recall_K, F1_K as fractions; NaN for a class without images.
 
     A class that is never predicted has precision 0.
@@ -98,9 +91,8 @@ def class_scores(
         label_M, predicted_M, labels=range(classes), zero_division=0
     )
     present_K = np.where(count_K > 0, 1.0, np.nan)
-    return dict(
-        zip(("precision", "recall", "F1"), (value * present_K for value in scores), strict=True)
-    )
+    named = zip(("precision", "recall", "F1"), scores, strict=True)
+    return {name: value_K * present_K for name, value_K in named}
 
 
 def pairs(kept: Arrays, kind: str, threshold: float | None) -> Drawn | None:
@@ -122,10 +114,10 @@ def worst_images(kept: Arrays) -> Drawn | None:
         f"{both_ends(str(label), 11)}\n→ {'right' if label == said else both_ends(str(said), 9)}"
         for label, said in zip(kept["label"], kept["predicted"], strict=True)
     ]
-    figure = _gallery(kept["image"], titles, IMAGES_PER_ROW, 1.0)
-    return figure, (
-        f"Dev images with the highest loss ({float(kept['loss'][0]):.2f} down to "
-        f"{float(kept['loss'][-1]):.2f}), the true class above the predicted one."
+    first, last = float(kept["loss"][0]), float(kept["loss"][-1])
+    return _gallery(kept["image"], titles, IMAGES_PER_ROW, 1.0), (
+        f"Dev images with the highest loss ({first:.2f} down to {last:.2f}), the true class above "
+        "the predicted one."
     )
 
 
@@ -136,9 +128,7 @@ def augmented(kept: Arrays) -> Drawn | None:
     titles = [both_ends(str(name), 12) for name in kept["name"]]
     figure = _beside(kept["before"], kept["seen"], titles)
     if np.array_equal(kept["before"], kept["seen"]):
-        return figure, (
-            "The first images of the stage, twice: nothing augments them before they are mixed."
-        )
+        return figure, "The first images, twice: nothing augments them before they are mixed."
     return figure, (
         "The first images of the stage: on the left as they are, on the right exactly as the "
         "network saw them, before any mixing with each other."
@@ -176,12 +166,7 @@ def embedding_map(kept: Arrays) -> Drawn | None:
     ax = new_axes(height=4.2)
     names = list(dict.fromkeys(name_M.tolist()))
     for i, name in enumerate(names):
-        dots: dict[str, Any] = {
-            "marker": "os^Dv"[i // 12 % 5],
-            "s": 14,
-            "linewidths": 0,
-            "alpha": 0.85,
-        }
+        dots: Any = {"marker": "os^Dv"[i // 12 % 5], "s": 14, "linewidths": 0, "alpha": 0.85}
         label = both_ends(str(name), 12)
         ax.scatter(*point_M2[name_M == name].T, color=colour(i), label=label, **dots)
     if flat:
@@ -189,11 +174,8 @@ def embedding_map(kept: Arrays) -> Drawn | None:
     else:
         ax.set(xticks=[], yticks=[])
     if len(names) <= 12:
-        below: dict[str, Any] = {
-            "loc": "upper center",
-            "bbox_to_anchor": (0.5, -0.1 if flat else -0.03),
-        }
-        spacing: dict[str, Any] = {"handletextpad": 0.1, "columnspacing": 0.8, "markerscale": 1.3}
+        below: Any = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.1 if flat else -0.03)}
+        spacing: Any = {"handletextpad": 0.1, "columnspacing": 0.8, "markerscale": 1.3}
         ax.legend(ncols=3, fontsize=8, **below, **spacing)
     shown = f"{len(emb_MD)} dev images of {len(names)} classes, "
     if flat:
@@ -227,7 +209,7 @@ def target_angles(own_by_step: dict[int, np.ndarray]) -> Drawn | None:
         return None
     chosen = sorted({steps[round(i * (len(steps) - 1) / 3)] for i in range(4)})
     figure, _ = _angles({f"update {step:,}": own_by_step[step] for step in chosen})
-    first, last = (_median(own_by_step[steps[i]]) for i in (0, -1))
+    first, last = _median(own_by_step[steps[0]]), _median(own_by_step[steps[-1]])
     return figure, (
         "Angles of dev images to the weights of their own class. A margin pulls them towards 0. "
         f"Median {first:.0f}° at the first evaluation, {last:.0f}° at the last."
@@ -250,13 +232,12 @@ def class_angles(kept: Arrays) -> Drawn | None:
 
 def _angles(counts: dict[str, np.ndarray]):
     """Counts per degree as outlines, a colour each, and their medians in words."""
-    ax: Axes = new_axes()
+    ax = new_axes()
     for i, (label, count) in enumerate(counts.items()):
         share = 100 * np.add.reduceat(count, range(0, 180, 3)) / max(count.sum(), 1)
         ax.stairs(share, np.arange(0, 181, 3), color=colour(i), label=label, linewidth=1.5)
     ax.set(xlim=(0, 180), xticks=range(0, 181, 30), xlabel="angle (degrees)")
-    ax.set_ylabel("share per 3 degrees (%)")
-    ax.set_ylim(0, 1.1 * ax.get_ylim()[1])
+    ax.set(ylabel="share per 3 degrees (%)", ylim=(0, 1.1 * ax.get_ylim()[1]))
     ax.legend(loc="upper right")
     return ax.figure, "; ".join(f"{label} {_median(n):.0f}°" for label, n in counts.items())
 

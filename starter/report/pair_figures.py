@@ -4,7 +4,7 @@ Each takes what it draws and returns (figure, caption). Shapes as in curves.py; 
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +13,6 @@ from starter.report.curves import Curve
 from starter.report.read import number
 from starter.report.render import Drawn
 from starter.report.style import DASHED, INK, SOFT, colour, new_axes, new_figure, short
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 BINS = 60  # of a histogram, at most
 RATES = (0.0001, 0.001, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.95)  # ticks of the DET axes
@@ -31,12 +28,10 @@ def roc(curves: list[Curve], shown: Curve) -> Drawn:
     ax.plot(list(tar_at), list(tar_at.values()), "D", color=INK, markersize=3.5)
     style.log_scale(ax, "x")
     ax.set_xlim(min(least, 0.5), 1)
-    lowest = min(
-        100 * curve.tar_T[np.searchsorted(curve.far_T, least, "right") - 1] for curve in curves
-    )
+    at_least = (curve.tar_T[np.searchsorted(curve.far_T, least, "right") - 1] for curve in curves)
+    lowest = 100 * min(at_least)
     ax.set_ylim(max(0, 10 * np.floor(lowest / 10) - 10), 101)
-    ax.set_xlabel("false accept rate, FAR")
-    ax.set_ylabel("true accept rate, TAR (%)")
+    ax.set(xlabel="false accept rate, FAR", ylabel="true accept rate, TAR (%)")
     ax.legend(loc="lower right")
     numbers = "; ".join(f"{tar:.1f} % at FAR {far:g}" for far, tar in tar_at.items())
     return ax.figure, (
@@ -64,8 +59,7 @@ def det(curves: list[Curve], shown: Curve) -> Drawn:
         ax.set(**{f"{axis}lim": deviate([lowest[-1], 0.9])})
     ends = deviate([max(lowest), 0.9])
     ax.plot(ends, ends, color=SOFT, linewidth=0.8, linestyle=DASHED, zorder=1)
-    ax.set_xlabel("false accept rate (%)")
-    ax.set_ylabel("false reject rate (%)")
+    ax.set(xlabel="false accept rate (%)", ylabel="false reject rate (%)")
     ax.legend(loc="upper right")
     return ax.figure, (
         "Detection error trade-off: both errors on normal-deviate axes, where normally "
@@ -74,9 +68,7 @@ def det(curves: list[Curve], shown: Curve) -> Drawn:
     )
 
 
-def _draw_curves(
-    ax: "Axes", curves: list[Curve], shown: Curve, x_of: Callable, y_of: Callable
-) -> None:
+def _draw_curves(ax, curves: list[Curve], shown: Curve, x_of: Callable, y_of: Callable) -> None:
     """Every curve with its EER; the shown one stands out and has its band.
 
     x_of, y_of: FAR and TAR to the axes' scales.
@@ -87,22 +79,16 @@ def _draw_curves(
             low_G, high_G = y_of(curve.low_G), y_of(curve.high_G)
             band: dict[str, Any] = {"step": "post", "alpha": 0.18, "linewidth": 0}
             ax.fill_between(x_of(curve.grid_G), low_G, high_G, color=tone, **band)
-        line: dict[str, Any] = {
-            "drawstyle": "steps-post",
-            "linewidth": width,
-            "label": short(curve.name, 30),
-        }
-        ax.plot(x_of(curve.far_T), y_of(curve.tar_T), color=tone, **line)
+        line: dict[str, Any] = {"linewidth": width, "label": short(curve.name, 30)}
+        ax.step(x_of(curve.far_T), y_of(curve.tar_T), where="post", color=tone, **line)
         ax.plot([x_of(curve.eer)], [y_of(1 - curve.eer)], "o", color=tone, markersize=5)
 
 
 def _band(curve: Curve) -> str:
     if not len(curve.low_G):
         return ""
-    return (
-        f" Band, {curve.name}: 95 % of {curve.resamples} bootstrap resamples, drawn by "
-        f"{curve.resampled_by}."
-    )
+    drawn = f"{curve.resamples} bootstrap resamples, drawn by {curve.resampled_by}"
+    return f" Band, {curve.name}: 95 % of {drawn}."
 
 
 def scores(score_P: np.ndarray, same_P: np.ndarray, curve: Curve) -> Drawn:
@@ -116,15 +102,10 @@ def scores(score_P: np.ndarray, same_P: np.ndarray, curve: Curve) -> Drawn:
         label = f"{kind} ({int(of_P.sum()):,})"
         ax.stairs(density, edges, color=colour(1 - i), linewidth=1.3, label=label)
     threshold = curve.metrics["thresholds"]["eer"]
-    line: dict[str, Any] = {
-        "linewidth": 1.2,
-        "linestyle": (0, (4, 2)),
-        "label": f"threshold {threshold:.3f}",
-    }
-    ax.axvline(threshold, color=INK, **line)
-    ax.set_xlabel("score (cosine)")
-    ax.set_ylabel("density")
-    ax.set_ylim(0, 1.32 * ax.get_ylim()[1])  # room for the legend
+    label = f"threshold {threshold:.3f}"
+    ax.axvline(threshold, color=INK, linewidth=1.2, linestyle=(0, (4, 2)), label=label)
+    top = 1.32 * ax.get_ylim()[1]  # room for the legend
+    ax.set(xlabel="score (cosine)", ylabel="density", ylim=(0, top))
     ax.legend(loc="upper left")
     accepted_P = score_P >= threshold
     wrong = int((accepted_P & ~same_P).sum()), int((~accepted_P & same_P).sum())
@@ -163,10 +144,9 @@ def calibration(kept: dict) -> Drawn | None:
     below.bar(middle_B, count_B, width=0.9 * width, color=colour(0), alpha=0.5)
     for x, count in zip(middle_B, count_B, strict=True):
         style.write(below, x, count, f"{count:,.0f}", 7, va="bottom", color=INK)
-    below.set_ylim(0, 1.3 * count_B.max())
     below.locator_params(axis="y", nbins=2)
-    below.set_xlabel("predicted probability of the same identity (%)")
-    below.set_ylabel("pairs")
+    label = "predicted probability of the same identity (%)"
+    below.set(ylim=(0, 1.3 * count_B.max()), xlabel=label, ylabel="pairs")
     return figure, _calibrated(kept)
 
 

@@ -71,25 +71,22 @@ class Stage:
     def column(self, name: str) -> tuple[list[int], list[float]]:
         """(steps, values) of the rows that have this number: of the intervals, else the epochs."""
         for rows in (self.intervals, self.epochs):
-            places = [(row["step"], row[name]) for row in rows if is_number(row.get(name))]
-            if places:
-                return [step for step, _ in places], [value for _, value in places]
+            if kept := [row for row in rows if is_number(row.get(name))]:
+                return [row["step"] for row in kept], [row[name] for row in kept]
         return [], []
 
     def last(self, name: str) -> float | None:
         """The metric of the stage's best checkpoint, else the last measured."""
-        for known in (number(self.summary, name), number(self.record, "metrics", name)):
-            if known is not None:
-                return known
-        return next(reversed(self.column(name)[1]), None)
+        known = (number(self.summary, name), number(self.record, "metrics", name))
+        measured = (*self.column(name)[1][-1:],)
+        return next((value for value in (*known, *measured) if value is not None), None)
 
 
 class Run:
     """A run folder, read once. `problems` tells what was damaged or missing."""
 
     def __init__(self, path: Path):
-        self.folder = RunFolder(path)
-        self.path = path
+        self.folder, self.path = RunFolder(path), path
         self.problems: list[str] = []
         self.recipe = self._read(self.folder.recipe, _load_yaml)
         if not self.folder.recipe.is_file():
@@ -110,33 +107,29 @@ class Run:
             self._arrays[path] = self._read(path, _load_arrays)
         return self._arrays[path]
 
-    def stage(self, name: str | None) -> Stage | None:
-        """A stage by its name."""
-        return next((stage for stage in self.stages if stage.name == name), None)
+    @property
+    def seconds(self) -> float:
+        """Of training, evaluation not counted."""
+        return sum(number(stage.summary, "seconds") or 0 for stage in self.stages)
 
     def over_epochs(self, column: str) -> tuple[list[float], list[float], list[int]]:
         """(epochs, values) of a column, its stages one after the other; places that end a stage."""
-        epochs: list[float] = []
-        values: list[float] = []
+        points: list[tuple[float, float]] = []
         ends, start = [], 0.0
         for stage in self.stages:
-            end = start
-            for row in stage.epochs:
-                epoch, value = number(row, "epoch"), number(row, column)
-                end = start + epoch if epoch is not None else end
-                if epoch is not None and value is not None:
-                    epochs.append(end)
-                    values.append(value)
-            if values:
-                ends.append(len(values) - 1)
-            start = end
-        return epochs, values, ends
+            rows = [(number(row, "epoch"), number(row, column)) for row in stage.epochs]
+            known = [(start + epoch, value) for epoch, value in rows if epoch is not None]
+            points += [(epoch, value) for epoch, value in known if value is not None]
+            ends += [len(points) - 1] if points else []
+            start = known[-1][0] if known else start
+        return [epoch for epoch, _ in points], [value for _, value in points], ends
 
     @property
     def shown_stage(self) -> Stage | None:
         """The stage whose pictures are shown: the run's best, else the last that was begun."""
-        best = self.stage(self.best)
-        return best or next((stage for stage in reversed(self.stages) if stage.begun), None)
+        best = [stage for stage in self.stages if stage.name == self.best]
+        last = [stage for stage in self.stages if stage.begun][-1:]
+        return next(iter(best + last), None)
 
     def _stages(self, summaries: dict) -> list[Stage]:
         """In the order of the recipe, then any other folder that a stage wrote."""
@@ -145,12 +138,8 @@ class Run:
         for place in map(StageFolder, sorted(self.path.iterdir())):
             written = place.metrics.is_file() or place.record.is_file()
             folders += [place] if written and place not in folders else []
-        return [
-            self._stage(
-                place, mapping(sections.get(place.name)), mapping(summaries.get(place.name))
-            )
-            for place in folders
-        ]
+        kept = [[mapping(of.get(place.name)) for of in (sections, summaries)] for place in folders]
+        return [self._stage(place, *of) for place, of in zip(folders, kept, strict=True)]
 
     def _stage(self, folder: StageFolder, section: dict, summary: dict) -> Stage:
         record, choices = (self._read(path, read_json) for path in (folder.record, folder.choices))

@@ -8,16 +8,7 @@ from pathlib import Path
 from starter.report import study_figures
 from starter.report.page import write_page
 from starter.report.render import Figure, render, slug_of
-from starter.report.study_read import (
-    MEASURED,
-    ROWS,
-    STUDY,
-    Study,
-    called,
-    is_study,
-    open_study,
-    scale,
-)
+from starter.report.study_read import MEASURED, Study, called, is_study, open_study, scale
 from starter.report.style import short
 
 __all__ = ["draw_study", "is_study", "open_study", "table_rows"]
@@ -41,15 +32,13 @@ def draw_study(folder: str | Path) -> list[Path]:
     study = open_study(folder)
     figures = render(study.path, figures_of(study), study.problems)
     varied = f", varying {', '.join(study.keys)}" if study.keys else ""
+    counts = f"{len(study.table)} runs of {len(study.variants)} variants"
+    better = f"{called(study.metric)}, {'higher' if study.higher else 'lower'} is better"
     page = write_page(
         study.path,
         "page.html",
         title=f"Study: {study.name}",
-        subtitle=(
-            f"{len(study.table)} runs of {len(study.variants)} variants, "
-            f"{study.table['seed'].nunique()} seeds{varied}; by {called(study.metric)}, "
-            f"{'higher' if study.higher else 'lower'} is better"
-        ),
+        subtitle=f"{counts}, {study.table['seed'].nunique()} seeds{varied}; by {better}",
         facts=sentences(study),
         rows=table_rows(study, study.metrics),
         figures=figures,
@@ -61,8 +50,8 @@ def draw_study(folder: str | Path) -> list[Path]:
 
 def figures_of(study: Study) -> list[Figure]:
     """Every figure that this study may have, in the order of the page."""
-    table = (study.path / ROWS, study.path / STUDY)
-    figures: list[Figure] = []
+    logs = study.sources()
+    table, figures = logs[:2], []
 
     def add(slug: str, section: str, title: str, sources, draw: Callable, *arguments) -> None:
         figures.append(Figure(slug, section, title, sources, partial(draw, study, *arguments)))
@@ -78,7 +67,7 @@ def figures_of(study: Study) -> list[Figure]:
         title = " x ".join(short(key, 40) for key in pair)
         slug = f"grid-{slug_of('.'.join(pair))}"
         add(slug, section, title, table, study_figures.grid, *pair)
-    section, logs = "How they learned", study.sources()
+    section = "How they learned"
     add("curves", section, "The best, over each other", logs, study_figures.best_curves)
     for name in study.variants[:CURVES]:
         slug = f"curve-{slug_of(name)}"
@@ -97,17 +86,15 @@ def sentences(study: Study) -> list[str]:
     if len(others) and best["count"] > 1:
         error = (others["sem"] ** 2 + best["sem"] ** 2) ** 0.5
         near = others[(others["mean"] - best["mean"]).abs() < 2 * error]
-        lines.append(
-            "Within two standard errors of it, so not told apart by these runs: "
-            f"{', '.join(near.index)}."
-            if len(near)
-            else f"Next: {_valued(study, others.iloc[0])}, further off than two standard errors."
-        )
+        text = f"Next: {_valued(study, others.iloc[0])}, further off than two standard errors."
+        if len(near):
+            text = "Within two standard errors of it, so not told apart by these runs: "
+            text += f"{', '.join(near.index)}."
+        lines.append(text)
     reported = [
-        f"{name} {factor * (mean - study.reported[name]):+.2f} from "
-        f"{factor * study.reported[name]:.2f}{unit}"
-        for name, mean in ranked["mean"].items()
-        if name in study.reported
+        f"{name} {factor * (ranked['mean'][name] - value):+.2f} from {factor * value:.2f}{unit}"
+        for name in ranked.index
+        if (value := study.reported.get(name)) is not None
     ]
     if reported:
         lines.append(f"Against what was reported: {'; '.join(reported)}.")

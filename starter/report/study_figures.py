@@ -31,14 +31,13 @@ def ranking(study: Study, column: str) -> Drawn | None:
     for y, (name, mean, error, count) in enumerate(shown.itertuples()):
         value_S = factor * study.values(column, variant=name)
         ax.plot(value_S, np.full(len(value_S), y), ".", color=SOFT, markersize=4, alpha=0.7)
-        bar: dict[str, Any] = {"markersize": 5, "elinewidth": 1.8, "capsize": 3, "color": colour(0)}
+        bar: Any = {"markersize": 5, "elinewidth": 1.8, "capsize": 3, "color": colour(0)}
         xerr = [factor * error] if count > 1 else None
         ax.errorbar([factor * mean], [y], xerr=xerr, fmt="o", **bar)
     if column == study.metric:
-        reported = {y: study.reported[n] for y, n in enumerate(shown.index) if n in study.reported}
-        if reported:
-            x = [factor * value for value in reported.values()]
-            ax.plot(x, list(reported), "D", color=colour(1), markersize=4.5)
+        reported_V = factor * shown.index.to_series().map(study.reported)
+        if reported_V.notna().any():
+            ax.plot(reported_V, range(len(shown)), "D", color=colour(1), markersize=4.5)
             caption += " Diamonds: what was reported."
         if study.target is not None:
             ax.axvline(factor * study.target, color=SOFT, linewidth=0.9, linestyle=DASHED)
@@ -46,10 +45,9 @@ def ranking(study: Study, column: str) -> Drawn | None:
     if len(ranked) > len(shown):
         caption += f" {len(ranked) - len(shown)} more are in the table."
     ax.set_yticks(range(len(shown)), [short(name, 22) for name in shown.index], fontsize=8)
-    ax.set_ylim(len(shown) - 0.4, -0.6)
     ax.margins(x=0.06)
     ax.locator_params(axis="x", nbins=5)
-    ax.set_xlabel(_label(column))
+    ax.set(ylim=(len(shown) - 0.4, -0.6), xlabel=_label(column))
     return ax.figure, caption
 
 
@@ -64,8 +62,7 @@ def over_key(study: Study, key: str) -> Drawn | None:
     ax.errorbar(at.index, factor * at["mean"], yerr=factor * at["sem"].fillna(0), **bar)
     if at.index[0] > 0 and at.index[-1] / at.index[0] > 20:
         style.log_scale(ax, "x")
-    ax.set_xlabel(short(_last(key), 40))
-    ax.set_ylabel(_label(study.metric))
+    ax.set(xlabel=short(_last(key), 40), ylabel=_label(study.metric))
     return ax.figure, "Mean and standard error of all runs with that value."
 
 
@@ -96,8 +93,7 @@ def grid(study: Study, left: str, right: str) -> Drawn | None:
     ax.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
     ax.set_xticks(range(len(columns)), [f"{value:g}" for value in columns])
     ax.set_yticks(range(len(rows)), [f"{value:g}" for value in rows])
-    ax.set_xlabel(short(_last(right), 40))
-    ax.set_ylabel(short(_last(left), 16))
+    ax.set(xlabel=short(_last(right), 40), ylabel=short(_last(left), 16))
     return ax.figure, (
         f"{called(study.metric)}{unit}: mean and standard error over the runs with both values; "
         f"the stronger the colour, the better: {factor * at['mean'].min():.2f} to "
@@ -116,16 +112,15 @@ def curve(study: Study, variant: str) -> Drawn | None:
     best = next(iter(study.statistics(study.metric).index), variant)
     if best != variant:
         mean_E = factor * study.curves(best).mean(axis=1)
-        line: dict[str, Any] = {"color": SOFT, "linewidth": 1, "linestyle": (0, (4, 2))}
-        ax.plot(mean_E, label=f"best: {short(best, 24)}", **line)
+        label = f"best: {short(best, 24)}"
+        ax.plot(mean_E, color=SOFT, linewidth=1, linestyle=(0, (4, 2)), label=label)
     ax.plot(factor * curves, color=colour(0), linewidth=0.7, alpha=0.6)
     _mean_line(ax, factor * curves, colour(0), short(variant, 30))
     ax.set_ylabel(_label(study.metric))
     if best != variant:
         ax.legend(loc="lower right" if study.higher else "upper right")
-    return ax.figure, (
-        f"{curves.shape[1]} runs: thin lines; their range: the band; their mean: the thick line."
-    )
+    text = "runs: thin lines; their range: the band; their mean: the thick line."
+    return ax.figure, f"{curves.shape[1]} {text}"
 
 
 def best_curves(study: Study) -> Drawn | None:
@@ -150,13 +145,9 @@ def _mean_line(ax, curves: pd.DataFrame, tone: str, label: str, alpha: float = 0
     """Mean and range of runs; curves: a row an epoch, a column a run."""
     low_E, high_E = curves.min(axis=1), curves.max(axis=1)
     ax.fill_between(curves.index, low_E, high_E, color=tone, alpha=alpha, linewidth=0)
-    line: dict[str, Any] = {
-        "linewidth": 1.8,
-        "marker": "o" if len(curves) < 4 else None,
-        "markersize": 4,
-    }
-    ax.plot(curves.mean(axis=1), color=tone, label=label, **line)
-    ax.set_xlabel("epochs")
+    marker = "o" if len(curves) < 4 else None
+    ax.plot(curves.mean(axis=1), color=tone, label=label, linewidth=1.8, marker=marker, ms=4)
+    ax.set(xlabel="epochs")
     ax.locator_params(axis="x", integer=True, nbins=6)
 
 

@@ -80,19 +80,15 @@ def log_scale(ax: "Axes", name: str) -> None:
 
 def cell(ax: "Axes", column: int, row: int, tone: str, alpha: float, *, framed: bool = False):
     """A coloured square of a table; at most half opaque, numbers on it stay readable."""
-    from matplotlib.colors import to_rgba
     from matplotlib.patches import Rectangle
 
-    edge = INK if framed else "none"
-    place = (column - 0.48, row - 0.48)
-    face = to_rgba(tone, alpha)
-    ax.add_patch(Rectangle(place, 0.96, 0.96, facecolor=face, edgecolor=edge, linewidth=1.4))
+    edge, place = INK if framed else "none", (column - 0.48, row - 0.48)
+    ax.add_patch(Rectangle(place, 0.96, 0.96, fc=(tone, alpha), ec=edge, linewidth=1.4))
 
 
 def write(ax: "Axes", x: float, y: float, text: str, size: float = 8, **options) -> None:
     """Text around a point of a table."""
-    centred: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": size}
-    ax.text(x, y, text, **(centred | options))
+    ax.text(x, y, text, **{"ha": "center", "va": "center", "fontsize": size, **options})
 
 
 def short(text: str, most: int) -> str:

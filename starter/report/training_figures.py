@@ -4,7 +4,7 @@ Each takes what it draws and returns (figure, caption).
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -53,8 +53,7 @@ def learning_rate(stages: list[Stage]) -> Drawn:
     """lr over updates."""
     ax = new_axes()
     _plot(ax, _place(ax, stages), "lr", 0)
-    ax.set_ylabel("learning rate")
-    ax.set_ylim(bottom=0)
+    ax.set(ylabel="learning rate", ylim=(0, None))
     return ax.figure, "optimizer.lr with its warm-up and schedule; lr_scale multiplies it."
 
 
@@ -70,8 +69,8 @@ def throughput(stages: list[Stage]) -> Drawn:
     wait.set_ylabel("waiting for data (%)", color=colour(1))
     wait.grid(False)
     wait.spines["right"].set_visible(True)
-    ax.set_ylim(bottom=0)
-    wait.set_ylim(0, max(10, min(100, 1.3 * highest)))
+    ax.set(ylim=(0, None))
+    wait.set(ylim=(0, np.clip(1.3 * highest, 10, 100)))
     return ax.figure, (
         "Training only: evaluation and checkpoints are not counted. Waiting near 0 % means that "
         "the network, not the loading of images, sets the speed."
@@ -83,9 +82,9 @@ def _plot(ax: "Axes", placed: Placed, column: str, i: int, factor: float = 1, **
     for stage, start in placed:
         steps, values = stage.column(column)
         if steps:
-            many: dict[str, Any] = {"marker": None} if len(steps) > 40 else {}
+            many = {"marker": None} if len(steps) > 40 else {}
             x, y = start + np.array(steps), factor * np.array(values)
-            ax.plot(x, y, color=colour(i), **(options | many))
+            ax.plot(x, y, color=colour(i), **{**options, **many})
             options.pop("label", None)
 
 
@@ -99,34 +98,25 @@ def _place(ax: "Axes", stages: list[Stage]) -> Placed:
         share = stage.last_step / total
         if share > 0.08:  # else its name would lie over its neighbour's
             name, middle = short(stage.name, int(34 * share) + 1), start + stage.last_step / 2
-            above: dict[str, Any] = {
-                "transform": ax.get_xaxis_transform(),
-                "va": "bottom",
-                "color": SOFT,
-            }
-            style.write(ax, middle, 1.02, name, 9, **above)
+            above = ax.get_xaxis_transform()
+            style.write(ax, middle, 1.02, name, 9, transform=above, va="bottom", color=SOFT)
         placed.append((stage, start))
         start += stage.last_step
-    ax.set_xlabel("updates")
-    ax.set_xlim(0, total)
+    ax.set(xlabel="updates", xlim=(0, total))
     ax.locator_params(axis="x", nbins=5)
     return placed
 
 
-def draw_range_test(
-    path: Path, lr_T: np.ndarray, loss_T: np.ndarray, smooth_T: np.ndarray, suggested: float | None
-) -> None:
+def draw_range_test(path: Path, lr_T, loss_T, smooth_T, suggested: float | None) -> None:
     """Writes the figure as PNG to `path` and as SVG beside it: loss over the learning rate (T
     updates of a range test), and the suggestion as a line where there is one."""
     with style.settings():
-        figure = new_figure()
-        ax = figure.subplots()
+        ax = (figure := new_figure()).subplots()
         ax.plot(lr_T, loss_T, color=SOFT, linewidth=0.7, label="each update")
         ax.plot(lr_T, smooth_T, color=colour(0), label="smoothed")
         if suggested is not None:
             ax.axvline(suggested, color=colour(1), linestyle="--", label=f"suggested {suggested:g}")
         style.log_scale(ax, "x")
-        ax.set_xlabel("learning rate")
-        ax.set_ylabel("loss")
+        ax.set(xlabel="learning rate", ylabel="loss")
         ax.legend()
         style.save(figure, path.parent, path.stem)

@@ -28,36 +28,29 @@ class Words:
 def summarise(run: Run, shown: Curve | None) -> Words:
     """shown: the curve with the band, where one was measured."""
     facts = [_state(run), _change(run), _time(run), _parameters(run), _answers(run)]
-    notes = [
-        note for stage in run.stages for note in (_gap(run, stage), _advice(stage), _noise(stage))
-    ]
+    notes = [n for stage in run.stages for n in (_gap(run, stage), _advice(stage), _noise(stage))]
     notes += _resolution(run, shown)
     return Words(_headline(run, shown), [*filter(None, facts)], [*filter(None, notes)], _next(run))
 
 
 def _headline(run: Run, shown: Curve | None) -> str:
     stage, values = reached(run)
+    if stage is None:
+        return "Nothing trained yet."
     accuracy, eer, interval = values["accuracy"], values["eer"], None
-    if stage is not None and run.result.get("stage") == stage.name:
+    if run.result.get("stage") == stage.name:
         interval = _interval(run)
-    elif stage is not None and shown is not None and shown.name == stage.name:
+    elif shown is not None and shown.name == stage.name:
         eer, interval = shown.eer, shown.eer_interval
-    parts = []
-    if accuracy is not None:
-        parts.append(f"accuracy {100 * accuracy:.2f} %")
+    parts = [] if accuracy is None else [f"accuracy {100 * accuracy:.2f} %"]
     if eer is not None:
-        parts.append(f"EER {100 * eer:.2f} %")
-        if interval is not None:
-            parts[-1] += f" (95 % interval {100 * interval[0]:.2f} to {100 * interval[1]:.2f})"
+        between = "{:.2f} to {:.2f}".format(*(100 * end for end in interval)) if interval else ""
+        parts.append(f"EER {100 * eer:.2f} %" + (f" (95 % interval {between})" if between else ""))
     if (both := combined(accuracy, eer)) is not None:
         parts.append(f"combined {both:.4f}")
-    if stage is not None and not parts and is_own(stage.monitor):
-        value = stage.last(stage.monitor)
-        parts += [] if value is None else [f"{stage.monitor} {value:.4f}"]
-    if stage is None or not parts:
-        begun = any(one.begun for one in run.stages)
-        return "Nothing measured yet." if begun else "Nothing trained yet."
-    return f"{stage.name}: {', '.join(parts)}."
+    if not parts and is_own(stage.monitor) and (value := stage.last(stage.monitor)) is not None:
+        parts.append(f"{stage.monitor} {value:.4f}")
+    return f"{stage.name}: {', '.join(parts)}." if parts else "Nothing measured yet."
 
 
 def reached(run: Run) -> tuple[Stage | None, dict[str, float | None]]:
@@ -67,11 +60,8 @@ def reached(run: Run) -> tuple[Stage | None, dict[str, float | None]]:
         return None, dict.fromkeys(CALLED)
     values = {name: stage.last(name) for name in CALLED}
     if run.result.get("stage") == stage.name:
-        verified = {
-            "accuracy": number(run.result, "dev_accuracy"),
-            "eer": number(run.result, "val", "eer"),
-            "auc": number(run.result, "val", "auc"),
-        }
+        verified = {name: number(run.result, "val", name) for name in ("eer", "auc")}
+        verified["accuracy"] = number(run.result, "dev_accuracy")
         values |= {name: value for name, value in verified.items() if value is not None}
     return stage, values
 
@@ -87,14 +77,10 @@ def _state(run: Run) -> str:
     parts = []
     for stage in run.stages:
         done, planned = len(stage.epochs), stage.planned_epochs
-        if stage.finished:
-            parts.append(f"{stage.name} is finished ({done} epochs)")
-        elif stage.begun:
-            parts.append(
-                f"{stage.name} stands at epoch {done}" + (f" of {planned}" if planned else "")
-            )
-        else:
-            parts.append(f"{stage.name} has not begun")
+        state = f"is finished ({done} epochs)" if stage.finished else "has not begun"
+        if stage.begun and not stage.finished:
+            state = f"stands at epoch {done}" + (f" of {planned}" if planned else "")
+        parts.append(f"{stage.name} {state}")
     return "; ".join(parts) + "." if parts else ""
 
 
@@ -115,10 +101,9 @@ def _change(run: Run) -> str:
 
 
 def _time(run: Run) -> str:
-    seconds = sum(number(stage.summary, "seconds") or 0 for stage in run.stages)
     device = run.environment.get("device")
-    where = f" on {device}" if device else ""
-    return f"Training took {duration(seconds)}{where}, evaluation not counted." if seconds else ""
+    took = duration(run.seconds) + (f" on {device}" if device else "")
+    return f"Training took {took}, evaluation not counted." if run.seconds else ""
 
 
 def _parameters(run: Run) -> str:
@@ -129,10 +114,8 @@ def _parameters(run: Run) -> str:
     limit = number(run.recipe, "rules", "max_parameters")
     if limit is None:
         return f"{most:,.0f} parameters; the recipe sets no limit."
-    return (
-        f"{most:,.0f} parameters with the class head, {100 * most / limit:.0f} % of the limit of "
-        f"{limit:,.0f}."
-    )
+    share = f"{100 * most / limit:.0f} % of the limit of {limit:,.0f}"
+    return f"{most:,.0f} parameters with the class head, {share}."
 
 
 def _answers(run: Run) -> str:
@@ -187,28 +170,25 @@ def _resolution(run: Run, shown: Curve | None) -> list[str]:
     notes = []
     impostor = number(shown.metrics if shown is not None else run.result.get("val"), "impostor")
     if impostor and impostor < 1000:
+        least = f"{impostor:.0f} impostor pairs cannot resolve a FAR below {1 / impostor:.2g}"
+        notes.append(f"{least}: no TAR at 0.1 % is given.")
+    low, high = _interval(run) or (shown and shown.eer_interval) or (0, 0)
+    if high - low > WIDE:
         notes.append(
-            f"{impostor:.0f} impostor pairs cannot resolve a FAR below {1 / impostor:.2g}: no TAR "
-            "at 0.1 % is given."
-        )
-    interval = _interval(run) or (shown.eer_interval if shown is not None else None)
-    if interval and interval[1] - interval[0] > WIDE:
-        notes.append(
-            f"The EER is known to {100 * (interval[1] - interval[0]):.1f} points only: a change "
+            f"The EER is known to {100 * (high - low):.1f} points only: a change "
             "smaller than that may be chance. Compare runs on the same pairs."
         )
     return notes
 
 
 def _next(run: Run) -> str:
-    place = run.path.as_posix()
     if not run.stages or not all(stage.finished for stage in run.stages):
         return f"python train.py {run.folder.recipe.as_posix()}"
     if not run.result:
-        return f"python verify.py {place}"
+        return f"python verify.py {run.folder}"
     if run.folder.submission.is_file():
-        return f"python submit.py {place} --dry-run"
-    return f"python -m starter.report {place} ANOTHER_RUN"
+        return f"python submit.py {run.folder} --dry-run"
+    return f"python -m starter.report {run.folder} ANOTHER_RUN"
 
 
 def stage_rows(run: Run) -> list[list[str]]:
@@ -221,17 +201,12 @@ def stage_rows(run: Run) -> list[list[str]]:
             continue
         mark = " (best)" if stage.name == run.best else ""
         state = "" if stage.finished else " (not finished)"
-        rows.append(
-            [
-                stage.name + mark + state,
-                *(cell(stage.last(name), "{:.2%}") for name in CALLED),
-                *(cell(stage.last(name), "{:.4f}") for name in own),
-                str(len(stage.epochs)),
-                duration(number(stage.summary, "seconds")),
-                cell(stage.last("images_per_second"), "{:,.0f}"),
-                cell(number(stage.summary, "parameters"), "{:,.0f}"),
-            ]
-        )
+        rows.append([stage.name + mark + state])
+        rows[-1] += [cell(stage.last(name), "{:.2%}") for name in CALLED]
+        rows[-1] += [cell(stage.last(name), "{:.4f}") for name in own]
+        rows[-1] += [str(len(stage.epochs)), duration(number(stage.summary, "seconds"))]
+        rows[-1] += [cell(stage.last("images_per_second"), "{:,.0f}")]
+        rows[-1] += [cell(number(stage.summary, "parameters"), "{:,.0f}")]
     return rows
 
 

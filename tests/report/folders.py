@@ -40,73 +40,32 @@ def make_run(
         place.mkdir()
         rows = []
         for epoch in range(1, epochs + 1):
-            step = 20 * epoch
-            rows.append(
-                {
-                    "kind": "interval",
-                    "step": step,
-                    "lr": 0.1 / epoch,
-                    "loss": 3 / epoch,
-                    "softmax": 2 / epoch,
-                    "triplet": 1 / epoch,
-                }
-            )
-            rows.append(
-                {
-                    "kind": "epoch",
-                    "step": step,
-                    "epoch": epoch,
-                    "loss": 3 / epoch,
-                    "accuracy": 0.5 + 0.1 * (epoch + i),
-                    "eer": 0.3 - 0.05 * (epoch + i),
-                    "auc": 0.8,
-                    "combined": 0.6,
-                    "images_per_second": 100.0,
-                    "data_wait": 0.02,
-                }
-            )
+            both = {"step": 20 * epoch, "loss": 3 / epoch}
+            terms = {"softmax": 2 / epoch, "triplet": 1 / epoch}
+            rows.append({"kind": "interval", "lr": 0.1 / epoch} | both | terms)
+            scores = {"accuracy": 0.5 + 0.1 * (epoch + i), "eer": 0.3 - 0.05 * (epoch + i)}
+            scores |= {"auc": 0.8, "combined": 0.6, "images_per_second": 100.0, "data_wait": 0.02}
+            rows.append({"kind": "epoch", "epoch": epoch} | both | scores)
         (place / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         write(place / "stage.json", {"finished": True, "gate": f"took {stage}"})
-        summary[stage] = {
-            "epochs": epochs,
-            "seconds": 60.0,
-            "images_per_second": 100.0,
-            "parameters": 900,
-            "accuracy": 0.7 + 0.1 * i,
-            "eer": 0.2 - 0.05 * i,
-            "auc": 0.8,
-            "monitor": 0.7,
-        }
+        best = {"accuracy": 0.7 + 0.1 * i, "eer": 0.2 - 0.05 * i, "auc": 0.8, "monitor": 0.7}
+        size = {"epochs": epochs, "seconds": 60.0, "images_per_second": 100.0, "parameters": 900}
+        summary[stage] = size | best
         keep_scores(place / "shown" / "scores.npz", rng, pairs, 1 + i)
         keep_pictures(place / "shown", rng, names)
     write(folder / "summary.json", {"stages": summary, "best": "finetune"})
     keep_scores(folder / "verify" / "shown" / "val.npz", rng, pairs, 2.5)
-    write(
-        folder / "verify" / "result.json",
-        {
-            "stage": "finetune",
-            "weights": "0",
-            "dev_accuracy": 0.8,
-            "val": {"eer": 0.11, "impostor": pairs // 2, "intervals": {"eer": [0.08, 0.14]}},
-        },
-    )
+    val = {"eer": 0.11, "impostor": pairs // 2, "intervals": {"eer": [0.08, 0.14]}}
+    result = {"stage": "finetune", "weights": "0", "dev_accuracy": 0.8, "val": val}
+    write(folder / "verify" / "result.json", result)
     rng = np.random.default_rng(seed)
     bins = [
         {"predicted": said, "observed": float(rng.binomial(20, said) / 20), "count": 20}
         for said in (0.06, 0.33, 0.62, 0.97)
     ]
-    write(
-        folder / "verify" / "calibration.json",
-        {
-            "kind": "platt",
-            "prior": 0.5,
-            "bins": bins,
-            "brier": 0.1234,
-            "log_loss": 0.4321,
-            "ece": 0.0345,
-            "folded_by": "identity",
-        },
-    )
+    fitted = {"kind": "platt", "prior": 0.5, "bins": bins, "folded_by": "identity"}
+    judged = {"brier": 0.1234, "log_loss": 0.4321, "ece": 0.0345}
+    write(folder / "verify" / "calibration.json", fitted | judged)
     return folder
 
 
@@ -125,44 +84,26 @@ def keep_pictures(place: Path, rng, names: np.ndarray) -> None:
     count = len(names)
     label_M = np.repeat(np.arange(count), 8)
     predicted_M = np.where(rng.random(len(label_M)) < 0.7, label_M, (label_M + 1) % count)
-    save(
-        place / "classes.npz",
-        classes=names,
-        dev_label=label_M,
-        dev_predicted=predicted_M,
-        train_label=label_M,
-        train_predicted=label_M,
-    )
-    save(
-        place / "images.npz",
-        image=images(4),
-        loss=np.array([4.0, 3, 2, 1]),
-        label=names[[0] * 4],
-        predicted=names[[-1] * 4],
-        name=np.array(["a.jpg"] * 4),
-    )
+    train = {"train_label": label_M, "train_predicted": label_M}
+    dev = {"dev_label": label_M, "dev_predicted": predicted_M}
+    save(place / "classes.npz", classes=names, **dev, **train)
+    said = {"label": names[[0] * 4], "predicted": names[[-1] * 4]}
+    loss_M, name_M = np.array([4.0, 3, 2, 1]), np.array(["a.jpg"] * 4)
+    save(place / "images.npz", image=images(4), loss=loss_M, name=name_M, **said)
     hardest = {}
     for kind in ("genuine", "impostor"):
-        hardest |= {
-            f"{kind}_a": images(3),
-            f"{kind}_b": images(3),
-            f"{kind}_score": np.array([0.1, 0.2, 0.3]),
-            f"{kind}_name": np.array([["a", "b"]] * 3),
-        }
+        hardest |= {f"{kind}_a": images(3), f"{kind}_b": images(3)}
+        hardest[f"{kind}_score"] = np.array([0.1, 0.2, 0.3])
+        hardest[f"{kind}_name"] = np.array([["a", "b"]] * 3)
     save(place / "pairs.npz", **hardest)
     centre_KD = rng.standard_normal((count, 8))
     emb_MD = centre_KD[label_M] + 0.3 * rng.standard_normal((len(label_M), 8))
     save(place / "map.npz", emb=emb_MD.astype(np.float32), name=names[label_M])
     for step in (20, 40):
         save(place / f"angles-{step:08d}.npz", own=rng.integers(0, 9, 180))
-    save(
-        place / "angles.npz",
-        **{
-            key: rng.integers(0, 9, 180)
-            for key in ("dev_own", "dev_other", "train_own", "between", "nearest")
-        },
-        by=np.array("class weights"),
-    )
+    kinds = ("dev_own", "dev_other", "train_own", "between", "nearest")
+    angles = {kind: rng.integers(0, 9, 180) for kind in kinds}
+    save(place / "angles.npz", **angles, by=np.array("class weights"))
     save(place / "augmented.npz", before=images(6), seen=images(6), name=names[[0] * 6])
 
 

@@ -32,26 +32,12 @@ def make_study(
             curve_E = drawn[variant][seed]
             make_run(run, metric, curve_E)
             value = {name: "" for name in METRICS} | {metric: repr(float(curve_E[-1]))}
-            rows.append(
-                {
-                    "variant": variant,
-                    **{key: varied.get(key, "") for key in keys},
-                    "seed": seed,
-                    "run": run.as_posix(),
-                    "seconds": 10.5 + i,
-                    "epochs_to_target": 3 + seed if i else "",
-                    **value,
-                }
-            )
+            cells_of = {"variant": variant, **{key: varied.get(key, "") for key in keys}}
+            place = {"seed": seed, "run": run.as_posix(), "seconds": 10.5 + i}
+            rows.append(cells_of | place | {"epochs_to_target": 3 + seed if i else ""} | value)
     write_rows(folder, rows)
-    study = {
-        "name": folder.name,
-        "metric": metric,
-        "higher_is_better": metric != "eer",
-        "target": 0.4,
-        "variants": list(cells),
-        "reported": dict.fromkeys(cells),
-    }
+    study = {"name": folder.name, "metric": metric, "higher_is_better": metric != "eer"}
+    study |= {"target": 0.4, "variants": list(cells), "reported": dict.fromkeys(cells)}
     (folder / "study.json").write_text(json.dumps(study | told))
     return drawn
 
@@ -61,20 +47,12 @@ def make_run(run: Path, metric: str, curve_E: np.ndarray) -> None:
     (run / "recipe.yaml").write_text("name: a\nstages: {zz: {epochs: 4}, aa: {epochs: 4}}\n")
     for stage, part_E in zip(("zz", "aa"), np.split(curve_E, 2), strict=True):
         (run / stage).mkdir()
-        lines = [
-            json.dumps(
-                {
-                    "kind": "epoch",
-                    "step": 10 * epoch,
-                    "epoch": epoch,
-                    "loss": 1.0,
-                    metric: float(value),
-                }
-            )
-            + "\n"
+        rows = [
+            {"kind": "epoch", "step": 10 * epoch, "epoch": epoch, "loss": 1.0, metric: float(value)}
             for epoch, value in enumerate(part_E, 1)
         ]
-        (run / stage / "metrics.jsonl").write_text("".join(lines))
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (run / stage / "metrics.jsonl").write_text(lines)
 
 
 def write_rows(folder: Path, rows: list[dict]) -> None:

@@ -17,27 +17,11 @@ from starter.report.words import summarise
 from tests.conftest import ROOT
 from tests.report.folders import Page, keep_scores, make_run, save, write
 
-FIGURES = {
-    "loss",
-    "accuracy",
-    "eer",
-    "learning_rate",
-    "throughput",
-    "roc",
-    "det",
-    "scores",
-    "calibration",
-    "hardest-genuine",
-    "hardest-impostor",
-    "confusion",
-    "worst",
-    "map",
-    "angles",
-    "angles-classify",
-    "angles-finetune",
-    "augmented-classify",
-    "augmented-finetune",
-}
+LIVE = {"loss", "accuracy", "eer", "learning_rate", "throughput"}
+LIVE |= {"angles-classify", "angles-finetune"}
+OF_PAIRS = {"roc", "det", "scores", "hardest-genuine", "hardest-impostor"}
+FIGURES = LIVE | OF_PAIRS | {"calibration", "confusion", "worst", "map", "angles"}
+FIGURES |= {"augmented-classify", "augmented-finetune"}
 HARM = '<script>alert("x")</script>'
 
 
@@ -140,13 +124,7 @@ def test_waiting_for_data_and_a_monitor_that_jumps_are_told(harmed):
     advice = "30 % of the time it waits for images; look at data.workers"
     for jump, told in ((0.04, True), (0.001, False)):
         rows = [
-            {
-                "kind": "epoch",
-                "step": 10 * e,
-                "epoch": e,
-                "loss": 1.0,
-                "combined": 0.8 + jump * (e % 2),
-            }
+            {"kind": "epoch", "step": 10 * e, "epoch": e, "combined": 0.8 + jump * (e % 2)}
             for e in range(1, 11)
         ]
         for row in rows[: 6 if told else 5]:  # of ten epochs: most of them, or not
@@ -165,9 +143,7 @@ def test_a_second_drawing_draws_only_what_has_changed(harmed):
     new = {p.name: p.stat().st_mtime_ns for p in (harmed / "figures").glob("*.svg")}
     drawn = {name for name in times if times[name] != new[name]}
     # Of verify's scores, and where a threshold of theirs may be told.
-    assert drawn == {
-        f"{n}.svg" for n in ("roc", "det", "scores", "hardest-genuine", "hardest-impostor")
-    }
+    assert drawn == {f"{slug}.svg" for slug in OF_PAIRS}
     assert set(page.shapes) == FIGURES
 
 
@@ -175,16 +151,7 @@ def test_a_running_stage_draws_its_curves_and_keeps_the_rest(harmed):
     shutil.rmtree(harmed / "figures")
     (harmed / "finetune" / "stage.json").write_text('{"finished": false}')
     page = Page(report(harmed, live=True))
-    live = {
-        "loss",
-        "accuracy",
-        "eer",
-        "learning_rate",
-        "throughput",
-        "angles-classify",
-        "angles-finetune",
-    }
-    assert set(page.shapes) == live
+    assert set(page.shapes) == LIVE
     assert "finetune stands at epoch 2 of 2" in page.text and "python train.py" in page.text
     assert set(Page(report(harmed)).shapes) == FIGURES
     assert set(Page(report(harmed, live=True)).shapes) == FIGURES
@@ -210,29 +177,12 @@ def remove(path):
     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
+SHOWN = ("scores", "classes", "images", "pairs", "map", "angles", "angles-00000020", "augmented")
 FILES = [
-    "recipe.yaml",
-    "environment.json",
-    "best.json",
-    "summary.json",
-    "verify/result.json",
-    "verify/calibration.json",
-    "verify/shown/val.npz",
-    "finetune/metrics.jsonl",
-    "finetune/stage.json",
-    *(
-        f"finetune/shown/{n}.npz"
-        for n in (
-            "scores",
-            "classes",
-            "images",
-            "pairs",
-            "map",
-            "angles",
-            "angles-00000020",
-            "augmented",
-        )
-    ),
+    *("recipe.yaml", "environment.json", "best.json", "summary.json"),
+    *("verify/result.json", "verify/calibration.json", "verify/shown/val.npz"),
+    *("finetune/metrics.jsonl", "finetune/stage.json"),
+    *(f"finetune/shown/{name}.npz" for name in SHOWN),
 ]
 
 
@@ -256,12 +206,8 @@ def test_arrays_of_another_shape_are_told(harmed):
         save(harmed / stage / "shown" / "scores.npz", score=np.zeros((3, 2)), same=np.zeros(4))
         save(harmed / stage / "shown" / "map.npz", emb=np.zeros((40, 3, 2)), name=np.zeros(4))
         save(harmed / stage / "shown" / "images.npz", image=np.zeros(5), loss=np.zeros(0))
-        save(
-            harmed / stage / "shown" / "classes.npz",
-            classes=np.array(["a"]),
-            dev_label=np.array([5, 9]),
-            dev_predicted=np.array([5, -9]),
-        )
+        wrong = {"dev_label": np.array([5, 9]), "dev_predicted": np.array([5, -9])}
+        save(harmed / stage / "shown" / "classes.npz", classes=np.array(["a"]), **wrong)
     save(harmed / "verify" / "shown" / "val.npz", score=np.array(["a"]), same=np.zeros(1))
     page = Page(report(harmed))
     assert "loss" in page.shapes and not {"roc", "map", "worst"} & set(page.shapes)
@@ -294,14 +240,7 @@ def test_no_labelled_pairs(harmed):
         for name in ("scores", "pairs"):
             remove(harmed / stage / "shown" / f"{name}.npz")
     remove(harmed / "verify")
-    assert set(Page(report(harmed)).shapes) == FIGURES - {
-        "roc",
-        "det",
-        "scores",
-        "calibration",
-        "hardest-genuine",
-        "hardest-impostor",
-    }
+    assert set(Page(report(harmed)).shapes) == FIGURES - OF_PAIRS - {"calibration"}
 
 
 def test_pairs_of_one_kind(harmed):
@@ -317,9 +256,8 @@ def test_pairs_of_one_kind(harmed):
 def test_almost_no_pairs_and_scores_that_are_all_the_same(harmed, impostor):
     for path in harmed.glob("*/shown/*.npz"):
         if path.stem in ("scores", "val"):
-            save(
-                path, score=np.full(2 + impostor, 0.5, np.float32), same=np.arange(2 + impostor) < 2
-            )
+            same_P = np.arange(2 + impostor) < 2
+            save(path, score=np.full(len(same_P), 0.5, np.float32), same=same_P)
     assert set(Page(report(harmed)).shapes) == FIGURES
 
 

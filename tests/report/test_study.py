@@ -1,5 +1,6 @@
 """A study's figures against numbers written out by hand, and its folder harmed."""
 
+import itertools
 import json
 import re
 
@@ -71,11 +72,10 @@ def test_a_grid_of_two_keys_holds_every_mean(tmp_path):
     (ax,) = figure.axes
     shown = {text.get_position(): text.get_text() for text in ax.texts}
     mean = {}
-    for i, a in enumerate((0.2, 0.5)):
-        for j, b in enumerate((0, 0.1, 0.3)):
-            value_S = 100 * drawn[f"m2={a} m3={b}"][:, -1]
-            mean[a, b] = value_S.mean()
-            assert shown[j, i] == f"{mean[a, b]:.2f}\n±{value_S.std(ddof=1) / 3**0.5:.2f}"
+    for (i, a), (j, b) in itertools.product(enumerate((0.2, 0.5)), enumerate((0, 0.1, 0.3))):
+        value_S = 100 * drawn[f"m2={a} m3={b}"][:, -1]
+        mean[a, b] = value_S.mean()
+        assert shown[j, i] == f"{mean[a, b]:.2f}\n±{value_S.std(ddof=1) / 3**0.5:.2f}"
     a, b = max(mean, key=mean.get)
     assert f"Framed: the best, margin {a:g} and additive {b:g}" in caption
     framed = [cell for cell in ax.patches if cell.get_edgecolor()[3] > 0]
@@ -130,17 +130,11 @@ def test_seeds_of_different_lengths_are_averaged_where_all_were_measured(losses,
 def test_the_words_say_what_can_be_told_apart(tmp_path):
     (tmp_path / "s").mkdir()
     values = {"a": (0.90, 0.91, 0.92), "b": (0.905, 0.91, 0.90), "c": (0.5, 0.51, 0.52), "d": ("",)}
+    same = {"run": "", "seconds": 1, "epochs_to_target": ""}
     rows = [
-        {
-            "variant": name,
-            "seed": seed,
-            "run": "",
-            "seconds": 1,
-            "epochs_to_target": "",
-            "accuracy": value,
-        }
-        for name, found in values.items()
-        for seed, value in enumerate(found)
+        {"variant": name, "seed": seed, **same, "accuracy": value}
+        for name, of_name in values.items()
+        for seed, value in enumerate(of_name)
     ]
     write_rows(tmp_path / "s", rows)
     told = {"name": "s", "metric": "accuracy", "reported": {"a": 0.93, "b": None}}
