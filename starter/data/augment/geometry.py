@@ -6,7 +6,7 @@ from the varied image to the original.
 Shapes: B images; point_B42 four corners; inverse_B33 homogeneous.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -76,10 +76,11 @@ class Affine(Map):
     """
 
     draws = 7
-
-    def __init__(self, t: Any, size: int, channels: int):
-        require(t, interpolation=cv2.INTER_LINEAR, fit_output=False, balanced_scale=False)
-        super().__init__(t, size, channels)
+    only: ClassVar = {
+        "interpolation": cv2.INTER_LINEAR,
+        "fit_output": False,
+        "balanced_scale": False,
+    }
 
     def draw(self, u_BD: np.ndarray) -> Drawn:
         t = self.t
@@ -121,10 +122,7 @@ class Perspective(Map):
     """Corners move inwards by |N(0, scale)| mod 0.32 of a side; the size stays."""
 
     draws = 9
-
-    def __init__(self, t: Any, size: int, channels: int):
-        require(t, interpolation=cv2.INTER_LINEAR, fit_output=False, keep_size=True)
-        super().__init__(t, size, channels)
+    only: ClassVar = {"interpolation": cv2.INTER_LINEAR, "fit_output": False, "keep_size": True}
 
     def draw(self, u_BD: np.ndarray) -> Drawn:
         scale_B = between(u_BD[:, 0], self.t.scale)

@@ -17,43 +17,18 @@ from typing import Any
 
 import numpy as np
 
+from starter.data.augment import geometry, pixels
 from starter.data.augment.counter import uniforms
-from starter.data.augment.geometry import (
-    Affine,
-    HorizontalFlip,
-    PadAndCrop,
-    Perspective,
-    VerticalFlip,
-)
 from starter.data.augment.kinds import build_transforms, reason
-from starter.data.augment.pixels import (
-    CoarseDropout,
-    ColorJitter,
-    Erasing,
-    GaussianBlur,
-    RandomBrightnessContrast,
-    ToGray,
-)
 from starter.data.augment.step import Drawn, Function, NotOurs, Step
 from starter.errors import UserError
 from starter.recipe.schema.data import AugmentStep
 
 TRIALS = 4  # images that every step is tried on before training starts
-OURS: dict[str, type[Step]] = {
-    kind.__name__: kind
-    for kind in (
-        HorizontalFlip,
-        VerticalFlip,
-        Affine,
-        Perspective,
-        ColorJitter,
-        RandomBrightnessContrast,
-        ToGray,
-        GaussianBlur,
-        CoarseDropout,
-        Erasing,
-    )
-}
+MAPS = (geometry.HorizontalFlip, geometry.VerticalFlip, geometry.Affine, geometry.Perspective)
+COLOURS = (pixels.ColorJitter, pixels.RandomBrightnessContrast, pixels.ToGray)
+LOCAL = (pixels.GaussianBlur, pixels.CoarseDropout, pixels.Erasing)
+OURS: dict[str, type[Step]] = {step.__name__: step for step in (*MAPS, *COLOURS, *LOCAL)}
 
 
 class Augment:
@@ -248,7 +223,7 @@ class Planner:
                 type(first).__name__ in ("Pad", "PadIfNeeded")
                 and type(second).__name__ == "RandomCrop"
             ):
-                step = PadAndCrop(first, second, self.image_size, self.channels)
+                step = geometry.PadAndCrop(first, second, self.image_size, self.channels)
                 entries.append(self._entry(step, gates))
                 rest = rest[2:]
             else:

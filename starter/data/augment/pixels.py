@@ -5,21 +5,12 @@ Results are whole numbers, cut off or rounded where albumentations does.
 Shapes: B images, R rounds, K taps of a kernel, N holes, H W pixels, C channels, uint8.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
 
-from starter.data.augment.step import (
-    Drawn,
-    Function,
-    NotOurs,
-    Step,
-    between,
-    per_channel,
-    require,
-    whole,
-)
+from starter.data.augment.step import Drawn, Function, NotOurs, Step, between, per_channel, whole
 
 # Opencv rounds where albumentations cuts off. Not 0.5, nor next to it in float32: a tie would go to
 # the even number, where a whole number must stay itself.
@@ -100,10 +91,7 @@ class RandomBrightnessContrast(Step):
     """A factor, and an addition of a share of 255 or of the image's mean."""
 
     draws = 2
-
-    def __init__(self, t: Any, size: int, channels: int):
-        require(t, ensure_safe_range=False)
-        super().__init__(t, size, channels)
+    only: ClassVar = {"ensure_safe_range": False}
 
     def draw(self, u_BD: np.ndarray) -> Drawn:
         return {
@@ -124,9 +112,7 @@ class RandomBrightnessContrast(Step):
 class ToGray(Step):
     """Luma in every channel."""
 
-    def __init__(self, t: Any, size: int, channels: int):
-        require(t, method="weighted_average")
-        super().__init__(t, size, channels)
+    only: ClassVar = {"method": "weighted_average"}
 
     def function(self, drawn: Drawn) -> Function:
         return lambda image_HWC, i: (

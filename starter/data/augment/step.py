@@ -4,8 +4,8 @@ its name, from that class's object, which has checked and completed them.
 Shapes: B images, D uniform numbers for each, H W pixels, C channels (1 or 3), uint8.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -25,8 +25,12 @@ class Step:
     """
 
     draws = 0  # uniform numbers for each image
+    only: ClassVar[
+        Mapping[str, Any]
+    ] = {}  # the values of arguments that it does; all, of those not named
 
     def __init__(self, t: Any, size: int, channels: int):
+        require(t, **self.only)
         self.t, self.size, self.channels = t, size, channels
 
     def draw(self, u_BD: np.ndarray) -> Drawn:
