@@ -22,6 +22,7 @@ from starter.data.augment.step import (
     whole,
 )
 
+LINEAR = cv2.INTER_LINEAR
 BORDERS = (cv2.BORDER_CONSTANT, cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT, cv2.BORDER_REFLECT_101)
 
 
@@ -43,7 +44,7 @@ class VerticalFlip(HorizontalFlip):
 class Map(Step):
     """A step that says where every pixel comes from."""
 
-    interpolation = cv2.INTER_LINEAR
+    interpolation = LINEAR
 
     def __init__(self, t: Any, size: int, channels: int):
         super().__init__(t, size, channels)
@@ -122,7 +123,7 @@ class Perspective(Map):
     """Corners move inwards by |N(0, scale)| mod 0.32 of a side; the size stays."""
 
     draws = 9
-    only: ClassVar = {"interpolation": cv2.INTER_LINEAR, "fit_output": False, "keep_size": True}
+    only: ClassVar = {"interpolation": LINEAR, "fit_output": False, "keep_size": True}
 
     def draw(self, u_BD: np.ndarray) -> Drawn:
         scale_B = between(u_BD[:, 0], self.t.scale)

@@ -1,11 +1,19 @@
 """One step both ways: albumentations' own object, and the kit's step with its numbers."""
 
+from typing import Any
+
 import cv2
 import numpy as np
+import yaml
 
 from starter.data.augment import Augment
 from starter.data.augment.step import Drawn, Step
 from starter.recipe.schema.data import AugmentStep
+
+
+def written(text: str) -> Any:
+    """A step, or a list of them, as a recipe has it."""
+    return yaml.safe_load(text)
 
 
 def steps(*described: dict) -> list[AugmentStep]:

@@ -36,16 +36,7 @@ def compared(described: dict, convert, size: int = 40, channels: int = 3) -> np.
         ({"contrast": [0.5, 1.5]}, 1, 0.05),
         ({"saturation": [0.5, 1.5]}, 1, 0.05),
         ({"hue": [-0.5, 0.5]}, 12, 0.4),  # 0.05 with opencv 4.14; 4.9 rounds otherwise
-        (
-            {
-                "brightness": [0.6, 1.4],
-                "contrast": [0.6, 1.4],
-                "saturation": [0.6, 1.4],
-                "hue": [-0.1, 0.1],
-            },
-            20,
-            0.4,
-        ),
+        (dict.fromkeys(JITTER, [0.6, 1.4]) | {"hue": [-0.1, 0.1]}, 20, 0.4),
     ],
     ids=["brightness", "contrast", "saturation", "hue", "all"],
 )
@@ -125,12 +116,8 @@ def test_maps_sample_the_same_pixels(kind, mode, fill, monkeypatch):
     size = 48
     own = {"scale": [0.05, 0.15]}
     if kind == "Affine":
-        own = {
-            "rotate": [-30, 30],
-            "scale": [0.7, 1.3],
-            "shear": [-12, 12],
-            "translate_percent": [-0.2, 0.2],
-        }
+        own = {"rotate": [-30, 30], "scale": [0.7, 1.3], "shear": [-12, 12]}
+        own["translate_percent"] = [-0.2, 0.2]
     described = {"kind": kind, "border_mode": mode, "fill": fill, "p": 1} | own
     wanted, drawn = by_albumentations(described, size, 3, COUNT)
     inverses = []

@@ -12,7 +12,7 @@ from scipy import stats
 
 from starter.data.augment import Augment
 from starter.data.augment.counter import uniforms
-from tests.data.augment.agree import albumentations_alone, kit_step, picture, steps
+from tests.data.augment.agree import albumentations_alone, kit_step, picture, steps, written
 
 COUNT, SIZE = 4000, 40
 LEVEL = 1e-3
@@ -47,23 +47,16 @@ def same_counts(a, b) -> None:
 @pytest.mark.parametrize(
     "described",
     [
-        {
-            "rotate": [-15, 15],
-            "scale": [0.85, 1.15],
-            "translate_percent": [-0.08, 0.08],
-            "shear": [-5, 5],
-        },
-        {
-            "rotate": 10,
-            "scale": {"x": [0.5, 1], "y": [1, 2]},
-            "translate_px": {"x": [-3, 9]},
-            "shear": {"y": [0, 20]},
-        },
-        {"scale": [0.5, 1.5], "keep_ratio": True, "translate_percent": 0.2},
+        "{rotate: [-15, 15], scale: [0.85, 1.15], translate_percent: [-0.08, 0.08], "
+        "shear: [-5, 5]}",
+        "{rotate: 10, scale: {x: [0.5, 1], y: [1, 2]}, translate_px: {x: [-3, 9]}, "
+        "shear: {y: [0, 20]}}",
+        "{scale: [0.5, 1.5], keep_ratio: true, translate_percent: 0.2}",
     ],
     ids=["faces64", "axes apart", "keep_ratio"],
 )
 def test_affine(described):
+    described = written(described)
     theirs, ours = both({"kind": "Affine"} | described)
     same([p["rotate"] for p in theirs], ours["rotate"])
     for axis in "xy":
@@ -81,15 +74,8 @@ def test_affine(described):
 
 
 def test_affine_numbers_are_independent():
-    _, ours = both(
-        {
-            "kind": "Affine",
-            "rotate": [-9, 9],
-            "scale": [0.5, 2],
-            "shear": [-9, 9],
-            "translate_px": [-9, 9],
-        }
-    )
+    limits = "rotate: [-9, 9], scale: [0.5, 2], shear: [-9, 9], translate_px: [-9, 9]"
+    _, ours = both(written(f"{{kind: Affine, {limits}}}"))
     numbers = np.stack(list(ours.values()))
     correlation = np.corrcoef(numbers) - np.eye(len(numbers))
     assert np.abs(correlation).max() < 5 / math.sqrt(COUNT)
@@ -136,17 +122,14 @@ def test_gaussian_blur(limit):
 @pytest.mark.parametrize(
     "described",
     [
-        {
-            "num_holes_range": [1, 1],
-            "hole_height_range": [0.15, 0.45],
-            "hole_width_range": [0.15, 0.45],
-        },
-        {"num_holes_range": [1, 4], "hole_height_range": [3, 9], "hole_width_range": [1, 60]},
+        "{num_holes_range: [1, 1], hole_height_range: [0.15, 0.45], "
+        "hole_width_range: [0.15, 0.45]}",
+        "{num_holes_range: [1, 4], hole_height_range: [3, 9], hole_width_range: [1, 60]}",
     ],
     ids=["faces64", "pixels"],
 )
 def test_coarse_dropout(described):
-    theirs, ours = both({"kind": "CoarseDropout", "fill": "random_uniform"} | described)
+    theirs, ours = both({"kind": "CoarseDropout", "fill": "random_uniform"} | written(described))
     same_counts([len(p["holes"]) for p in theirs], ours["count"])
     hole_N4 = np.concatenate([p["holes"] for p in theirs])
     exists = np.arange(ours["top"].shape[1]) < ours["count"][:, None]

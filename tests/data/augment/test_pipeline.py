@@ -8,7 +8,7 @@ import pytest
 from starter.data.augment import Augment, build_augment
 from starter.data.augment.pipeline import OURS
 from starter.errors import UserError
-from tests.data.augment.agree import albumentations_alone, picture, steps
+from tests.data.augment.agree import albumentations_alone, picture, steps, written
 
 
 def step(kind: str, **arguments) -> dict:
@@ -92,22 +92,18 @@ def fired(augment, count: int) -> np.ndarray:
 @pytest.mark.parametrize(
     "described",
     [
-        [step("HorizontalFlip", p=0.5), step("VerticalFlip", p=0.5)],
-        [
-            step("Sequential", p=1, transforms=[step("HorizontalFlip")]),
-            step("Sequential", p=1, transforms=[step("VerticalFlip")]),
-        ],
-        [step("OneOf", p=0.5, transforms=[step("HorizontalFlip")]), step("VerticalFlip")],
-        [
-            step("OneOf", p=0.5, transforms=[step("HorizontalFlip")]),
-            step("OneOf", p=0.5, transforms=[step("VerticalFlip")]),
-        ],
+        "[{kind: HorizontalFlip, p: 0.5}, {kind: VerticalFlip, p: 0.5}]",
+        "[{kind: Sequential, p: 1, transforms: [{kind: HorizontalFlip}]},"
+        " {kind: Sequential, p: 1, transforms: [{kind: VerticalFlip}]}]",
+        "[{kind: OneOf, p: 0.5, transforms: [{kind: HorizontalFlip}]}, {kind: VerticalFlip}]",
+        "[{kind: OneOf, p: 0.5, transforms: [{kind: HorizontalFlip}]},"
+        " {kind: OneOf, p: 0.5, transforms: [{kind: VerticalFlip}]}]",
     ],
     ids=["plain", "nested", "mixed", "albumentations"],
 )
 def test_two_flips_fire_independently(described):
     count = 2000
-    found = fired(build_augment(steps(*described), 24), count)
+    found = fired(build_augment(steps(*written(described)), 24), count)
     horizontal, vertical = found.T
     # 5 sigma of a binomial; with albumentations' own seeding both would always be equal
     for event, expected in (
@@ -192,14 +188,11 @@ def test_the_kit_draws_what_it_knows_and_p_holds(kind, channels):
     assert nothing or 0.15 < changed_B.mean() < 0.85
 
 
-MIXED = [
-    {"kind": "HorizontalFlip", "p": 0.5},
-    {"kind": "GaussNoise", "p": 0.5},
-    {"kind": "Affine", "p": 0.9} | MAP,
-    {"kind": "tv/RandomInvert", "p": 0.3},
-    {"kind": "GaussianBlur", "p": 0.5},
-    {"kind": "CoarseDropout", "p": 0.5},
-]
+MIXED = written(
+    """[{kind: HorizontalFlip, p: 0.5}, {kind: GaussNoise, p: 0.5}, {kind: Affine, p: 0.9,
+    rotate: [-30, 30], scale: [0.7, 1.3], shear: [-9, 9], translate_percent: 0.1},
+    {kind: tv/RandomInvert, p: 0.3}, {kind: GaussianBlur, p: 0.5}, {kind: CoarseDropout, p: 0.5}]"""
+)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
