@@ -36,7 +36,7 @@ def compared(described: dict, convert, size: int = 40, channels: int = 3) -> np.
         ({"contrast": [0.5, 1.5]}, 1, 0.05),
         ({"saturation": [0.5, 1.5]}, 1, 0.05),
         ({"hue": [-0.5, 0.5]}, 12, 0.4),  # 0.05 with opencv 4.14; 4.9 rounds otherwise
-        (dict.fromkeys(JITTER, [0.6, 1.4]) | {"hue": [-0.1, 0.1]}, 20, 0.4),
+        ({key: [0.6, 1.4] for key in JITTER} | {"hue": [-0.1, 0.1]}, 20, 0.4),
     ],
     ids=["brightness", "contrast", "saturation", "hue", "all"],
 )
