@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from starter.files import write_text
 from starter.report import style
-from starter.report.render import Shown
+from starter.report.render import Figure
 
 PAGE = "report.html"
 
@@ -18,13 +18,9 @@ PAGE = "report.html"
 @cache
 def _templates() -> Environment:
     loader = FileSystemLoader(Path(__file__).with_name("templates"))
-    return Environment(
-        loader=loader,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
+    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    made.trim_blocks = made.lstrip_blocks = True
+    return made
 
 
 def write_page(
@@ -34,7 +30,7 @@ def write_page(
     title: str,
     subtitle: str,
     rows: Sequence[Sequence[str]],
-    figures: Sequence[Shown],
+    figures: Sequence[Figure],
     problems: Iterable[str],
     **values: object,
 ) -> Path:
@@ -46,19 +42,16 @@ def write_page(
         figures: those of a section lie together.
         problems: what could not be read or drawn.
     """
-    text = (
-        _templates()
-        .get_template(template)
-        .render(
-            title=title,
-            subtitle=subtitle,
-            rows=rows,
-            figures={name: list(part) for name, part in groupby(figures, attrgetter("section"))},
-            problems=list(dict.fromkeys(problems)),
-            light="".join(f"--{name}:{tone};" for tone, name in style.VARIABLES.items()),
-            dark="".join(f"--{name}:{style.DARK[tone]};" for tone, name in style.VARIABLES.items()),
-            **values,
-        )
+    page = _templates().get_template(template)
+    text = page.render(
+        title=title,
+        subtitle=subtitle,
+        rows=rows,
+        figures={name: list(part) for name, part in groupby(figures, attrgetter("section"))},
+        problems=list(dict.fromkeys(problems)),
+        light="".join(f"--{name}:{tone};" for tone, name in style.VARIABLES.items()),
+        dark="".join(f"--{name}:{style.DARK[tone]};" for tone, name in style.VARIABLES.items()),
+        **values,
     )
     path = folder / PAGE
     # A file's name may hold bytes that are no UTF-8.

@@ -4,6 +4,7 @@ figures/<slug>.png and .svg, and figures/index.json with what each was made of: 
 again after an epoch costs as much as the curves that grew.
 """
 
+import contextlib
 import hashlib
 import html
 import logging
@@ -11,7 +12,7 @@ import os
 import re
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -38,22 +39,13 @@ class Figure:
     sources: tuple[Path, ...]  # redrawn when one of them changes
     draw: Callable[[], Drawn | None]
     live: bool = False  # drawn while a stage is running
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A figure as it goes into the page."""
-
-    slug: str
-    section: str
-    title: str
-    caption: str
-    svg: str
+    caption: str = ""  # these two: once it is drawn
+    svg: str = ""
 
 
 def render(
     folder: Path, figures: Sequence[Figure], problems: list[str], *, live: bool = False
-) -> list[Shown]:
+) -> list[Figure]:
     """Draws what has changed into <folder>/figures and reads the rest back.
 
     Args:
@@ -61,13 +53,15 @@ def render(
         live: a stage is running; what only a finished one changes is left for later.
     """
     place = folder / "figures"
-    index, kept, shown = _read_index(place), {}, []
+    index, kept, shown = {}, {}, []
+    with contextlib.suppress(UserError):
+        index = read_json(place / INDEX)  # slug -> key and caption
     with style.settings():
         for figure in figures:
             key = _key(folder, figure)
             entry = index.get(figure.slug)
             svg = _read(place, figure.slug) if entry and entry["key"] == key else None
-            if svg is None and not (live and not figure.live):
+            if svg is None and (figure.live or not live):
                 caption = _draw(figure, place, problems)
                 entry = None if caption is None else {"key": key, "caption": caption}
                 svg = None if caption is None else _read(place, figure.slug)
@@ -75,7 +69,7 @@ def render(
                 continue
             kept[figure.slug] = entry
             svg = style.inline(svg, figure.slug, html.escape(figure.title))
-            shown.append(Shown(figure.slug, figure.section, figure.title, entry["caption"], svg))
+            shown.append(replace(figure, caption=entry["caption"], svg=svg))
     if not live:
         for slug in index.keys() - kept.keys():
             for kind in ("png", "svg"):
@@ -95,16 +89,14 @@ def slug_of(name: str) -> str:
 def _draw(figure: Figure, place: Path, problems: list[str]) -> str | None:
     """Draws and saves; the caption, or None where there is nothing to draw, or it cannot be."""
     try:
-        drawn = figure.draw()
-        if drawn is None:
+        if (drawn := figure.draw()) is None:
             return None
-        picture, caption = drawn
-        style.save(picture, place, figure.slug)
+        style.save(drawn[0], place, figure.slug)
+        return drawn[1]
     except ODD as error:
         problems.append(f"{figure.title}: cannot be drawn from what was kept ({error})")
         log.debug("%s", figure.slug, exc_info=True)
         return None
-    return caption
 
 
 def _key(folder: Path, figure: Figure) -> str:
@@ -127,19 +119,6 @@ def _code() -> str:
     for path in sorted(Path(__file__).parent.glob("*.*")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
-
-
-def _read_index(place: Path) -> dict[str, dict[str, str]]:
-    """slug -> key and caption; empty where there is no index or it is damaged."""
-    try:
-        index = read_json(place / INDEX)
-    except UserError:
-        return {}
-    return {
-        slug: entry
-        for slug, entry in index.items()
-        if isinstance(entry, dict) and {"key", "caption"} <= set(entry)
-    }
 
 
 def _read(place: Path, slug: str) -> str | None:

@@ -28,7 +28,7 @@ class Words:
 def summarise(run: Run, shown: Curve | None) -> Words:
     """shown: the curve with the band, where one was measured."""
     facts = [_state(run), _change(run), _time(run), _parameters(run), _answers(run)]
-    notes = [n for stage in run.stages for n in (_gap(run, stage), _advice(stage), _noise(stage))]
+    notes = [note for stage in run.stages for note in (_gap(run, stage), _noise(stage))]
     notes += _resolution(run, shown)
     return Words(_headline(run, shown), [*filter(None, facts)], [*filter(None, notes)], _next(run))
 
@@ -144,12 +144,6 @@ def _gap(run: Run, stage: Stage) -> str:
         f"{100 * gap:.0f} points. Try more augmentation, mixing, drop_path, a larger "
         "weight_decay, or fewer epochs."
     )
-
-
-def _advice(stage: Stage) -> str:
-    """What the stage itself said of its loading of data, where it did after most of its epochs."""
-    said = [row["advice"] for row in stage.epochs if isinstance(row.get("advice"), str)]
-    return f"{stage.name}: {said[-1]}." if 2 * len(said) > len(stage.epochs) else ""
 
 
 def _noise(stage: Stage) -> str:

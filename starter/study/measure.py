@@ -77,26 +77,15 @@ def measure(study: Study, run: Run) -> Row:
     if value[study.metric] is None:
         raise UserError(f"metric: {folder} does not measure {study.metric}")
     stages = RunFolder(run.folder).read_summary().stages.values()
-    sign = -1 if find(study.metric).less_is_better else 1
-    reached = [
-        row["epoch"]
-        for row in epochs
-        if study.target is not None
-        and (number := row.get(study.metric)) is not None
-        and sign * number >= sign * study.target
-    ]
+    target, sign = study.target, -1 if find(study.metric).less_is_better else 1
+    known = [row for row in epochs if row.get(study.metric) is not None and target is not None]
+    reached = [row["epoch"] for row in known if sign * (row[study.metric] - target) >= 0]
     kept: dict[str, np.ndarray] = {}
     if record.best_step == last["step"]:
         with np.load(folder.predictions) as arrays:
             kept = dict(arrays)
-    return Row(
-        run,
-        value,
-        sum(stage.seconds for stage in stages),
-        min(reached, default=None),
-        kept.get("score_P"),
-        kept.get("correct_M"),
-    )
+    seconds, arrays = sum(stage.seconds for stage in stages), ("score_P", "correct_M")
+    return Row(run, value, seconds, min(reached, default=None), *map(kept.get, arrays))
 
 
 def distorted_accuracy(study: Study, run: Run) -> float:

@@ -3,7 +3,7 @@
 import itertools
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -147,12 +147,10 @@ def plan(path: Path, study: Study, changes: Sequence[str], only: Sequence[str]) 
         UserError: a recipe that is wrong, or a variant that is not there.
     """
     known = cells(study)
+    names = [cell.variant for cell in known]
     for name in only:
-        if name not in [cell.variant for cell in known]:
-            raise UserError(
-                f"{path.as_posix()}: no variant {name!r}; there is "
-                f"{', '.join(cell.variant for cell in known)}"
-            )
+        if name not in names:
+            raise UserError(f"{path.as_posix()}: no variant {name!r}; there is {', '.join(names)}")
     chosen = [cell for cell in known if not only or cell.variant in only]
     # A seed of every variant first: a study that is stopped has them all.
     return [_run(path, study, cell, seed, changes) for seed in study.seeds for cell in chosen]
@@ -161,7 +159,8 @@ def plan(path: Path, study: Study, changes: Sequence[str], only: Sequence[str]) 
 def _run(path: Path, study: Study, cell: Cell, seed: int, changes: Sequence[str]) -> Run:
     name = re.sub(r"[^A-Za-z0-9._-]+", "_", cell.variant).strip("_.-")
     try:
-        changed = [*_texts(cell.changes), *changes, f"seed={seed}", f"name={name}_s{seed}"]
+        own = [f"{key}={json.dumps(value)}" for key, value in cell.changes.items()]
+        changed = [*own, *changes, f"seed={seed}", f"name={name}_s{seed}"]
         recipe = resolve(load(path.parent / study.recipe, changed))
     except UserError as error:
         raise UserError(f"{path.as_posix()}: {cell.variant}: {error}") from None
@@ -169,8 +168,3 @@ def _run(path: Path, study: Study, cell: Cell, seed: int, changes: Sequence[str]
         raise UserError(f"{path.as_posix()}: stage: {cell.variant} has no stage {study.stage!r}")
     place = Path(recipe.runs) / "studies" / study.name
     return Run(cell, seed, recipe.model_copy(update={"runs": place.as_posix()}))
-
-
-def _texts(changes: Changes) -> Iterator[str]:
-    for key, value in changes.items():
-        yield f"{key}={json.dumps(value)}"

@@ -35,15 +35,16 @@ def put(path, image, *options):
 
 def apart(a, b) -> float:
     """How unlike two pictures are, made grey and 8 pixels small."""
-    small = [
-        cv2.resize(
-            cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2GRAY),
-            (8, 8),
-            interpolation=cv2.INTER_AREA,
-        ).astype(float)
-        for path in (a, b)
-    ]
+    grey = [cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2GRAY) for path in (a, b)]
+    small = [cv2.resize(g, (8, 8), interpolation=cv2.INTER_AREA).astype(float) for g in grey]
     return float(np.abs(small[0] - small[1]).mean())
+
+
+def recipe_of(folder, layout: str):
+    """A recipe file over <folder>/set."""
+    path = folder / "recipe.yaml"
+    path.write_text(RECIPE.format(layout=layout, root=(folder / "set").as_posix()))
+    return path
 
 
 @pytest.fixture
@@ -61,9 +62,7 @@ def faulty(tmp_path):
     put(root / "train/c/grey.png", cv2.cvtColor(scene(300, 32), cv2.COLOR_BGR2GRAY))
     (root / "train/c/cut.png").write_bytes((root / "train/c/2.png").read_bytes()[:200])
     (root / "train/b/empty.jpg").write_bytes(b"")
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(RECIPE.format(layout="auto", root=root.as_posix()))
-    return recipe
+    return recipe_of(tmp_path, "auto")
 
 
 def test_every_fault_is_found_and_nothing_else(faulty, capsys, tmp_path):
@@ -94,8 +93,7 @@ def test_every_fault_is_found_and_nothing_else(faulty, capsys, tmp_path):
 def test_leakage_pair_balance_and_what_the_pairs_can_tell(tmp_path, capsys):
     root = competition(tmp_path / "set")
     shutil.copy(root / "cls_data/train/images/train_000.jpg", root / "ver_data/a.jpg")
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(RECIPE.format(layout="hw2p2", root=root.as_posix()))
+    recipe = recipe_of(tmp_path, "hw2p2")
     assert main(["inspect", str(recipe), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["pairs"]["val"] == {"pairs": 2, "genuine": 1, "impostor": 1, "lowest_far": 1.0}
@@ -122,12 +120,10 @@ def test_identities_held_out_do_not_leak(faulty, capsys):
 @pytest.mark.parametrize("hard", [False, True])
 def test_pairs_are_written_in_the_competitions_format(tmp_path, capsys, hard):
     root = tmp_path / "set"
-    for k in range(6):
-        for i in range(5):  # classes of neighbouring numbers look alike
-            image = scene(k // 2).astype(int) + picture(10 * k + i, (48, 48, 3)) // 4
-            put(root / f"n{k}" / f"{i}.png", np.clip(image, 0, 255).astype(np.uint8))
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(RECIPE.format(layout="folders", root=root.as_posix()))
+    for k, i in itertools.product(range(6), range(5)):  # neighbouring numbers look alike
+        image = scene(k // 2).astype(int) + picture(10 * k + i, (48, 48, 3)) // 4
+        put(root / f"n{k}" / f"{i}.png", np.clip(image, 0, 255).astype(np.uint8))
+    recipe = recipe_of(tmp_path, "folders")
     out = tmp_path / "val_pairs.txt"
     keys = ["data.pairs.hold_out=4", "data.pairs.count=20"]
     assert main(["pairs", str(recipe), *keys, "--out", str(out), *["--hard"] * hard]) == 0
@@ -154,12 +150,8 @@ def test_twins_by_brute_force():
     small[40:50] = np.clip(small[:10].astype(int) + rng.integers(-2, 3, (10, 64)), 0, 255)
     small[50:] = 7  # nothing to see: not called twins of each other
     found = {tuple(pair) for pair in near_twins(small, np.ones(60, bool))}
-    wanted = {
-        (a, b)
-        for b in range(50)
-        for a in range(b)
-        if np.abs(small[a].astype(int) - small[b]).mean() <= 2
-    }
+    every = itertools.combinations(range(50), 2)
+    wanted = {(a, b) for a, b in every if np.abs(small[a].astype(int) - small[b]).mean() <= 2}
     assert len(wanted) == 10 and found <= wanted and len(found) >= 9
     drawn = np.full((2, 105, 105), 255, np.uint8)  # other strokes, as far apart as near twins
     cv2.line(drawn[0], (30, 30), (45, 45), 0, 3)
@@ -204,11 +196,9 @@ def test_a_missing_recipe_is_a_line(arguments, capsys):
 
 
 def test_a_picture_of_what_augmentation_does(tmp_path, capsys):
-    for i in range(3):
-        put(tmp_path / f"set/train/a/{i}.png", scene(i))
-        put(tmp_path / f"set/train/b/{i}.png", scene(10 + i))
-    recipe = tmp_path / "recipe.yaml"
-    recipe.write_text(RECIPE.format(layout="folders", root=(tmp_path / "set").as_posix()))
+    for (k, name), i in itertools.product(enumerate("ab"), range(3)):
+        put(tmp_path / f"set/train/{name}/{i}.png", scene(10 * k + i))
+    recipe = recipe_of(tmp_path, "folders")
     out, flip = tmp_path / "a.png", "augment=[{kind: HorizontalFlip, p: 1}]"
     assert main(["augmented", str(recipe), flip, "--picture", str(out), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["variants"] == 6

@@ -1,5 +1,7 @@
 """The page in a real browser, opened from disk: no error, no request, nothing cut off."""
 
+import html
+import json
 import os
 import re
 import shutil
@@ -14,17 +16,9 @@ from tests.report.folders import make_run
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--hide-scrollbars",
-    "--enable-logging=stderr",
-    "--v=0",
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--hide-scrollbars", "--enable-logging=stderr", "--v=0"),
 )
 # What the page's own drawing tells: how wide it is, and the size of each figure.
 PROBE = """<script>
@@ -59,12 +53,9 @@ def page(tmp_path_factory) -> Path:
 
 
 def open_page(browser, page: Path, folder: Path, *flags: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [browser, *FLAGS, f"--user-data-dir={folder / 'profile'}", *flags, page.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    flags = (*FLAGS, f"--user-data-dir={folder / 'profile'}", *flags)
+    command = [browser, *flags, page.as_uri()]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 @pytest.mark.parametrize(("width", "dark"), [(1280, False), (390, True)])
@@ -74,11 +65,9 @@ def test_the_page_opens_whole(browser, page, tmp_path, width, dark):
     # Chromium takes no window narrower than 500 pixels, so a phone is a frame of its width.
     if width < 500:
         frame = tmp_path / "frame.html"
-        frame.write_text(
-            f'<iframe src="{probed.name}" style="width:{width}px;height:900px" '
-            'onload="document.body.setAttribute(&quot;data-probe&quot;, '
-            'this.contentDocument.body.dataset.probe)"></iframe>'
-        )
+        copied = "document.body.dataset.probe = this.contentDocument.body.dataset.probe"
+        style = f"width:{width}px;height:900px"
+        frame.write_text(f'<iframe src="{probed.name}" style="{style}" onload="{copied}"></iframe>')
         probed = frame
     flags = [f"--window-size={max(width, 500)},1200", "--allow-file-access-from-files"]
     flags += ["--blink-settings=preferredColorScheme=0"] if dark else []
@@ -87,9 +76,6 @@ def test_the_page_opens_whole(browser, page, tmp_path, width, dark):
     assert "CONSOLE" not in done.stderr, done.stderr
     found = re.findall(r'data-probe="([^"]*)"', done.stdout)
     assert found, done.stdout[-2000:]
-    import html
-    import json
-
     probe = json.loads(html.unescape(found[-1]))
     assert probe["window"] == width
     assert probe["wide"] <= width, "the page scrolls sideways"

@@ -80,9 +80,8 @@ def test_a_grid_of_two_keys_holds_every_mean(tmp_path):
     assert f"Framed: the best, margin {a:g} and additive {b:g}" in caption
     framed = [cell for cell in ax.patches if cell.get_edgecolor()[3] > 0]
     assert len(framed) == 1 and len(ax.patches) == 6
-    alpha = {
-        (round(c.get_x() + 0.48), round(c.get_y() + 0.48)): c.get_facecolor()[3] for c in ax.patches
-    }
+    corners = [(round(c.get_x() + 0.48), round(c.get_y() + 0.48)) for c in ax.patches]
+    alpha = {at: c.get_facecolor()[3] for at, c in zip(corners, ax.patches, strict=True)}
     order = sorted(mean, key=mean.get)
     places = [((0, 0.1, 0.3).index(b), (0.2, 0.5).index(a)) for a, b in order]
     assert [alpha[place] for place in places] == sorted(alpha.values())

@@ -47,12 +47,9 @@ def test_every_variant_meets_every_point_of_the_grid_and_every_seed(study_file):
     path = study_file("grid: {train.batch_size: [8, 16], stages.classify.optimizer.lr: [0.1]}\n")
     path.write_text(path.read_text().replace("baseline: softmax\n", ""))
     study = read_study(path)
-    names = [cell.variant for cell in cells(study)]
-    assert names == [
-        "softmax batch_size=8 lr=0.1",
-        "softmax batch_size=16 lr=0.1",
-        "arcface batch_size=8 lr=0.1",
-        "arcface batch_size=16 lr=0.1",
+    assert [cell.variant for cell in cells(study)] == [
+        *("softmax batch_size=8 lr=0.1", "softmax batch_size=16 lr=0.1"),
+        *("arcface batch_size=8 lr=0.1", "arcface batch_size=16 lr=0.1"),
     ]
     runs = plan(path, study, ["data.image_size=24"], [])
     assert [run.seed for run in runs] == [0] * 4 + [1] * 4
@@ -132,10 +129,8 @@ def test_the_table_holds_means_errors_and_paired_differences(tiny_recipe, study_
     changes = []
     for _ in range(300):
         at = draw.integers(400, size=400)
-        changes.append(
-            np.mean([evaluate(s[at], same_P[at])["eer"] for s in better])
-            - np.mean([evaluate(s[at], same_P[at])["eer"] for s in base])
-        )
+        eers = [[evaluate(s[at], same_P[at])["eer"] for s in part] for part in (better, base)]
+        changes.append(np.mean(eers[0]) - np.mean(eers[1]))
     assert (low, high) == pytest.approx(np.percentile(changes, [2.5, 97.5]), abs=0.006)
     assert cells_of[0][:4] == ["variant", "seeds", "EER, %", "against softmax"]
     assert cells_of[1][3] == f"{100 * value:+.2f} [{100 * low:+.2f}, {100 * high:+.2f}]"
@@ -154,12 +149,8 @@ def test_a_study_trains_continues_and_writes_its_table(study_file, command):
     folder = next(path.parent.glob("runs/studies/few"))
     with (folder / "rows.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert [(row["variant"], row["seed"]) for row in rows] == [
-        ("softmax", "0"),
-        ("arcface", "0"),
-        ("softmax", "1"),
-        ("arcface", "1"),
-    ]
+    expected = [(variant, seed) for seed in "01" for variant in ("softmax", "arcface")]
+    assert [(row["variant"], row["seed"]) for row in rows] == expected
     for row in rows:
         lines = (path.parent / row["run"] / "classify" / "metrics.jsonl").read_text().splitlines()
         last = [r for r in map(json.loads, lines) if r["kind"] == "epoch"][-1]
