@@ -57,10 +57,7 @@ def compare(runs: list[Run], measured: list[Measured], out: Path) -> Path:
 def _names(runs: list[Run]) -> list[str]:
     """The runs' names; with their folders where two share one."""
     plain = [run.name for run in runs]
-    return [
-        run.name if plain.count(run.name) == 1 else f"{run.name} ({run.path.as_posix()})"
-        for run in runs
-    ]
+    return [r.name if plain.count(r.name) == 1 else f"{r.name} ({r.folder})" for r in runs]
 
 
 def _paired(first: Arrays | None, other: Arrays | None) -> str:

@@ -77,9 +77,7 @@ def measure(
     return Curve(name, metrics, far_T[rows], tar_T[rows], *bands)
 
 
-def _resampled(
-    order, same_P: np.ndarray, identity_P2, grid_G: np.ndarray, resamples: int, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _resampled(order, same_P, identity_P2, grid_G: np.ndarray, resamples: int, seed: int):
     """tar_GR, the TAR at the lowest threshold whose FAR is at most that of the grid, and eer_R."""
     columns, rates = [], []
     for weight_RP in resampled_weights(same_P, identity_P2, resamples, seed):

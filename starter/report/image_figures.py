@@ -17,10 +17,8 @@ PAIRS_PER_ROW, IMAGES_PER_ROW = 3, 4
 TSNE_LEAST = 12  # points: fewer say nothing
 SEED = 0
 PAIR_KINDS = {
-    "genuine": "The same identity, yet the lowest scores: pose, light, blur, or a label that is "
-    "wrong.",
-    "impostor": "Different identities, yet the highest scores: look-alikes, or one person under "
-    "two labels.",
+    "genuine": "The same identity, yet the lowest scores: pose, light, blur, or a wrong label.",
+    "impostor": "Different identities, yet the highest scores: look-alikes, or two labels of one.",
 }
 ANGLES = {
     "train_own": "train, own class",
@@ -87,9 +85,8 @@ def class_scores(label_M, predicted_M, classes: int) -> dict[str, np.ndarray]:
     """
     from sklearn.metrics import precision_recall_fscore_support
 
-    *scores, count_K = precision_recall_fscore_support(
-        label_M, predicted_M, labels=range(classes), zero_division=0
-    )
+    options = {"labels": range(classes), "zero_division": 0}
+    *scores, count_K = precision_recall_fscore_support(label_M, predicted_M, **options)
     present_K = np.where(count_K > 0, 1.0, np.nan)
     named = zip(("precision", "recall", "F1"), scores, strict=True)
     return {name: value_K * present_K for name, value_K in named}

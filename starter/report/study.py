@@ -96,8 +96,7 @@ def sentences(study: Study) -> list[str]:
         for name in ranked.index
         if (value := study.reported.get(name)) is not None
     ]
-    if reported:
-        lines.append(f"Against what was reported: {'; '.join(reported)}.")
+    lines += [f"Against what was reported: {'; '.join(reported)}."] if reported else []
     missing = [name for name in study.variants if name not in ranked.index]
     if missing:
         more = f" and {len(missing) - MISSING} more" if len(missing) > MISSING else ""
@@ -114,9 +113,7 @@ def _valued(study: Study, row) -> str:
     return f"{text} ± {factor * row['sem']:.2f} ({row['count']:.0f} runs)"
 
 
-def table_rows(
-    study: Study, metrics: list[str], bold: Callable[[str], str] = str
-) -> list[list[str]]:
+def table_rows(study: Study, metrics: list[str], bold: Callable = str) -> list[list[str]]:
     """A head, then a line per variant, the best first: mean ± standard error of the metrics.
 
     bold: is given the best value of each metric.

@@ -57,9 +57,8 @@ class Study:
     def statistics(self, column: str, by: str | list[str] = "variant") -> pd.DataFrame:
         """mean, its standard error (NaN for one run) and count, of what has a value; best first."""
         groups = self.table.groupby(by, sort=False)[column].agg(["mean", "sem", "count"])
-        return groups[groups["count"] > 0].sort_values(
-            "mean", ascending=not self.higher_is_better(column), kind="stable"
-        )
+        rising = not self.higher_is_better(column)
+        return groups[groups["count"] > 0].sort_values("mean", ascending=rising, kind="stable")
 
     @property
     def numeric(self) -> list[str]:

@@ -168,10 +168,8 @@ def _resolution(run: Run, shown: Curve | None) -> list[str]:
         notes.append(f"{least}: no TAR at 0.1 % is given.")
     low, high = _interval(run) or (shown and shown.eer_interval) or (0, 0)
     if high - low > WIDE:
-        notes.append(
-            f"The EER is known to {100 * (high - low):.1f} points only: a change "
-            "smaller than that may be chance. Compare runs on the same pairs."
-        )
+        text = "points only: a change smaller than that may be chance. Compare runs on the same"
+        notes.append(f"The EER is known to {100 * (high - low):.1f} {text} pairs.")
     return notes
 
 

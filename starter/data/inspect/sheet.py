@@ -52,9 +52,7 @@ def write_png(path: Path, image: np.ndarray) -> None:
     path.write_bytes(encoded.tobytes())
 
 
-def _row(
-    catalog: Catalog, name: str, items: np.ndarray, colour: Sequence[int], group: int
-) -> np.ndarray:
+def _row(catalog: Catalog, name: str, items, colour: Sequence[int], group: int) -> np.ndarray:
     """Its name, then images side by side on a ground of that colour, `group` of them close
     together; a cross where one cannot be read."""
     side = SIDE + 2 * GAP

@@ -49,8 +49,6 @@ def near_twins(small_NS: np.ndarray, valid_N: np.ndarray) -> np.ndarray:
     return np.unique(np.concatenate(found), axis=0)
 
 
-def _close(
-    small_NS: np.ndarray, spread_N: np.ndarray, a_T: np.ndarray, b_T: np.ndarray
-) -> np.ndarray:
+def _close(small_NS: np.ndarray, spread_N: np.ndarray, a_T, b_T) -> np.ndarray:
     difference = np.abs(small_NS[a_T].astype(np.int16) - small_NS[b_T]).mean(axis=1)
     return difference <= np.minimum(NEAR, PART * np.minimum(spread_N[a_T], spread_N[b_T]))
