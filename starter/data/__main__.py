@@ -57,9 +57,9 @@ def run_augmented(options: argparse.Namespace) -> None:
 
     recipe = load(options.recipe, options.changes)
     stage = options.stage or next(iter(recipe.stages))
-    found = draw_augmented(recipe, stage, load_catalog(recipe.data), options.picture)
-    text = f"{found['picture']}: {found['images']} images, {found['variants']} variants each"
-    print(json.dumps(found, indent=1) if options.json else text)
+    drawn = draw_augmented(recipe, stage, load_catalog(recipe.data), options.picture)
+    text = f"{drawn['picture']}: {drawn['images']} images, {drawn['variants']} variants each"
+    print(json.dumps(drawn, indent=1) if options.json else text)
 
 
 def run_pairs(options: argparse.Namespace) -> None:
@@ -68,15 +68,15 @@ def run_pairs(options: argparse.Namespace) -> None:
     catalog, pairs = made_pairs(load(options.recipe, options.changes).data, hard=options.hard)
     write_pairs(catalog, pairs, options.out)
     assert pairs.same_P is not None
-    found = {
+    drawn = {
         "file": options.out.as_posix(),
         "pairs": len(pairs.a_P),
         "genuine": int(pairs.same_P.sum()),
         "hard": options.hard,
         "root": None if catalog.root is None else catalog.root.as_posix(),
     }
-    text = f"{found['file']}: {found['pairs']} pairs, {found['genuine']} genuine"
-    print(json.dumps(found, indent=1) if options.json else f"{text}, of {found['root']}")
+    text = f"{drawn['file']}: {drawn['pairs']} pairs, {drawn['genuine']} genuine"
+    print(json.dumps(drawn, indent=1) if options.json else f"{text}, of {drawn['root']}")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -89,13 +89,13 @@ def _capacity(size_K: np.ndarray) -> tuple[np.ndarray, int]:
 
 def _refuse_too_many(genuine: int, impostor: int, size_K: np.ndarray) -> None:
     genuine_K, impostor_exist = _capacity(size_K)
-    for kind, asked, exist in (
+    for kind, wanted, exist in (
         ("genuine", genuine, int(genuine_K.sum())),
         ("impostor", impostor, impostor_exist),
     ):
-        if asked > exist:
+        if wanted > exist:
             raise UserError(
-                f"data.pairs.count: {genuine + impostor} asks for {asked} {kind} pairs, but the "
+                f"data.pairs.count: {genuine + impostor} asks for {wanted} {kind} pairs, but the "
                 f"{size_K.sum()} images of {len(size_K)} identities make only {exist}; lower it "
                 f"to {2 * exist} or hold out more"
             )

@@ -47,29 +47,27 @@ def _pk(label_N, index_M, batch_size, images, seed, epoch, rng) -> np.ndarray:
     """
     label_C, size_C = np.unique(label_N[index_M], return_counts=True)
     per_batch = batch_size // images
-    _check_identities(len(label_C), per_batch, batch_size, images)
+    identities = len(label_C)
+    if identities < per_batch:
+        raise UserError(
+            f"sampler pk: a batch of {batch_size} holds {per_batch} identities of {images} images, "
+            f"but there are only {identities} to train on; set train.batch_size="
+            f"{identities * images} or less, or sampler.images={-(-batch_size // identities)} or "
+            "more"
+        )
     count = batches_per_epoch(len(index_M), batch_size)
     visits = count * per_batch
-    identity_V = _identity_order(len(label_C), per_batch, visits, rng)
+    identity_V = _identity_order(identities, per_batch, visits, rng)
     # The r-th visit of an identity in an epoch is its visit number epoch * rounds + r over all
     # epochs: needs no memory of earlier epochs. (Some rounds of the last epochs may be cut off.)
-    rounds = -(-visits // len(label_C))
-    visit_V = epoch * rounds + np.arange(visits) // len(label_C)
+    rounds = -(-visits // identities)
+    visit_V = epoch * rounds + np.arange(visits) // identities
     cycle_V, place_V = np.divmod(visit_V, np.maximum(size_C // images, 1)[identity_V])
     grouped_M = index_M[np.argsort(label_N[index_M], kind="stable")]
     start_V, sorted_ = _cycle_orders(grouped_M, size_C, identity_V, cycle_V, seed)
     within_VK = (place_V * images)[:, None] + np.arange(images)
     chosen_VK = sorted_[start_V[:, None] + within_VK % size_C[identity_V][:, None]]
     return chosen_VK.reshape(count, per_batch * images)
-
-
-def _check_identities(there: int, needed: int, batch_size: int, images: int) -> None:
-    if there < needed:
-        raise UserError(
-            f"sampler pk: a batch of {batch_size} holds {needed} identities of {images} images, "
-            f"but there are only {there} to train on; set train.batch_size={there * images} or "
-            f"less, or sampler.images={-(-batch_size // there)} or more"
-        )
 
 
 def _identity_order(identities: int, per_batch: int, visits: int, rng) -> np.ndarray:
