@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -31,22 +32,9 @@ from starter.models.cost import listed
 
 # Of every family, and of every kind of block inside one.
 SMALLEST = (
-    "cnn5",
-    "cnn_64_256_64",
-    "resnet10_small",
-    "resnet18d",
-    "resnext50_32x4d",
-    "seresnet18",
-    "resnest14d",
-    "iresnet18",
-    "mobilenetv2_035",
-    "mobilefacenet",
-    "efficientnet_b0",
-    "convnext_atto",
-    "regnetx_002",
-    "regnety_002",
-    "nf_resnet26",
-    "nfnet_l0",
+    *("cnn5", "cnn_64_256_64", "resnet10_small", "resnet18d", "resnext50_32x4d", "seresnet18"),
+    *("resnest14d", "iresnet18", "mobilenetv2_035", "mobilefacenet", "efficientnet_b0"),
+    *("convnext_atto", "regnetx_002", "regnety_002", "nf_resnet26", "nfnet_l0"),
 )
 SHAPES = [(channels, size) for channels in (1, 3) for size in (28, 64, 112)]
 EMBEDDING = 8
@@ -127,13 +115,9 @@ def exported(embedder: nn.Module, image_BCHW: Tensor) -> Tensor:
     """The embedding by onnxruntime, of an export traced on another batch size."""
     import onnxruntime
 
-    program = torch.onnx.export(
-        embedder,
-        (image_BCHW[:2],),
-        dynamo=True,
-        verbose=False,
-        dynamic_shapes=({0: torch.export.Dim("batch", min=1, max=4096)},),
-    )
+    shapes = ({0: torch.export.Dim("batch", min=1, max=4096)},)
+    options: Any = {"dynamo": True, "verbose": False, "dynamic_shapes": shapes}
+    program = torch.onnx.export(embedder, (image_BCHW[:2],), **options)
     assert program is not None
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "embedder.onnx")

@@ -83,11 +83,11 @@ def measure(root: Path, folder: Path) -> dict:
     )
     seconds = time.perf_counter() - start
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    found = json.loads(done.stdout)
+    report = json.loads(done.stdout)
     return {
-        "images": found["images"],
-        "undecodable": found["undecodable"]["count"],
-        "near_duplicates": found["near_duplicates"]["pairs"],
+        "images": report["images"],
+        "undecodable": report["undecodable"]["count"],
+        "near_duplicates": report["near_duplicates"]["pairs"],
         "seconds": round(seconds, 1),
         "processor_seconds": round(used.ru_utime + used.ru_stime, 1),
         "memory_mib": round(used.ru_maxrss / 1024),

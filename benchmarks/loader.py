@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,21 +23,10 @@ from benchmarks.timing import add_arguments, interleaved, machine, show
 FACE = [
     {"kind": "HorizontalFlip", "p": 0.5},
     {"kind": "Affine", "rotate": [-10, 10], "translate_percent": [-0.05, 0.05], "p": 0.5},
-    {
-        "kind": "ColorJitter",
-        "brightness": [0.8, 1.2],
-        "contrast": [0.8, 1.2],
-        "saturation": [0.8, 1.2],
-        "hue": [-0.02, 0.02],
-        "p": 0.5,
-    },
-    {
-        "kind": "CoarseDropout",
-        "num_holes_range": [1, 1],
-        "hole_height_range": [0.1, 0.3],
-        "hole_width_range": [0.1, 0.3],
-        "p": 0.25,
-    },
+    {"kind": "ColorJitter", "p": 0.5, "hue": [-0.02, 0.02]}
+    | {key: [0.8, 1.2] for key in ("brightness", "contrast", "saturation")},
+    {"kind": "CoarseDropout", "p": 0.25, "num_holes_range": [1, 1]}
+    | {key: [0.1, 0.3] for key in ("hole_height_range", "hole_width_range")},
 ]
 COURSE, COURSE_AUGMENTED = "course style", "course style, augmented"
 
@@ -52,13 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
             rates = interleaved(work, options.rounds, bases)
         finally:
             loaders.close()
-    facts = machine() | {
-        "images": loaders.count,
-        "size": options.size,
-        "batch": options.batch,
-        "workers": options.workers,
-        "rounds": options.rounds,
-    }
+    facts = machine() | {"images": loaders.count}
+    facts |= {key: getattr(options, key) for key in ("size", "batch", "workers", "rounds")}
     print(show("Loaders", "images/s", rates, facts, options.json))
     return 0
 
@@ -135,7 +120,7 @@ class Loaders:
     def all(self) -> dict[str, tuple[Callable[[], Iterator[int]], int]]:
         """Those that are quick run several times a round."""
         size = self.options.size
-        found = {
+        return {
             "packed": (self._kit(None), 20),
             "packed, augmented by processes": (self._kit("processes"), 2),
             "packed, augmented by a thread": (self._kit("thread"), 2),
@@ -144,7 +129,6 @@ class Loaders:
             COURSE: (self._torch(course_transform(size, augmented=False)), 1),
             COURSE_AUGMENTED: (self._torch(course_transform(size, augmented=True)), 1),
         }
-        return found
 
     def _kit(self, how: str | None) -> Callable[[], Iterator[int]]:
         from starter.data.augment import build_augment
@@ -179,42 +163,29 @@ class Loaders:
         from torchvision.datasets.folder import default_loader
 
         dataset = ImageFolder(self.root, transform, loader=load or default_loader)
-        return self._epochs(
-            DataLoader(
-                dataset,
-                self.options.batch,
-                shuffle=True,
-                drop_last=True,
-                num_workers=self.options.workers,
-                persistent_workers=self.options.workers > 0,
-                pin_memory=self.device.type == "cuda",
-            )
-        )
+        rest = {"shuffle": True, "drop_last": True, **self._processes()}
+        return self._epochs(DataLoader(dataset, self.options.batch, **rest))
+
+    def _processes(self) -> dict[str, Any]:
+        """Options of torch's DataLoader and of timm's."""
+        workers, cuda = self.options.workers, self.device.type == "cuda"
+        return {"num_workers": workers, "persistent_workers": workers > 0, "pin_memory": cuda}
 
     def _timm(self):
         from timm.data import create_dataset, create_loader
 
         dataset = create_dataset("", root=str(self.root), split="train", is_training=True)
-        return self._epochs(
-            create_loader(
-                dataset,
-                (3, self.options.size, self.options.size),
-                self.options.batch,
-                is_training=True,
-                num_workers=self.options.workers,
-                scale=(0.9, 1.0),
-                ratio=(1.0, 1.0),
-                hflip=0.5,
-                color_jitter=0.2,
-                color_jitter_prob=0.5,
-                re_prob=0.25,
-                interpolation="bilinear",
-                use_prefetcher=self.device.type == "cuda",
-                device=self.device,
-                pin_memory=self.device.type == "cuda",
-                persistent_workers=self.options.workers > 0,
-            )
-        )
+        shape, cuda = (3, self.options.size, self.options.size), self.device.type == "cuda"
+        augment: dict[str, Any] = {
+            "scale": (0.9, 1.0),
+            "ratio": (1.0, 1.0),
+            "hflip": 0.5,
+            "re_prob": 0.25,
+        }
+        augment |= {"color_jitter": 0.2, "color_jitter_prob": 0.5, "interpolation": "bilinear"}
+        rest: dict[str, Any] = {"is_training": True, "use_prefetcher": cuda, "device": self.device}
+        rest |= augment | self._processes()
+        return self._epochs(create_loader(dataset, shape, self.options.batch, **rest))
 
     def _epochs(self, loader) -> Callable[[], Iterator[int]]:
         def epoch() -> Iterator[int]:

@@ -44,17 +44,9 @@ def images(count: int) -> dict[str, float]:
         start = time.perf_counter()
         image_NHWC = np.memmap(path, np.uint8, "r", shape=(count, 32, 32, 3))
         label_N = np.arange(count) % 1000
-        batches = TrainBatches(
-            image_NHWC,
-            label_N,
-            np.arange(count),
-            batch_size=BATCH,
-            sampler=ShuffleSampler(),
-            augment=None,
-            seed=0,
-            workers=0,
-            pin_memory=False,
-        )
+        options: dict = {"batch_size": BATCH, "sampler": ShuffleSampler(), "augment": None}
+        options |= {"seed": 0, "workers": 0, "pin_memory": False}
+        batches = TrainBatches(image_NHWC, label_N, np.arange(count), **options)
         iterator = batches.epoch(0)
         next(iterator)
         first = time.perf_counter() - start
@@ -98,11 +90,7 @@ def classes(count: int) -> dict[str, float]:
     return {"seconds": min(times[1:])}
 
 
-KINDS: dict[str, Callable[[int], dict[str, float]]] = {
-    "images": images,
-    "pairs": pairs,
-    "classes": classes,
-}
+KINDS: dict[str, Callable] = {"images": images, "pairs": pairs, "classes": classes}
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -122,8 +110,8 @@ def one(kind: str, size: int) -> dict[str, float]:
     """Measures one size in this process; memory_mb is above what a size of 1,000 took."""
     KINDS[kind](1000)  # imports, too
     before = _peak()
-    found = KINDS[kind](size)
-    return {"size": size, **found, "memory_mb": _peak() - before}
+    measured = KINDS[kind](size)
+    return {"size": size, **measured, "memory_mb": _peak() - before}
 
 
 def _peak() -> float:
@@ -145,19 +133,19 @@ def main(arguments: list[str] | None = None) -> int:
     if options.one:
         print(json.dumps(one(options.one[0], int(options.one[1]))))
         return 0
-    found: dict[str, dict] = {}
+    results: dict[str, dict] = {}
     for kind in options.kinds or KINDS:
         rows = []
         for size in (s for s in SIZES[kind] if s <= options.most):
             command = [sys.executable, "-m", "benchmarks.scale", "--one", kind, str(size)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             rows.append(json.loads(done.stdout))
-        found[kind] = {"rows": rows, "exponent": exponent(rows) if len(rows) > 1 else None}
+        results[kind] = {"rows": rows, "exponent": exponent(rows) if len(rows) > 1 else None}
     if options.json:
-        print(json.dumps(machine() | found, indent=1))
+        print(json.dumps(machine() | results, indent=1))
         return 0
     print(", ".join(f"{name} {value}" for name, value in machine().items()))
-    for kind, result in found.items():
+    for kind, result in results.items():
         growth = "" if result["exponent"] is None else f": seconds ~ size^{result['exponent']:.2f}"
         print(f"{kind}{growth}")
         for row in result["rows"]:

@@ -82,8 +82,8 @@ def add_arguments(parser: argparse.ArgumentParser, rounds: int = 5) -> None:
 def show(title: str, unit: str, rates: Sequence[Rate], facts: dict, as_json: bool) -> str:
     """The result as a Markdown table, or as one line of JSON."""
     if as_json:
-        found = {"what": title, "unit": unit, **facts, "rates": [asdict(rate) for rate in rates]}
-        return json.dumps(found)
+        record = {"what": title, "unit": unit, **facts, "rates": [asdict(rate) for rate in rates]}
+        return json.dumps(record)
     lines = [
         f"{title} ({', '.join(f'{k} {v}' for k, v in facts.items())})",
         "",
