@@ -91,12 +91,10 @@ def figures_of(run: Run, measured: Measured) -> list[Figure]:
     """Every figure that this run may have, in the order of the page."""
     begun = [stage for stage in run.stages if stage.begun]
     figures = _training(begun) if begun else []
-    for slug, title, draw in (
-        ("roc", "ROC", partial(measured.draw, pair_figures.roc)),
-        ("det", "DET", partial(measured.draw, pair_figures.det)),
-        ("scores", "Scores", measured.draw_scores),
-    ):
-        figures.append(Figure(slug, PAIRS, title, measured.sources, draw))
+    plots = {"ROC": pair_figures.roc, "DET": pair_figures.det}
+    drawn = {title: partial(measured.draw, plot) for title, plot in plots.items()}
+    for title, draw in (*drawn.items(), ("Scores", measured.draw_scores)):
+        figures.append(Figure(title.lower(), PAIRS, title, measured.sources, draw))
     source = (run.folder.calibration,)
     draw = partial(pair_figures.calibration, run.calibration)
     figures.append(Figure("calibration", PAIRS, "Calibration", source, draw))

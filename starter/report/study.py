@@ -119,7 +119,7 @@ def table_rows(study: Study, metrics: list[str], bold: Callable = str) -> list[l
     bold: is given the best value of each metric.
     """
     statistics = {column: study.statistics(column) for column in (*metrics, "seconds")}
-    statistics = {column: found for column, found in statistics.items() if len(found)}
+    statistics = {column: known for column, known in statistics.items() if len(known)}
     reached = study.statistics("epochs_to_target")
     head = ["variant", "seeds"]
     for column in statistics:
@@ -133,9 +133,9 @@ def table_rows(study: Study, metrics: list[str], bold: Callable = str) -> list[l
     for name in dict.fromkeys([*ranked, *study.variants]):
         seeds = int((study.table["variant"] == name).sum())
         row = [short(name, 60), str(seeds)]
-        for column, found in statistics.items():
-            text = _mean(found, name, column)
-            best = column != "seconds" and len(found) > 1 and name == found.index[0]
+        for column, known in statistics.items():
+            text = _mean(known, name, column)
+            best = column != "seconds" and len(known) > 1 and name == known.index[0]
             row.append(bold(text) if best else text)
             if column == study.metric and study.baseline is not None:
                 row.append(_change(study, name))
@@ -147,13 +147,13 @@ def table_rows(study: Study, metrics: list[str], bold: Callable = str) -> list[l
     return rows
 
 
-def _mean(found, name: str, column: str) -> str:
-    if name not in found.index:
+def _mean(known, name: str, column: str) -> str:
+    if name not in known.index:
         return "-"
     factor, digits = scale(column)[0], 0 if column == "seconds" else 2
-    mean, error = factor * found["mean"][name], factor * found["sem"][name]
+    mean, error = factor * known["mean"][name], factor * known["sem"][name]
     text = f"{mean:.{digits}f}"
-    return text if found["count"][name] == 1 else f"{text} ± {error:.{digits}f}"
+    return text if known["count"][name] == 1 else f"{text} ± {error:.{digits}f}"
 
 
 def _change(study: Study, name: str) -> str:

@@ -29,14 +29,13 @@ def report(run: str | Path, *, live: bool = False) -> Path:
 def write(run: Run, measured: Measured, *, live: bool = False) -> Path:
     """As `report`, of a run that is read already."""
     figures = render(run.path, figures_of(run, measured), run.problems, live=live)
-    words = summarise(run, None if live else measured.shown)
     recipe = run.folder.recipe
     return write_page(
         run.path,
         "run.html",
         title=run.name,
         subtitle=_subtitle(run),
-        words=words,
+        words=summarise(run, None if live else measured.shown),
         rows=stage_rows(run),
         figures=figures,
         problems=[*run.problems, *measured.reasons],
@@ -49,10 +48,6 @@ def _subtitle(run: Run) -> str:
     backbone = mapping(run.recipe.get("model")).get("backbone")
     size = number(run.recipe, "data", "image_size")
     device, commit = (run.environment.get(name) for name in ("device", "commit"))
-    parts = [
-        str(backbone or ""),
-        f"{size:.0f} pixels" if size else "",
-        f"on {device}" if device else "",
-        f"commit {str(commit)[:10]}" if commit else "",
-    ]
+    parts = [str(backbone or ""), f"{size:.0f} pixels" if size else ""]
+    parts += [f"on {device}" if device else "", f"commit {str(commit)[:10]}" if commit else ""]
     return ", ".join(filter(None, parts))

@@ -104,17 +104,15 @@ class Run:
 
 def cells(study: Study) -> list[Cell]:
     """Every variant at every point of the grid, in the order they are written."""
-    points = [
-        dict(zip(study.grid, values, strict=True))
-        for values in itertools.product(*study.grid.values())
-    ]
-    found = []
+    every = itertools.product(*study.grid.values())
+    points = [dict(zip(study.grid, values, strict=True)) for values in every]
+    made = []
     for name, changes in (study.variants or {"": {}}).items():
         for point in points:
             words = [name, *(f"{_short(key, study.grid)}={value}" for key, value in point.items())]
             label = " ".join(filter(None, words)) or "recipe"
-            found.append(Cell(label, study.common | changes | point, point))
-    return found
+            made.append(Cell(label, study.common | changes | point, point))
+    return made
 
 
 def _short(key: str, keys: dict[str, Any]) -> str:

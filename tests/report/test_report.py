@@ -8,9 +8,10 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from starter.errors import UserError
-from starter.report import report
+from starter.report import report, style
 from starter.report.__main__ import draw, main
 from starter.report.read import open_run
 from starter.report.words import summarise
@@ -52,8 +53,6 @@ def test_every_figure_is_in_the_page_and_beside_it(whole):
 
 
 def test_no_figure_is_of_one_colour(whole):
-    from matplotlib.image import imread
-
     for path in (whole[0] / "figures").glob("*.png"):
         assert imread(path)[..., :3].std() > 0.02, path.name
 
@@ -81,12 +80,15 @@ def test_names_and_labels_are_escaped(whole):
 
 
 def test_every_colour_is_a_variable_with_a_value_for_black(whole):
-    from starter.report import style
-
     drawing = re.sub(r"<style>.*?</style>", "", whole[1].source, flags=re.S)
     left = set(re.findall(r"(?:fill|stroke): ?(#[0-9a-f]{6})", drawing))
     assert not left
     assert set(style.DARK) == set(style.VARIABLES)
+
+
+def run_python(code):
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200)
 
 
 def luminance(colour):
@@ -98,8 +100,6 @@ def luminance(colour):
 @pytest.mark.parametrize("dark", [False, True])
 def test_colours_are_readable_on_their_paper(dark):
     """Contrast by WCAG 2: 4.5 for text, 3 for lines."""
-    from starter.report import style
-
     shown = {value: style.DARK[value] if dark else value for value in style.VARIABLES}
     paper = luminance(shown[style.PAPER])
     for value, needed in ((style.INK, 4.5), (style.SOFT, 4.5), *((s, 3) for s in style.SERIES)):
@@ -169,6 +169,11 @@ def test_a_damaged_index_is_written_anew(harmed):
     assert "loss" in json.loads((harmed / "figures" / "index.json").read_text())
 
 
+def scores_of(run):
+    """Files of labelled scores: the stages' and verify's."""
+    return [path for path in run.glob("*/shown/*.npz") if path.stem in ("scores", "val")]
+
+
 def remove(path):
     shutil.rmtree(path) if path.is_dir() else path.unlink()
 
@@ -198,12 +203,12 @@ def test_a_damaged_file_costs_no_more_than_its_own_figures(whole, harmed, conten
 
 
 def test_arrays_of_another_shape_are_told(harmed):
-    for stage in ("classify", "finetune"):
-        save(harmed / stage / "shown" / "scores.npz", score=np.zeros((3, 2)), same=np.zeros(4))
-        save(harmed / stage / "shown" / "map.npz", emb=np.zeros((40, 3, 2)), name=np.zeros(4))
-        save(harmed / stage / "shown" / "images.npz", image=np.zeros(5), loss=np.zeros(0))
-        wrong = {"dev_label": np.array([5, 9]), "dev_predicted": np.array([5, -9])}
-        save(harmed / stage / "shown" / "classes.npz", classes=np.array(["a"]), **wrong)
+    wrong = {"dev_label": np.array([5, 9]), "dev_predicted": np.array([5, -9])}
+    for place in (harmed / "classify" / "shown", harmed / "finetune" / "shown"):
+        save(place / "scores.npz", score=np.zeros((3, 2)), same=np.zeros(4))
+        save(place / "map.npz", emb=np.zeros((40, 3, 2)), name=np.zeros(4))
+        save(place / "images.npz", image=np.zeros(5), loss=np.zeros(0))
+        save(place / "classes.npz", classes=np.array(["a"]), **wrong)
     save(harmed / "verify" / "shown" / "val.npz", score=np.array(["a"]), same=np.zeros(1))
     page = Page(report(harmed))
     assert "loss" in page.shapes and not {"roc", "map", "worst"} & set(page.shapes)
@@ -240,9 +245,8 @@ def test_no_labelled_pairs(harmed):
 
 
 def test_pairs_of_one_kind(harmed):
-    for path in harmed.glob("*/shown/*.npz"):
-        if path.stem in ("scores", "val"):
-            save(path, score=np.linspace(0, 1, 9, dtype=np.float32), same=np.ones(9, bool))
+    for path in scores_of(harmed):
+        save(path, score=np.linspace(0, 1, 9, dtype=np.float32), same=np.ones(9, bool))
     page = Page(report(harmed))
     assert not {"roc", "det", "scores"} & set(page.shapes)
     assert "9 of the same identity and 0 of different ones" in page.text
@@ -250,10 +254,9 @@ def test_pairs_of_one_kind(harmed):
 
 @pytest.mark.parametrize("impostor", [1, 2])
 def test_almost_no_pairs_and_scores_that_are_all_the_same(harmed, impostor):
-    for path in harmed.glob("*/shown/*.npz"):
-        if path.stem in ("scores", "val"):
-            same_P = np.arange(2 + impostor) < 2
-            save(path, score=np.full(len(same_P), 0.5, np.float32), same=same_P)
+    for path in scores_of(harmed):
+        same_P = np.arange(2 + impostor) < 2
+        save(path, score=np.full(len(same_P), 0.5, np.float32), same=same_P)
     assert set(Page(report(harmed)).shapes) == FIGURES
 
 
@@ -267,8 +270,6 @@ def test_one_class(tmp_path):
 
 
 def test_two_dimensions_are_drawn_as_they_are_and_grey_images_as_grey(harmed):
-    from matplotlib.image import imread
-
     rng = np.random.default_rng(0)
     place = harmed / "finetune" / "shown"
     save(place / "map.npz", emb=rng.standard_normal((300, 2)), name=np.array(["1", "2", "3"] * 100))
@@ -284,9 +285,8 @@ def test_two_dimensions_are_drawn_as_they_are_and_grey_images_as_grey(harmed):
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
 def test_a_million_pairs_take_less_than_twenty_seconds_and_a_gigabyte(harmed):
     """In a process of its own; its processor time, since other tests may hold the cores."""
-    for path in harmed.glob("*/shown/*.npz"):
-        if path.stem in ("scores", "val"):
-            keep_scores(path, np.random.default_rng(1), 1_000_000, 2)
+    for path in scores_of(harmed):
+        keep_scores(path, np.random.default_rng(1), 1_000_000, 2)
     code = (
         "import re, time\nfrom starter.report.__main__ import main\n"
         f"main([{harmed.as_posix()!r}])\n"
@@ -294,9 +294,7 @@ def test_a_million_pairs_take_less_than_twenty_seconds_and_a_gigabyte(harmed):
         "peak = re.search(r'VmHWM:\\s*(\\d+) kB', open('/proc/self/status').read())[1]\n"
         "print(time.process_time(), int(peak) / 1024)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=200
-    )
+    done = run_python(code)
     assert done.returncode == 0, done.stderr
     seconds, megabytes = map(float, done.stdout.split()[-2:])
     assert seconds < 20 and megabytes < 1024, (seconds, megabytes)
@@ -312,12 +310,11 @@ def test_the_same_run_gives_the_same_page(harmed, tmp_path):
 
 def test_several_runs_are_compared_on_the_same_pairs(whole, tmp_path):
     a, b = (make_run(tmp_path / name, name=name, lr=lr) for name, lr in (("a", 0.01), ("b", 0.5)))
-    same = np.arange(400) % 2 == 0
     for run, apart in ((a, 0.5), (b, 4)):
         rng = np.random.default_rng(1)
         keep_scores(run / "verify" / "shown" / "val.npz", rng, 400, apart)
     pages = draw([a.as_posix(), b.as_posix()], (tmp_path / "out").as_posix())
-    assert len(pages) == 3 and pages[2].endswith("out/report.html") and same.any()
+    assert len(pages) == 3 and pages[2].endswith("out/report.html")
     page = Page(tmp_path / "out" / "report.html")
     assert set(page.shapes) == {"accuracy", "eer", "roc", "det"}
     assert "stages.finetune.optimizer.lr: 0.01 -> 0.5" in page.text
@@ -346,7 +343,7 @@ def test_importing_the_room_imports_nothing_heavy():
         "import sys, starter.report\n"
         "print([m for m in ('matplotlib', 'torch', 'sklearn', 'scipy') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    done = run_python(code)
     assert done.stdout.strip() == "[]", done.stdout + done.stderr
 
 

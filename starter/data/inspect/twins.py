@@ -31,7 +31,7 @@ def near_twins(small_NS: np.ndarray, valid_N: np.ndarray) -> np.ndarray:
     """
     spread_N = small_NS.std(axis=1)
     items = np.flatnonzero(valid_N & (spread_N > FLAT))
-    found = [np.empty((0, 2), np.int64)]
+    near = [np.empty((0, 2), np.int64)]
     width = small_NS.shape[1] // BANDS
     for band in range(BANDS):
         part = small_NS[items, band * width : (band + 1) * width]
@@ -45,8 +45,8 @@ def near_twins(small_NS: np.ndarray, valid_N: np.ndarray) -> np.ndarray:
             pair_T2 = np.sort(np.stack([items[order[same]], items[order[same + ahead]]], axis=1))
             for start in range(0, len(same), 65536):
                 part_T2 = pair_T2[start : start + 65536]
-                found.append(part_T2[_close(small_NS, spread_N, *part_T2.T)])
-    return np.unique(np.concatenate(found), axis=0)
+                near.append(part_T2[_close(small_NS, spread_N, *part_T2.T)])
+    return np.unique(np.concatenate(near), axis=0)
 
 
 def _close(small_NS: np.ndarray, spread_N: np.ndarray, a_T, b_T) -> np.ndarray:
