@@ -91,9 +91,8 @@ def figures_of(run: Run, measured: Measured) -> list[Figure]:
     """Every figure that this run may have, in the order of the page."""
     begun = [stage for stage in run.stages if stage.begun]
     figures = _training(begun) if begun else []
-    plots = {"ROC": pair_figures.roc, "DET": pair_figures.det}
-    drawn = {title: partial(measured.draw, plot) for title, plot in plots.items()}
-    for title, draw in (*drawn.items(), ("Scores", measured.draw_scores)):
+    roc, det = (partial(measured.draw, plot) for plot in (pair_figures.roc, pair_figures.det))
+    for title, draw in (("ROC", roc), ("DET", det), ("Scores", measured.draw_scores)):
         figures.append(Figure(title.lower(), PAIRS, title, measured.sources, draw))
     source = (run.folder.calibration,)
     draw = partial(pair_figures.calibration, run.calibration)
