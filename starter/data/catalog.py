@@ -6,7 +6,7 @@ Shapes: N items (images), M items of one split, P pairs, H W image; Gallery has 
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -80,7 +80,7 @@ class Catalog:
     label_N: np.ndarray
     split_N: np.ndarray
     classes: tuple[str, ...]
-    pairs: dict[str, Pairs]
+    pairs: dict[str, Pairs] = field(default_factory=dict)
     array_N: np.ndarray | None = None
     identity_N: np.ndarray | None = None
     gallery: Gallery | None = None

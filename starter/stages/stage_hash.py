@@ -4,7 +4,7 @@ import hashlib
 import json
 
 from starter import models
-from starter.recipe.own import by_text
+from starter.recipe.own import by_text, is_own
 from starter.recipe.schema import Recipe
 
 # Keys that say when a stage stops or what is made of it, not what it computes.
@@ -47,6 +47,7 @@ def inputs_of(recipe: Recipe, stage: str, data_fingerprint: str, parent_hash: st
             "std": list(data.std),
             "stem_size": data.image_size,
             "fingerprint": data_fingerprint,
+            "reader": data.layout if is_own(data.layout) else None,  # by its file's text
         },
         "parent": parent_hash,
     }

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from starter import losses, metrics, models
-from starter.data import augment
+from starter.data import augment, layouts
 from starter.recipe.named import raise_all
 from starter.recipe.problems import Problem
 from starter.recipe.schema import Recipe, StageSection, TrainSection
@@ -19,6 +19,7 @@ S = TypeVar("S", bound=TrainSection)
 Resolver = Callable[[Any], tuple[Any, list[Problem]]]
 
 OF_RECIPE: dict[str, Resolver] = {  # by key of the recipe
+    "data": layouts.resolve,
     "model": models.resolve,
     "augment": augment.resolve,
 }

@@ -5,7 +5,7 @@ import pytest
 
 from starter.data import load_catalog
 from starter.data.catalog import DEV, TRAIN
-from starter.data.layouts.draft import split_dev
+from starter.data.splits import split_dev
 from starter.errors import UserError
 from tests.data.trees import class_folders, section, write
 
@@ -167,7 +167,11 @@ def test_dev_split_is_stratified(fraction):
     [
         ({"a": 3}, {}, "has 1 class; it needs two"),
         ({"a": 1, "b": 1}, {}, "data.dev_fraction"),
-        ({"train/a": 2, "train/b": 2, "dev/c": 1}, {}, "1 of 1 classes here are not in the train"),
+        (
+            {"train/a": 2, "train/b": 2, "dev/c": 1},
+            {},
+            "dev/c: the class 'c' is not among the 2 classes",
+        ),
         ({"train/a": 2, "train/b": 2}, {"splits": {"dev": "dev"}}, "data.splits.dev"),
         ({"x/a": 2, "x/b": 2}, {"splits": {"train": "y"}}, "data.splits.train"),
         ({"x/a": 2, "y/b": 2}, {"splits": {"verify": "y"}}, "data.splits.train: not set"),

@@ -162,13 +162,19 @@ TRAIN, DEV = "cls_data/train/labels.txt", "cls_data/dev/labels.txt"
     ("mistake", "said"),
     [
         (edit(TRAIN, 3, "train_010.jpg"), "labels.txt:3: expected '<file> <label>'"),
-        (edit(TRAIN, 3, "train_010.jpg two"), "labels.txt:3: the label 'two' is not a whole"),
-        (edit(TRAIN, 3, "train_010.jpg -1"), "labels.txt:3: the label -1 is negative"),
+        (
+            edit(TRAIN, 3, "train_010.jpg two"),
+            "labels.txt:3: expected '<file> <label>', the label a whole number",
+        ),
+        (
+            edit(TRAIN, 3, "train_010.jpg -1"),
+            "labels.txt:3: expected '<file> <label>', the label a whole number from 0",
+        ),
         (edit(TRAIN, 3, "train_010.jpg 9"), "class 3 has no image"),
         (edit(TRAIN, 3, "train_010.jpg 900000000000"), "is on line 3)"),
         (edit(TRAIN, 3, "train_005.jpg 2"), "labels.txt:3: train_005.jpg is already on line 2"),
         (edit(TRAIN, 3, "other.jpg 2"), "labels.txt:3: "),
-        (edit(DEV, 2, "dev_005.jpg 3"), "labels.txt:2: the label 3 is not among the 3 classes"),
+        (edit(DEV, 2, "dev_005.jpg 3"), "labels.txt:2: the class '3' is not among the 3 classes"),
         (remove("cls_data/train/images/train_000.jpg"), "labels.txt:1: "),
         (remove("cls_data/dev"), "no split dev; it has test, train"),
         (remove("cls_data/train"), "no split train"),

@@ -57,7 +57,7 @@ def test_lfw_equals_torchvision(tmp_path, monkeypatch, view, split, layout):
     monkeypatch.setattr(LFWPairs, "_check_integrity", lambda self: True)  # it knows the real sums
     monkeypatch.setattr(LFWPeople, "_check_integrity", lambda self: True)
     lfw(tmp_path)
-    catalog = load_catalog(section(tmp_path, layout, lfw={"view": view}))
+    catalog = load_catalog(section(tmp_path, layout, options={"view": view}))
     wanted = LFWPairs(tmp_path, split=split, image_set="funneled")
     prefix = f"{tmp_path}/lfw-py/lfw_funneled/"
     assert in_words(catalog) == [
@@ -80,8 +80,8 @@ def test_lfw_equals_torchvision(tmp_path, monkeypatch, view, split, layout):
 
 def test_a_fold_of_lfw_trains_on_the_people_of_the_other_nine(tmp_path):
     lfw(tmp_path, "lfw/lfw", "")  # a doubled folder, the files at the root
-    whole = load_catalog(section(tmp_path, "lfw", lfw={"view": 2}))
-    one = load_catalog(section(tmp_path, "lfw", lfw={"view": 2, "fold": 3}))
+    whole = load_catalog(section(tmp_path, "lfw", options={"view": 2}))
+    one = load_catalog(section(tmp_path, "lfw", options={"view": 2, "fold": 3}))
     assert in_words(one) == in_words(whole)[8:12] and one.pairs["val"].fold_P is None
     assert set(one.classes) == set(PEOPLE) - set(PEOPLE[6:9])
 
@@ -131,7 +131,7 @@ def test_cub(tmp_path, layout):
     ]
     for split in ("train", "dev"):
         assert {catalog.names[i] for i in catalog.index(split)} < {n for n, _, t in rows if t}
-    retrieval = load_catalog(section(tmp_path, layout, cub={"task": "retrieval"}))
+    retrieval = load_catalog(section(tmp_path, layout, options={"task": "retrieval"}))
     assert [int(name[:3]) for name in retrieval.classes] == list(range(1, 101))
     held = [retrieval.names[i] for i in retrieval.index("verify")]
     assert held == [name for name, kind, _ in rows if int(kind[:3]) > 100]
@@ -204,8 +204,8 @@ def test_download_asks_torchvision(tmp_path, monkeypatch, layout, kind):
     with pytest.raises(UserError, match="no network here"):
         load_catalog(section(tmp_path / "new", layout, download=True))
     assert asked == [(True, True, True)]
-    with pytest.raises(ValueError, match="unpack the files yourself"):
-        section(tmp_path, "folders", download=True)
+    with pytest.raises(UserError, match=r"data\.download: .*unpack the files yourself"):
+        load_catalog(section(tmp_path, "folders", download=True))
 
 
 TABLE = [
@@ -267,10 +267,10 @@ def test_named_columns_of_a_table_elsewhere_without_splits(tmp_path):
     rows = [(f"../{name}", "x" if i % 2 else "y", "-") for i, (name, _, _) in enumerate(TABLE)]
     table(tmp_path, header=("foto", "who", "rest"), rows=rows, at="lists")
     keys = {"file": "lists/images.csv", "path": "foto", "label": "who"}
-    catalog = load_catalog(section(tmp_path, "csv", csv=keys))
+    catalog = load_catalog(section(tmp_path, "csv", options=keys))
     assert catalog.classes == ("x", "y") and len(catalog.index("train")) == 9
     with pytest.raises(UserError, match=r"no column fotto.*did you mean 'foto'"):
-        load_catalog(section(tmp_path, "csv", csv=keys | {"path": "fotto"}))
+        load_catalog(section(tmp_path, "csv", options=keys | {"path": "fotto"}))
     with pytest.raises(UserError, match=r"has no table with columns.*lists/images\.csv"):
         load_catalog(section(tmp_path, "csv"))
 

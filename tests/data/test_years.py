@@ -171,7 +171,7 @@ def test_parts_that_lack_or_are_two(tmp_path):
         load_catalog(section(tmp_path, expected.layout))
     shutil.rmtree(tmp_path / "another")
     shutil.rmtree(next(tmp_path.rglob("train")))
-    with pytest.raises(UserError, match=r"no folder train or train_subset.*F22, S23"):
+    with pytest.raises(UserError, match=r"no split train.* train or train_subset .*F22, S23"):
         load_catalog(section(tmp_path, expected.layout))
 
 

@@ -56,11 +56,10 @@ MISTAKES = {
         "good.yaml:8:30: train.optimizer.lr: should be a finite number (got nan)",
     ),
     "one of a few words": (
-        "root: somewhere",
-        "root: x, layout: folder",
-        "good.yaml:2:25: data.layout: should be 'auto', 'hw2p2', 'hw2p2_f22', 'hw2p2_s22', "
-        "'hw2p2_f20', 'hw2p2_s19', 'folders', 'csv', 'lfw', 'cub', 'omniglot', 'mnist', "
-        "'fashion_mnist', 'cifar10' or 'cifar100'; did you mean 'folders'? (got 'folder')",
+        "batch_size: 32",
+        "precision: fp61",
+        "good.yaml:7:14: train.precision: should be 'auto', 'bf16', 'fp16' or 'fp32'; "
+        "did you mean 'fp16'? (got 'fp61')",
     ),
     "unknown kind": (
         "kind: arcface",

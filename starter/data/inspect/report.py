@@ -10,7 +10,7 @@ import numpy as np
 from starter.data.catalog import SPLITS, Catalog, Pairs
 from starter.data.inspect.pictures import BAD, THREADS, Pictures, look
 from starter.data.inspect.twins import byte_twins, near_twins
-from starter.data.layouts import READERS, settle
+from starter.data.layouts import read_layout, settle
 from starter.data.layouts.disk import expand_root
 from starter.recipe.schema.data import DataSection
 
@@ -27,7 +27,7 @@ def inspect(data: DataSection, threads: int = THREADS) -> tuple[dict, Catalog, P
         UserError: no catalog can be made of it.
     """
     known, why = settle(data)
-    catalog = READERS[known.layout](known)
+    catalog = read_layout(known)
     pictures = look(catalog, threads)
     valid_N = pictures.size_N2[:, 0] != BAD
     same_T2 = byte_twins(pictures.sum_N, valid_N)

@@ -11,24 +11,21 @@ from starter.errors import UserError
 
 log = logging.getLogger(__name__)
 
-IMAGE_SUFFIXES = (
-    ".jpg",
-    ".jpeg",
-    ".png",
-    ".bmp",
-    ".pgm",
-    ".ppm",
-    ".webp",
-    ".tif",
-    ".tiff",
-)
+IMAGE_SUFFIXES = tuple([".jpg", ".jpeg", ".png", ".bmp", ".pgm", ".ppm", ".webp", ".tif", ".tiff"])
+TEXT_SUFFIXES = (".txt", ".csv", ".tsv")
 
 
 class Listing(NamedTuple):
-    """Sorted names in a folder: its images and its sub-folders; other files are ignored."""
+    """Sorted names in a folder: images, sub-folders and text files; others are ignored."""
 
     images: list[str]
     folders: list[str]
+    texts: list[str]
+
+    @property
+    def holds_classes(self) -> bool:
+        """Folders, and hardly an image beside them: perhaps a folder per class."""
+        return bool(self.folders) and len(self.images) <= len(self.folders)
 
 
 def scan(folder: Path) -> Listing:
@@ -36,7 +33,7 @@ def scan(folder: Path) -> Listing:
 
     Hidden entries are skipped: .ipynb_checkpoints, and the "._a.jpg" that macOS puts in archives.
     """
-    images, folders = [], []
+    images, folders, texts = [], [], []
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
@@ -47,9 +44,11 @@ def scan(folder: Path) -> Listing:
                     images.append(name)
                 elif entry.is_dir():
                     folders.append(name)
+                elif name.lower().endswith(TEXT_SUFFIXES):
+                    texts.append(name)
     except OSError as error:
         raise UserError(f"{folder}: cannot be listed ({error.strerror})") from error
-    return Listing(sorted(images), sorted(folders))
+    return Listing(sorted(images), sorted(folders), sorted(texts))
 
 
 KAGGLE = Path("/kaggle/input")  # where a notebook finds its data, read-only
@@ -108,6 +107,18 @@ def relative(folder: Path, base: Path) -> str:
     """A folder relative to base with forward slashes, ending in one: a prefix of file names."""
     text = Path(os.path.relpath(folder, base)).as_posix()
     return "" if text == "." else f"{text}/"
+
+
+def settle(path: Path) -> Path:
+    """The folder, or the only one in it where that has the same name.
+
+    An archive unpacked into a folder of its name doubles it: the inner one is meant.
+    """
+    while True:
+        inside = scan(path)
+        if inside.images or [name.lower() for name in inside.folders] != [path.name.lower()]:
+            return path
+        path = path / inside.folders[0]
 
 
 def find_named(root: Path, key: str, name: str, *others: Path) -> Path:

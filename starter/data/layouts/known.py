@@ -9,13 +9,13 @@ import numpy as np
 
 from starter.data.catalog import VERIFY, Gallery
 from starter.data.layouts.disk import read_lines, relative, scan, some
-from starter.data.layouts.draft import Draft
-from starter.data.layouts.survey import Survey, only
+from starter.data.layouts.draft import Draft, Rows
+from starter.data.layouts.folders import read_classes
+from starter.data.layouts.survey import Survey
 from starter.errors import UserError
 
 log = logging.getLogger(__name__)
 
-KNOWN, UNKNOWN_DEV, UNKNOWN_TEST = ("known",), ("unknown_dev",), ("unknown_test",)
 ANSWERS = ("dev_identities.csv", "verification_dev.csv")  # F22; S23 to S24
 COLUMNS = ("label", "identity", "match")
 NO_MATCH = "n000000"  # S23 to S24; in F22 every unknown face is somebody known
@@ -25,7 +25,7 @@ NO_MATCH = "n000000"  # S23 to S24; in F22 every unknown face is somebody known
 class Tree:
     """Where the parts lie; None for what is missing."""
 
-    known: Path | None
+    known: Path
     dev: Path | None
     test: Path | None
     answers: Path | None
@@ -36,19 +36,18 @@ class Tree:
         return [path for path in (self.known, self.dev, self.test) if path is not None]
 
 
-def find(survey: Survey) -> Tree:
-    """The parts under a root, by name."""
+def find(survey: Survey) -> Tree | None:
+    """The parts under a root, by name; None where there is none of them."""
     known, dev, test = (
-        only(survey.named(names), f"the folder {names[0]}", survey.root)
-        for names in (KNOWN, UNKNOWN_DEV, UNKNOWN_TEST)
+        survey.only([name], f"the folder {name}")
+        for name in ("known", "unknown_dev", "unknown_test")
     )
-    answers = only(survey.texts(ANSWERS), "the identities of unknown_dev", survey.root)
-    tree = Tree(known, dev, test, answers)
-    if tree.known is None and (tree.dev or tree.test):
+    if known is not None:
+        return Tree(known, dev, test, survey.text(ANSWERS, "the identities of unknown_dev"))
+    if dev or test:
         raise UserError(f"data.root: {survey.root} has unknown faces but no folder known/")
-    if tree.known is None:
-        log.warning("%s: no folder known/, so nobody can be identified", survey.root)
-    return tree
+    log.warning("%s: no folder known/, so nobody can be identified", survey.root)
+    return None
 
 
 def add(draft: Draft, tree: Tree) -> None:
@@ -57,80 +56,55 @@ def add(draft: Draft, tree: Tree) -> None:
     Unknown faces are in sorted order of their names: the order of the answers and of the rows that
     a submission asks for. Identities of the gallery are their own, whatever they are called.
     """
-    if tree.known is None:
-        return
     assert draft.root is not None
-    people, known_G, identity_G = _add_known(draft, tree.known)
-    dev_Q, test_T = (_add_faces(draft, folder) for folder in (tree.dev, tree.test))
-    answer_Q, nobody = np.full(len(dev_Q), -1, np.int64), True
-    if tree.answers is None:
-        if len(dev_Q):
-            log.warning("%s: no %s, so no threshold can be fitted", tree.dev, " or ".join(ANSWERS))
-        dev_Q, answer_Q = dev_Q[:0], answer_Q[:0]
-    elif tree.dev is not None:
-        answer_Q = _answers(tree.answers, people, tree.dev, len(dev_Q))
-        nobody = bool((answer_Q < 0).any())
-        first = len(draft.identities) - len(people)
-        for item, answer in zip(dev_Q, answer_Q, strict=True):
-            draft.identity[item] = first + int(answer) if answer >= 0 else -1
+    known = read_classes(tree.known, draft.root)
+    known_G = draft.add(VERIFY, known)
+    people = list(draft.people)
+    number = {name: k for k, name in enumerate(people)}
+    dev, test = (_faces(folder, draft.root) for folder in (tree.dev, tree.test))
+    answers = None
+    if dev and tree.answers is None:
+        log.warning("%s: no %s, so no threshold can be fitted", tree.dev, " or ".join(ANSWERS))
+    elif dev and tree.answers and tree.dev:
+        answers = _answers(tree.answers, number, tree.dev, len(dev))
+    told = ["" if who == NO_MATCH else who for who in answers or [NO_MATCH] * len(dev)]
+    dev_Q = draft.add(VERIFY, Rows(tree.known, dev, told))
     draft.gallery = Gallery(
         people=tuple(people),
         known_G=known_G,
-        identity_G=identity_G,
-        dev_Q=dev_Q,
-        answer_Q=answer_Q,
-        test_T=test_T,
-        no_match=NO_MATCH if nobody else None,
+        identity_G=np.array([number[name] for name in known.labels], np.int64),
+        dev_Q=dev_Q if answers else dev_Q[:0],
+        answer_Q=np.array([number.get(who, -1) for who in answers or []], np.int64),
+        test_T=draft.add_unlabelled(VERIFY, test),
+        no_match=NO_MATCH if not answers or NO_MATCH in answers else None,
     )
 
 
-def _add_known(draft: Draft, folder: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """People in sorted order, the items of their images, and whose each is."""
-    assert draft.root is not None
-    people = scan(folder).folders
-    start, first, identity_G = len(draft.names), len(draft.identities), []
-    for person, name in enumerate(people):
-        images = scan(folder / name).images
-        if not images:
-            raise UserError(f"{folder / name}: a known person without images")
-        prefix = relative(folder / name, draft.root)
-        draft.add(VERIFY, [prefix + image for image in images], [first + person] * len(images))
-        identity_G += [person] * len(images)
-    if not people:
-        raise UserError(f"{folder}: has no folders; one folder per known person is expected")
-    draft.identities += people
-    known_G = np.arange(start, len(draft.names), dtype=np.int64)
-    return people, known_G, np.array(identity_G, np.int64)
+def _faces(folder: Path | None, root: Path) -> list[str]:
+    """The images in a folder of unknown faces; none without one."""
+    if folder is None:
+        return []
+    images = scan(folder).images
+    if not images:
+        raise UserError(f"{folder}: an empty folder of unknown faces")
+    prefix = relative(folder, root)
+    return [prefix + image for image in images]
 
 
-def _add_faces(draft: Draft, folder: Path | None) -> np.ndarray:
-    """The items of a folder of unknown faces; nothing without one."""
-    start = len(draft.names)
-    if folder is not None:
-        assert draft.root is not None
-        images = scan(folder).images
-        if not images:
-            raise UserError(f"{folder}: an empty folder of unknown faces")
-        prefix = relative(folder, draft.root)
-        draft.add(VERIFY, [prefix + image for image in images])
-    return np.arange(start, len(draft.names), dtype=np.int64)
-
-
-def _answers(path: Path, people: list[str], folder: Path, count: int) -> np.ndarray:
-    """answer_Q: who each face of unknown_dev is, row by row of the csv; -1 for nobody known."""
+def _answers(path: Path, number: dict[str, int], folder: Path, count: int) -> list[str]:
+    """Who each face of unknown_dev is, row by row of the csv; NO_MATCH for nobody known."""
     lines = read_lines(path)
-    header = [cell.strip().lower() for cell in next(csv.reader([lines[0][1]]))] if lines else []
+    rows = [[cell.strip() for cell in row] for row in csv.reader(text for _, text in lines)]
+    header = [cell.lower() for cell in rows[0]] if rows else []
     column = next((header.index(name) for name in COLUMNS if name in header), None)
     if column is None:
         raise UserError(f"{path}:1: no column {COLUMNS[0]}; the header is {some(header)}")
-    if len(lines) - 1 != count:
-        raise UserError(f"{path}: {len(lines) - 1} rows for the {count} images of {folder}")
-    number = {name: k for k, name in enumerate(people)} | {NO_MATCH: -1}
-    found = []
-    for line, text in lines[1:]:
-        cells = next(csv.reader([text]))
-        name = cells[column].strip() if column < len(cells) else ""
-        if name not in number:
-            raise UserError(f"{path}:{line}: {name!r} is no folder of known/ and not {NO_MATCH}")
-        found.append(number[name])
-    return np.array(found, np.int64)
+    if len(rows) - 1 != count:
+        raise UserError(f"{path}: {len(rows) - 1} rows for the {count} images of {folder}")
+    answers = []
+    for (line, _), cells in zip(lines[1:], rows[1:], strict=True):
+        who = cells[column] if column < len(cells) else ""
+        if who not in number and who != NO_MATCH:
+            raise UserError(f"{path}:{line}: {who!r} is no folder of known/ and not {NO_MATCH}")
+        answers.append(who)
+    return answers

@@ -1,12 +1,10 @@
-"""Where things lie under a root: the names of its folders and text files, a few levels deep."""
+"""Where things lie under a root: its folders and text files by name, a few levels deep."""
 
 import logging
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
-from starter.data.layouts.disk import IMAGE_SUFFIXES, some
+from starter.data.layouts.disk import Listing, scan, settle, some
 from starter.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -15,20 +13,6 @@ DEEPEST = 8  # /kaggle/input/datasets/<owner>/<set>/<slug>/classification/classi
 CLASSES = 64  # a folder of more holds classes, not parts of a set: it is not entered
 MOST = 20_000  # folders looked into, in about a second: data.root may be a whole disk
 SIDES = (("verification", "verif", "ver_"), ("classification", "classif", "cls_"))
-TEXT_SUFFIXES = (".txt", ".csv", ".tsv")
-
-
-class Folder(NamedTuple):
-    """What one folder holds: sorted names of folders and text files, and how many images."""
-
-    folders: list[str]
-    texts: list[str]
-    images: int
-
-    @property
-    def holds_classes(self) -> bool:
-        """Folders, and hardly an image beside them: perhaps a folder per class."""
-        return bool(self.folders) and self.images <= len(self.folders)
 
 
 class Survey:
@@ -36,7 +20,7 @@ class Survey:
 
     def __init__(self, root: Path):
         self.root = root
-        self.folders: dict[Path, Folder] = {}
+        self.folders: dict[Path, Listing] = {}
         level = [root]
         for _ in range(DEEPEST + 1):
             below = []
@@ -46,38 +30,43 @@ class Survey:
                         "%s holds more than %d folders; no more were looked into", root, MOST
                     )
                     return
-                found = self.folders[path] = _list(path)
-                if len(found.folders) <= CLASSES:
-                    below += [path / name for name in found.folders]
+                listing = self.folders[path] = _scan_if_allowed(path)
+                if len(listing.folders) <= CLASSES:
+                    below += [path / name for name in listing.folders]
             level = below
 
     def named(self, names: Iterable[str]) -> list[Path]:
-        """Folders of the first of these names (in any case) that there are, doubled ones once.
+        """Folders of the first of these names (in any case) that exists, doubled ones once."""
+        for name in names:
+            same = [path for path in self.folders if path.name.lower() == name.lower()]
+            if same:
+                return list(dict.fromkeys(map(settle, same)))
+        return []
 
-        An archive unpacked into a folder of its name doubles it: the inner one is meant.
+    def only(self, names: Iterable[str], what: str) -> Path | None:
+        """The one folder of these names, or None. UserError where there are several."""
+        return only(self.named(names), what, self.root)
+
+    def text(self, names: Iterable[str], what: str) -> Path | None:
+        """The one text file of the first of these names (in any case) that exists, or None.
+
+        Raises:
+            UserError: there are several.
         """
         for name in names:
-            found = [path for path in self.folders if path.name.lower() == name.lower()]
-            if found:
-                return list(dict.fromkeys(map(settle, found)))
-        return []
-
-    def texts(self, names: Iterable[str]) -> list[Path]:
-        """Text files of the first of these names (in any case) that there are."""
-        for name in names:
-            found = [
+            same = [
                 path / text
-                for path, folder in self.folders.items()
-                for text in folder.texts
+                for path, listing in self.folders.items()
+                for text in listing.texts
                 if text.lower() == name.lower()
             ]
-            if found:
-                return found
-        return []
+            if same:
+                return only(same, what, self.root)
+        return None
 
-    def contents(self, path: Path) -> Folder:
+    def contents(self, path: Path) -> Listing:
         """What a folder holds, whether it was entered or not."""
-        return self.folders.get(path) or _list(path)
+        return self.folders.get(path) or _scan_if_allowed(path)
 
     def side(self, path: Path) -> str | None:
         """Which competition of a pair of them a path belongs to: "classification" or
@@ -89,45 +78,18 @@ class Survey:
         return None
 
 
-def settle(path: Path) -> Path:
-    """The folder, or the only one in it where that has the same name."""
-    while True:
-        inside = _list(path)
-        names = inside.folders
-        if inside.images or len(names) != 1 or names[0].lower() != path.name.lower():
-            return path
-        path = path / names[0]
-
-
-def only(found: list[Path], what: str, root: Path) -> Path | None:
-    """The one that was found, or None. UserError when there are several."""
-    if len(found) > 1:
+def only(paths: list[Path], what: str, root: Path) -> Path | None:
+    """The one path, or None. UserError where there are several."""
+    if len(paths) > 1:
         raise UserError(
-            f"data.root: {root} holds {len(found)} of {what}: {some(map(str, found))}; "
+            f"data.root: {root} holds {len(paths)} of {what}: {some(map(str, paths))}; "
             "set data.root to a folder that holds one"
         )
-    return found[0] if found else None
+    return paths[0] if paths else None
 
 
-def _list(path: Path) -> Folder:
-    folders, texts, images = [], [], 0
-    for name, is_folder in _entries(path):
-        lower = name.lower()
-        if lower.endswith(IMAGE_SUFFIXES):
-            images += 1
-        elif is_folder:
-            folders.append(name)
-        elif lower.endswith(TEXT_SUFFIXES):
-            texts.append(name)
-    return Folder(sorted(folders), sorted(texts), images)
-
-
-def _entries(path: Path) -> Iterator[tuple[str, bool]]:
-    """Names and whether they are folders; nothing of a folder that cannot be listed."""
+def _scan_if_allowed(path: Path) -> Listing:
     try:
-        with os.scandir(path) as entries:
-            for entry in entries:
-                if not entry.name.startswith(".") and entry.name != "__MACOSX":
-                    yield entry.name, entry.is_dir()
-    except OSError:
-        return
+        return scan(path)
+    except UserError:
+        return Listing([], [], [])

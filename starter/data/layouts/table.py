@@ -2,55 +2,33 @@
 
 import csv
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+from pydantic import Field
 
 from starter.data.catalog import DEV, TEST, TRAIN, VERIFY, Catalog
-from starter.data.layouts.disk import expand_root, some
-from starter.data.layouts.draft import Draft
+from starter.data.layouts.disk import some
+from starter.data.layouts.draft import Draft, Rows
 from starter.data.layouts.survey import Survey
 from starter.errors import UserError, did_you_mean
-from starter.recipe.schema.data import DataSection
 
-COLUMNS = {
-    "path": (
-        "path",
-        "file",
-        "filename",
-        "file_name",
-        "filepath",
-        "image",
-        "image_path",
-        "image_name",
-        "img",
-        "img_path",
-    ),
-    "label": ("label", "class", "identity", "person", "category", "target", "class_name", "name"),
-    "split": ("split", "set", "subset", "partition", "part", "usage"),
+PATHS = "path file filename file_name filepath image image_path image_name img img_path"
+COLUMNS = {  # usual names, in lower case
+    "path": PATHS.split(),
+    "label": ["label", "class", "identity", "person", "category", "target", "class_name", "name"],
+    "split": ["split", "set", "subset", "partition", "part", "usage"],
 }
 SPLITS = {
-    "train": TRAIN,
-    "training": TRAIN,
-    "dev": DEV,
-    "val": DEV,
-    "valid": DEV,
-    "validation": DEV,
-    "test": TEST,
-    "testing": TEST,
-    "verify": VERIFY,
-    "verification": VERIFY,
+    **dict.fromkeys(("train", "training"), TRAIN),
+    **dict.fromkeys(("dev", "val", "valid", "validation"), DEV),
+    **dict.fromkeys(("test", "testing"), TEST),
+    **dict.fromkeys(("verify", "verification"), VERIFY),
 }
 DELIMITERS = ",;\t|"
 
-
-class Columns(NamedTuple):
-    """Where in a row to look; split None where every row trains."""
-
-    delimiter: str
-    path: int
-    label: int
-    split: int | None
+Given = Mapping[str, str | None]  # the reader's options; None: recognised
 
 
 class Row(NamedTuple):
@@ -60,7 +38,15 @@ class Row(NamedTuple):
     split: int
 
 
-def read(data: DataSection) -> Catalog:
+def read(
+    root: Path,
+    *,
+    file: str | None = None,
+    path: str | None = None,
+    label: str | None = None,
+    split: str | None = None,
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None,
+) -> Catalog:
     """A table's images as a catalog.
 
     Paths are relative to the table's folder or to data.root; leading folders that are not there
@@ -68,33 +54,33 @@ def read(data: DataSection) -> Catalog:
     numeric order where all are whole numbers, else sorted as text. A test row may have no class.
     Rows of split verify are identities of their own. Without a split column all rows train.
 
+    Args:
+        file: the table, under data.root; else the only one that fits.
+        path, label, split: columns of image paths, of classes, and of train, dev, test, verify;
+            else recognised. delimiter: else recognised.
     Raises:
         UserError: no such table or column; a bad row, with its line.
     """
-    root = expand_root(data.root)
-    path = find_table(root, data)
-    rows = list(_rows(path, root, _columns(path, data)))
-    seen: dict[str, int] = {}
+    given = {"path": path, "label": label, "split": split, "delimiter": delimiter}
+    table = find_table(root, {**given, "file": file})
+    rows = list(_rows(table, root, given))
+    line_of: dict[str, int] = {}
     for row in rows:
-        if row.name in seen:
-            raise UserError(f"{path}:{row.line}: {row.name} is already on line {seen[row.name]}")
-        seen[row.name] = row.line
-    trained = in_order({row.label for row in rows if row.split == TRAIN})
-    verified = in_order({row.label for row in rows if row.split == VERIFY and row.label})
-    number = {label: k for k, label in enumerate(trained)}
-    other = {label: len(trained) + k for k, label in enumerate(verified)} | {"": -1}
-    draft = Draft(root=root, identities=trained + verified)
-    for split in (TRAIN, DEV, TEST, VERIFY):
-        part = [row for row in rows if row.split == split]
-        known = other if split == VERIFY else number | ({"": -1} if split == TEST else {})
-        for row in part:
-            if row.label not in known:
-                raise UserError(
-                    f"{path}:{row.line}: the class {row.label!r} is not among the {len(trained)} "
-                    f"classes of train rows ({some(trained, 3)})"
-                )
-        draft.add(split, [row.name for row in part], [known[row.label] for row in part])
-    return draft.finish(data)
+        if row.name in line_of:
+            raise UserError(
+                f"{table}:{row.line}: {row.name} is already on line {line_of[row.name]}"
+            )
+        line_of[row.name] = row.line
+    trained, people = (
+        in_order({row.label for row in rows if row.split == part and row.label})
+        for part in (TRAIN, VERIFY)
+    )
+    draft = Draft(root, trained, people)
+    for part in (TRAIN, DEV, TEST, VERIFY):
+        kept = [row for row in rows if row.split == part]
+        names, labels = [row.name for row in kept], [row.label for row in kept]
+        draft.add(part, Rows(table, names, labels, [row.line for row in kept]))
+    return draft.finish()
 
 
 def in_order(labels: set[str]) -> list[str]:
@@ -104,102 +90,89 @@ def in_order(labels: set[str]) -> list[str]:
     return sorted(labels)
 
 
-def find_table(root: Path, data: DataSection) -> Path:
-    """The table a recipe names, or the only one under root whose columns fit."""
-    if data.csv.file is not None:
-        path = root / data.csv.file
-        if path.is_file():
-            return path
-        raise UserError(f"data.csv.file: no file {path}; {root} holds {some(_tables(root))}")
-    tables = _tables(root)
-    fits = [root / name for name in tables if fit(root / name, data)]
+def find_table(root: Path, given: Given) -> Path:
+    """The table that `given` names, or the only one under root whose columns fit."""
+    tables = [
+        (folder / name).relative_to(root).as_posix()
+        for folder, listing in Survey(root).folders.items()
+        for name in listing.texts
+    ]
+    named = given.get("file")
+    if named is not None:
+        if (root / named).is_file():
+            return root / named
+        raise UserError(f"data.options.file: no file {root / named}; {root} holds {some(tables)}")
+    fits = [root / name for name in tables if _fits(root / name, root, given)]
     if len(fits) == 1:
         return fits[0]
     if fits:
         raise UserError(
-            f"data.csv.file: {root} has {len(fits)} tables; name one: "
+            f"data.options.file: {root} has {len(fits)} tables; name one: "
             f"{some(path.name for path in fits)}"
         )
     raise UserError(
-        f"data.csv: {root} has no table with columns of paths ({some(COLUMNS['path'])}) and "
-        f"classes ({some(COLUMNS['label'])}); it holds {some(tables)}. Name them: data.csv.path=..."
+        f"data.options: {root} has no table with columns of paths ({some(COLUMNS['path'])}) and "
+        f"classes ({some(COLUMNS['label'])}); it holds {some(tables)}. Name them: "
+        "data.options.path=..."
     )
 
 
-def _tables(root: Path) -> list[str]:
-    survey = Survey(root)
-    return [
-        (path / name).relative_to(root).as_posix()
-        for path, folder in survey.folders.items()
-        for name in folder.texts
-    ]
-
-
-def fit(path: Path, data: DataSection) -> bool:
+def _fits(table: Path, root: Path, given: Given) -> bool:
     """Whether a file is a table of images: columns of paths and classes, a first row that is."""
     try:
-        columns = _columns(path, data)
-        next(_rows(path, expand_root(data.root), columns))
+        next(_rows(table, root, given))
     except (UserError, StopIteration):
         return False
     return True
 
 
-def _open(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines(keepends=True)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as text ({error})") from error
-
-
-def _columns(path: Path, data: DataSection) -> Columns:
-    """The columns named in data.csv, else those with a usual name. UserError where one lacks."""
-    first = next((line for line in _open(path) if line.strip()), "")
-    delimiter = data.csv.delimiter or max(DELIMITERS, key=first.count)
-    header = [cell.strip() for cell in next(csv.reader([first], delimiter=delimiter), [])]
+def _columns(table: Path, header: list[str], given: Given) -> dict[str, int | None]:
+    """Where in a row to look: the columns given, else those with a usual name."""
     lower = [name.lower() for name in header]
-    found: dict[str, int | None] = {}
+    column: dict[str, int | None] = {}
     for key, usual in COLUMNS.items():
-        given = getattr(data.csv, key)
-        if given is not None and given not in header:
+        named = given.get(key)
+        if named is not None and named not in header:
             raise UserError(
-                f"data.csv.{key}: {path} has no column {given}; its header is "
-                f"{some(header)}{did_you_mean(given, header)}"
+                f"data.options.{key}: {table} has no column {named}; its header is "
+                f"{some(header)}{did_you_mean(named, header)}"
             )
-        if given is not None:
-            found[key] = header.index(given)
-        else:
-            found[key] = next((lower.index(name) for name in usual if name in lower), None)
-        if found[key] is None and key != "split":
+        known = [lower.index(name) for name in usual if name in lower]
+        column[key] = header.index(named) if named is not None else next(iter(known), None)
+        if column[key] is None and key != "split":
             raise UserError(
-                f"{path}:1: no column for the {key} ({some(usual)}); the header is "
-                f"{some(header)}. Name it: data.csv.{key}=..."
+                f"{table}:1: no column for the {key} ({some(usual)}); the header is "
+                f"{some(header)}. Name it: data.options.{key}=..."
             )
-    assert found["path"] is not None and found["label"] is not None
-    return Columns(delimiter, found["path"], found["label"], found["split"])
+    return column
 
 
-def _rows(path: Path, root: Path, columns: Columns) -> Iterator[Row]:
-    """Every row; UserError at the first bad one, with its line."""
-    reader = csv.reader(_open(path), delimiter=columns.delimiter)
-    width = len(next((row for row in reader if row), []))
-    places: list[Path] = list(dict.fromkeys([path.parent, root]))
-    for cells in reader:
-        place = f"{path}:{reader.line_num}"
-        if not any(cell.strip() for cell in cells):
+def _rows(table: Path, root: Path, given: Given) -> Iterator[Row]:
+    """Every row; UserError where a column lacks or at the first bad row, with its line."""
+    try:
+        lines = table.read_text(encoding="utf-8-sig").splitlines(keepends=True)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{table}: cannot be read as text ({error})") from error
+    first = next((line for line in lines if line.strip()), "")
+    reader = csv.reader(lines, delimiter=given.get("delimiter") or max(DELIMITERS, key=first.count))
+    header = [cell.strip() for cell in next((row for row in reader if row), [])]
+    column = _columns(table, header, given)
+    for row in reader:
+        place, cells = f"{table}:{reader.line_num}", [cell.strip() for cell in row]
+        if not any(cells):
             continue
-        if len(cells) != width:
-            raise UserError(f"{place}: {len(cells)} cells under a header of {width}")
-        label = cells[columns.label].strip()
-        word = "train" if columns.split is None else cells[columns.split].strip().lower()
-        if word not in SPLITS:
+        if len(cells) != len(header):
+            raise UserError(f"{place}: {len(cells)} cells under a header of {len(header)}")
+        path, label, word = (cells[k] if k is not None else "train" for k in column.values())
+        split = SPLITS.get(word.lower())
+        if split is None:
             raise UserError(f"{place}: the split {word!r} is none of {', '.join(SPLITS)}")
-        if not label and SPLITS[word] in (TRAIN, DEV):
+        if not label and split in (TRAIN, DEV):
             raise UserError(f"{place}: a {word} row without a class")
-        name = _locate(cells[columns.path].strip(), places, root)
+        name = _locate(path, [table.parent, root], root)
         if name is None:
-            raise UserError(f"{place}: no image {cells[columns.path]} under {root}")
-        yield Row(reader.line_num, name, label, SPLITS[word])
+            raise UserError(f"{place}: no image {path} under {root}")
+        yield Row(reader.line_num, name, label, split)
 
 
 def _locate(cell: str, places: list[Path], root: Path) -> str | None:

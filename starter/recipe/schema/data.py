@@ -1,15 +1,12 @@
 """`data:` what there is to see, and `augment:` how training images vary."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from starter.recipe.schema.base import Misfit, Named, Positive, Section
 
 Statistics = Annotated[tuple[float, ...], Field(strict=False, min_length=1, max_length=3)]
-
-
-DOWNLOADABLE = ("mnist", "fashion_mnist", "cifar10", "cifar100", "omniglot")
 
 
 class DemoSection(Section):
@@ -57,66 +54,21 @@ class SplitsSection(Section):
     ] = None
 
 
-class CsvSection(Section):
-    """The table of layout csv: a header, then a row an image."""
-
-    file: Annotated[
-        str | None, Field(description="the table, under data.root; else the only one that fits")
-    ] = None
-    path: Annotated[str | None, Field(description="column of image paths; else recognised")] = None
-    label: Annotated[str | None, Field(description="column of classes; else recognised")] = None
-    split: Annotated[
-        str | None, Field(description="column of train, dev, test, verify; else recognised")
-    ] = None
-    delimiter: Annotated[
-        str | None, Field(min_length=1, max_length=1, description="else recognised")
-    ] = None
-
-
-class LfwSection(Section):
-    """Which of the two views of LFW."""
-
-    view: Annotated[
-        Literal[1, 2], Field(description="1 for choosing models, 2 for reporting over 10 folds")
-    ] = 1
-    fold: Annotated[
-        int | None,
-        Field(ge=1, le=10, description="of view 2: train on the other nine folds' people"),
-    ] = None
-
-
-class CubSection(Section):
-    """Which task CUB-200-2011 is."""
-
-    task: Annotated[
-        Literal["classes", "retrieval"],
-        Field(description="its own train and test images, or classes 101 to 200 never trained on"),
-    ] = "classes"
-
-
 class DataSection(Section):
     """What there is to see and where it lies."""
 
     layout: Annotated[
-        Literal[
-            "auto",
-            "hw2p2",
-            "hw2p2_f22",
-            "hw2p2_s22",
-            "hw2p2_f20",
-            "hw2p2_s19",
-            "folders",
-            "csv",
-            "lfw",
-            "cub",
-            "omniglot",
-            "mnist",
-            "fashion_mnist",
-            "cifar10",
-            "cifar100",
-        ],
-        Field(description="how the set lies on disk; auto recognises it"),
+        str,
+        Field(
+            min_length=1,
+            description="how the set lies on disk (docs/layouts.md), auto to recognise it, or "
+            "path/to/file.py:function",
+        ),
     ] = "hw2p2"
+    options: Annotated[
+        dict[str, Any],
+        Field(default_factory=dict, description="keyword arguments of the layout's reader"),
+    ]
     root: Annotated[str, Field(min_length=1, description="the folder; ~ and $NAME are expanded")]
     image_size: Annotated[
         int, Field(ge=8, le=1024, description="pixels a side; images are resized to a square")
@@ -147,9 +99,6 @@ class DataSection(Section):
     download: Annotated[
         bool, Field(description="fetch the set into root first, where torchvision can")
     ] = False
-    csv: Annotated[CsvSection, Field(description="where layout csv finds what")] = CsvSection()
-    lfw: Annotated[LfwSection, Field(description="which view of LFW")] = LfwSection()
-    cub: Annotated[CubSection, Field(description="which task of CUB-200-2011")] = CubSection()
     cache: Annotated[str, Field(description="folder for the packed images")] = "cache"
     workers: Annotated[
         Annotated[int, Field(ge=0)] | Literal["auto"],
@@ -164,16 +113,6 @@ class DataSection(Section):
             for key, values in (("mean", self.mean), ("std", self.std))
             if len(values) not in (1, self.channels)
         ]
-        if self.lfw.fold is not None and self.lfw.view == 1:
-            mistakes.append((("lfw", "fold"), "is of view 2; set lfw.view: 2 or leave it out"))
-        if self.download and self.layout not in DOWNLOADABLE:
-            mistakes.append(
-                (
-                    ("download",),
-                    f"torchvision fetches {', '.join(DOWNLOADABLE)}; for "
-                    f"layout {self.layout} unpack the files yourself",
-                )
-            )
         if self.std and min(self.std) <= 0:
             mistakes.append((("std",), f"should be greater than 0 (got {list(self.std)})"))
         if mistakes:
