@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from starter.data.decode import read_image
 from starter.errors import UserError
 
 SPLITS = ("train", "dev", "test", "verify")  # verify: images only used in pairs
@@ -103,8 +104,6 @@ class Catalog:
             UserError: naming the path: absent, empty, truncated or undecodable.
         """
         if self.array_N is None:
-            from starter.data.decode import read_image
-
             image = read_image(self.path(i))
         else:
             image = self.array_N[i]
