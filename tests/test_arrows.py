@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import starter
+
 ROOT = Path(__file__).resolve().parent.parent
 GROUND = {"errors", "files", "distributed", "recipe"}
 TRAINING = GROUND | {"data", "models", "losses", "metrics", "runs", "training"}
@@ -146,3 +148,11 @@ def test_quick_answers_import_nothing_heavy(arguments):
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert done.stdout.splitlines()[-1] == "HEAVY []", done.stdout + done.stderr
+
+
+def test_the_package_gives_its_two_verbs():
+    from starter import api
+
+    assert starter.train is api.train and starter.verify is api.verify
+    with pytest.raises(AttributeError, match="nothing"):
+        starter.nothing  # noqa: B018
