@@ -1,20 +1,18 @@
 """Every example of docs/extending.md: two stages, killed in the second and continued."""
 
 import json
-import os
 import re
 import signal
-import threading
-import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from starter.api import train
 from starter.recipe import load
 from starter.report import report
 from tests.conftest import TINY
-from tests.stages.test_resume import assert_equal, state
+from tests.stages.test_resume import assert_equal, start, state, wait_for
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -26,9 +24,9 @@ ROWS = re.findall(
 
 @pytest.fixture
 def example(tmp_path, demo_root):
-    """Writes an example beside a tiny recipe; gives the recipe of a run, by its name."""
+    """Writes an example beside a tiny recipe; gives train.py's arguments for a run, by its name."""
 
-    def recipe(row, name):
+    def arguments(row, name):
         _, file, text, part = row
         (tmp_path / file).write_text(text)
         (tmp_path / "part.yaml").write_text(part)
@@ -38,53 +36,55 @@ def example(tmp_path, demo_root):
             written = written.replace(stage, "")  # the example's own count in both stages
         written = written.replace("train:\n", "train:\n  loss: [{kind: softmax}]\n")
         (tmp_path / "tiny.yaml").write_text(written)
-        return load(
-            tmp_path / "tiny.yaml",
-            [
-                str(tmp_path / "part.yaml"),
-                f"name={name}",
-                "train.checkpoint_steps=1",
-                "stages.finetune.epochs=2",
-            ],
+        return (
+            str(tmp_path / "tiny.yaml"),
+            str(tmp_path / "part.yaml"),
+            f"name={name}",
+            "train.checkpoint_steps=1",
+            "stages.finetune.epochs=2",
         )
 
-    return recipe
+    return arguments
 
 
-def train_until_killed(recipe) -> None:
-    """In a process that is killed at the first checkpoint of the second stage."""
-    pointer = Path(recipe.runs) / recipe.name / "finetune" / "checkpoints" / "last.json"
-    child = os.fork()
-    if child == 0:
+@pytest.fixture
+def one_thread():
+    """As the process that is killed has: sums of several threads differ in their last bits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
-        def kill():
-            while not pointer.exists():
-                time.sleep(0.002)
-            os.kill(os.getpid(), signal.SIGKILL)
 
-        threading.Thread(target=kill, daemon=True).start()
-        try:
-            train(recipe)
-        finally:
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+def train_here(recipe: str, *changes: str, **options) -> None:
+    train(load(recipe, changes), **options)
+
+
+def train_until_killed(command: tuple[str, ...], run: Path) -> None:
+    """In a process of its own that is killed at the first checkpoint of the second stage."""
+    process = start(*command)
+    wait_for(run / "finetune" / "checkpoints" / "last.json", process)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="the process that is killed is a fork")
 @pytest.mark.parametrize("row", ROWS, ids=[row[0] for row in ROWS])
-def test_an_example_killed_and_continued_is_the_uninterrupted_one(row, example, tmp_path):
-    train(example(row, "whole"))
-    train_until_killed(example(row, "killed"))
-    train(example(row, "killed"))
-    assert_equal(state(tmp_path / "runs" / "killed"), state(tmp_path / "runs" / "whole"))
+def test_an_example_killed_and_continued_is_the_uninterrupted_one(
+    row, example, one_thread, tmp_path
+):
+    killed, whole = tmp_path / "runs" / "killed", tmp_path / "runs" / "whole"
+    train_here(*example(row, "whole"))
+    train_until_killed(example(row, "killed"), killed)
+    train_here(*example(row, "killed"))
+    assert_equal(state(killed), state(whole))
 
 
 @pytest.mark.slow
 def test_an_own_loss_has_its_curve_under_its_class_name(example, tmp_path):
     row = next(row for row in ROWS if row[0] == "A loss")
-    train(example(row, "shown"), stage="classify")
+    train_here(*example(row, "shown"), stage="classify")
     run = tmp_path / "runs" / "shown"
     rows = [json.loads(line) for line in (run / "classify" / "metrics.jsonl").open()]
     assert all("Pull" in row and "softmax" in row for row in rows if row["kind"] == "interval")
