@@ -5,7 +5,7 @@ Shapes: N items (images), M items of one split, P pairs, H W image; Gallery has 
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -74,6 +74,10 @@ class Catalog:
         gallery: known people and the probes to find among them, or None.
         turn_N: uint8, index into TURNS, how an item is turned when it is read; None: none is.
         answers: how many of the classes, the first ones, may be predicted; None: all.
+        ids: how tables and submissions call the N items; None: by their bare names, or by their
+            whole names where two test images share a bare one.
+        columns: the other columns of the set's table, N cells each, "" for items without a row.
+        samples: the sample submissions that lie in the set, the likeliest first.
     """
 
     root: Path | None
@@ -87,6 +91,9 @@ class Catalog:
     gallery: Gallery | None = None
     turn_N: np.ndarray | None = None
     answers: int | None = None
+    ids: Sequence[str] | None = None
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    samples: tuple[Path, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -164,8 +171,15 @@ class Catalog:
         return hashlib.sha256(times + self._array_digest.encode()).hexdigest()
 
     def submission_name(self, i: int) -> str:
-        """The file's bare name, "test_000000.jpg", as sample submissions give it."""
-        return self.names[i].rsplit("/", 1)[-1]
+        """What a submission calls an item: "test_000000.jpg"."""
+        if self.ids is not None:
+            return self.ids[i]
+        return self.names[i] if self._names_clash else self.names[i].rsplit("/", 1)[-1]
+
+    @cached_property
+    def _names_clash(self) -> bool:
+        names = [self.names[i].rsplit("/", 1)[-1] for i in self.index("test")]
+        return len(set(names)) < len(names)
 
     @cached_property
     def _size_time_N2(self) -> np.ndarray:
@@ -188,6 +202,14 @@ class Catalog:
             return ""
         shape = repr(self.array_N.shape).encode()
         return hashlib.sha256(shape + np.ascontiguousarray(self.array_N).tobytes()).hexdigest()
+
+
+def in_order(labels: Iterable[str]) -> list[str]:
+    """Names of classes by number where all are whole numbers, else as text; each once."""
+    labels = set(labels)
+    if all(label.isdecimal() for label in labels):
+        return sorted(labels, key=lambda label: (int(label), label))
+    return sorted(labels)
 
 
 def _turn(image_HWC: np.ndarray, turn: str) -> np.ndarray:

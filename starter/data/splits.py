@@ -8,13 +8,15 @@ import logging
 
 import numpy as np
 
-from starter.data.catalog import DEV, TRAIN, VERIFY, Catalog
+from starter.data.catalog import DEV, TRAIN, VERIFY, Catalog, in_order
 from starter.data.pairs import hold_out_classes, make_pairs, most_pairs
-from starter.errors import UserError
-from starter.recipe.schema.data import DataSection, PairsSection
+from starter.errors import UserError, did_you_mean
+from starter.recipe.schema.data import DataSection, PairsSection, SplitSection
 
 log = logging.getLogger(__name__)
 
+# Cells of a column that marks dev images, and those of the others.
+MARKS = ("1", "true", "dev", "val", "valid", "validation"), ("", "0", "false", "train", "training")
 DEV_SEED = 0  # the dev split belongs to the data: no key of a run changes it
 
 
@@ -38,10 +40,9 @@ def complete(catalog: Catalog, data: DataSection) -> Catalog:
     if len(catalog.classes) < 2:
         count = len(catalog.classes)
         raise UserError(f"{catalog.root}: the train split has {count} class; it needs two")
+    if not (catalog.split_N == DEV).any() and data.split.dev:
+        catalog = dataclasses.replace(catalog, split_N=split_dev(catalog, data.split))
     split_N = catalog.split_N
-    if not (split_N == DEV).any():
-        split_N = split_dev(catalog.label_N, split_N, data.dev_fraction)
-        catalog = dataclasses.replace(catalog, split_N=split_N)
     if wanted is None:
         return dataclasses.replace(catalog, identity_N=identity_N if known_verify else None)
     catalog = dataclasses.replace(catalog, identity_N=identity_N)
@@ -93,24 +94,102 @@ def _hold_out(
     ), test_K
 
 
-def split_dev(label_N: np.ndarray, split_N: np.ndarray, fraction: float) -> np.ndarray:
-    """split_N with `fraction` of each class's train images moved to dev, drawn by a fixed seed.
+def split_dev(catalog: Catalog, section: SplitSection) -> np.ndarray:
+    """split_N with a share of the train images moved to dev, by a fixed seed, as `data.split` says.
 
-    A class of two or more gives at least one image and keeps at least one.
+    Every class that is trained keeps an image: a group that would take its last one stays.
 
     Raises:
-        UserError: no class has two images.
+        UserError: no such column, or nothing can be moved.
     """
-    train_M = np.flatnonzero(split_N == TRAIN)
-    label_M = label_N[train_M]
-    random_M = np.random.default_rng(DEV_SEED).random(len(train_M))
+    train_M = catalog.index("train")
+    label_M = catalog.label_N[train_M]
+    if section.by == "stratified":
+        moved_M = _share_of_each(label_M, section.dev)
+    else:
+        moved_M = _by_column(_column(catalog, section, train_M), label_M, section)
+    if not moved_M.any():
+        raise UserError(
+            "data.split.dev: nothing can be moved to dev without the last image of a class; lower "
+            "it, or set it to 0 to validate by pairs alone"
+        )
+    split_N = catalog.split_N.copy()
+    split_N[train_M[moved_M]] = DEV
+    return split_N
+
+
+def _share_of_each(label_M: np.ndarray, share: float) -> np.ndarray:
+    """A share of each class, bool (M). A class of two or more gives at least one image and keeps
+    at least one."""
+    random_M = np.random.default_rng(DEV_SEED).random(len(label_M))
     order_M = np.lexsort((random_M, label_M))
     _, start_K, size_K = np.unique(label_M[order_M], return_index=True, return_counts=True)
-    take_K = np.clip(np.round(fraction * size_K).astype(np.int64), 1, size_K - 1)
-    rank_M = np.arange(len(train_M)) - np.repeat(start_K, size_K)
-    moved_M = train_M[order_M[rank_M < np.repeat(take_K, size_K)]]
-    if not len(moved_M):
-        raise UserError("data.dev_fraction: no class has two train images, so none can validate")
-    split_N = split_N.copy()
-    split_N[moved_M] = DEV
-    return split_N
+    take_K = np.clip(np.round(share * size_K).astype(np.int64), 1, size_K - 1)
+    rank_M = np.arange(len(label_M)) - np.repeat(start_K, size_K)
+    moved_M = np.zeros(len(label_M), bool)
+    moved_M[order_M[rank_M < np.repeat(take_K, size_K)]] = True
+    return moved_M
+
+
+def _column(catalog: Catalog, section: SplitSection, train_M: np.ndarray) -> list[str]:
+    """The cells of `data.split.column` of the train images."""
+    name = section.column
+    assert name is not None, "checked by the schema"
+    cells = catalog.columns.get(name)
+    if cells is None:
+        known = ", ".join(catalog.columns) or "none: this layout reads no table"
+        hint = did_you_mean(name, catalog.columns)
+        raise UserError(f"data.split.column: the set has no column {name}{hint} (it has {known})")
+    return [cells[i] for i in train_M]
+
+
+def _by_column(cells: list[str], label_M: np.ndarray, section: SplitSection) -> np.ndarray:
+    """Which train images the column moves to dev, bool (M)."""
+    if section.by == "column":
+        (yes, no), kinds = MARKS, {cell.lower() for cell in cells}
+        dev = yes if kinds <= {*yes, *no} else in_order(kinds)[:1]
+        moved_M = np.array([cell.lower() in dev for cell in cells])
+        return moved_M & ~_last_of_class(label_M, np.arange(len(cells)), moved_M)
+    if section.by == "time":
+        place = {cell: k for k, cell in enumerate(in_order(cells))}
+        order_M = np.argsort([place[cell] for cell in cells], kind="stable")
+        moved_M = np.zeros(len(cells), bool)
+        moved_M[order_M[len(cells) - round(section.dev * len(cells)) :]] = True
+        return moved_M & ~_last_of_class(label_M, np.arange(len(cells)), moved_M)
+    # An empty cell is a group of its own.
+    names = [cell or f"row {i}" for i, cell in enumerate(cells)]
+    group_M = np.unique(names, return_inverse=True)[1]
+    moved_M = _whole_groups(group_M, label_M, section)
+    moved_M &= ~_last_of_class(label_M, group_M, moved_M)
+    log.info(
+        "data.split: %d of %d images are dev: %d of %d groups of %s, none on both sides",
+        moved_M.sum(),
+        len(moved_M),
+        len(np.unique(group_M[moved_M])),
+        group_M.max() + 1,
+        section.column,
+    )
+    return moved_M
+
+
+def _whole_groups(group_M: np.ndarray, label_M: np.ndarray, section: SplitSection) -> np.ndarray:
+    """About a share of the images, bool (M), by whole groups drawn at random."""
+    from sklearn.model_selection import GroupShuffleSplit, StratifiedGroupKFold
+
+    if section.by == "group":
+        split = GroupShuffleSplit(1, test_size=section.dev, random_state=DEV_SEED)
+    else:
+        folds = max(2, round(1 / section.dev))
+        split = StratifiedGroupKFold(folds, shuffle=True, random_state=DEV_SEED)
+    try:
+        _, dev_M = next(split.split(label_M, label_M, group_M))
+    except ValueError as error:
+        raise UserError(f"data.split: {section.by} of {section.column}: {error}") from error
+    return np.isin(np.arange(len(label_M)), dev_M)
+
+
+def _last_of_class(label_M: np.ndarray, group_M: np.ndarray, moved_M: np.ndarray) -> np.ndarray:
+    """The images, bool (M), of groups that have to stay: of a class with nothing left to train."""
+    lost_K = np.setdiff1d(label_M, label_M[~moved_M])
+    kept = [group_M[np.flatnonzero(label_M == k)[0]] for k in lost_K]
+    return np.isin(group_M, kept)

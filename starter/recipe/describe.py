@@ -17,6 +17,7 @@ PAGES: list[tuple[str, type[BaseModel]]] = [
     ("top level", Recipe),
     ("data", data.DataSection),
     ("data.splits", data.SplitsSection),
+    ("data.split", data.SplitSection),
     ("data.pairs", data.PairsSection),
     ("data.demo", data.DemoSection),
     ("augment[]", data.AugmentStep),

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 
 from starter.data import load_catalog
-from starter.data.catalog import DEV, TRAIN
-from starter.data.splits import split_dev
 from starter.errors import UserError
 from tests.data.trees import class_folders, section, write
 
@@ -151,22 +149,11 @@ def test_three_disjoint_groups_of_people_and_other_ones_by_another_seed(tmp_path
         split(0, hold_out_test=9)
 
 
-@pytest.mark.parametrize("fraction", [0.01, 0.1, 0.5, 0.99])
-def test_dev_split_is_stratified(fraction):
-    size_K = np.array([1, 2, 3, 10, 50])
-    identity_N = np.random.default_rng(0).permutation(np.repeat(np.arange(5), size_K))
-    split_N = split_dev(identity_N, np.full(66, TRAIN, np.uint8), fraction)
-    for k, size in enumerate(size_K):
-        moved = (split_N[identity_N == k] == DEV).sum()
-        assert moved == (0 if size == 1 else min(max(round(fraction * size), 1), size - 1))
-    assert np.array_equal(split_N, split_dev(identity_N, np.full(66, TRAIN, np.uint8), fraction))
-
-
 @pytest.mark.parametrize(
     ("tree", "keys", "said"),
     [
         ({"a": 3}, {}, "has 1 class; it needs two"),
-        ({"a": 1, "b": 1}, {}, "data.dev_fraction"),
+        ({"a": 1, "b": 1}, {}, "data.split.dev"),
         (
             {"train/a": 2, "train/b": 2, "dev/c": 1},
             {},

@@ -12,15 +12,16 @@ from starter.errors import UserError
 log = logging.getLogger(__name__)
 
 IMAGE_SUFFIXES = tuple([".jpg", ".jpeg", ".png", ".bmp", ".pgm", ".ppm", ".webp", ".tif", ".tiff"])
-TEXT_SUFFIXES = (".txt", ".csv", ".tsv")
+TEXT_SUFFIXES = (".txt", ".csv", ".tsv", ".parquet")
 
 
 class Listing(NamedTuple):
-    """Sorted names in a folder: images, sub-folders and text files; others are ignored."""
+    """Sorted names in a folder: images, sub-folders, texts and tables, and all other files."""
 
     images: list[str]
     folders: list[str]
     texts: list[str]
+    others: list[str]
 
     @property
     def holds_classes(self) -> bool:
@@ -33,7 +34,7 @@ def scan(folder: Path) -> Listing:
 
     Hidden entries are skipped: .ipynb_checkpoints, and the "._a.jpg" that macOS puts in archives.
     """
-    images, folders, texts = [], [], []
+    images, folders, texts, others = [], [], [], []
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
@@ -46,9 +47,11 @@ def scan(folder: Path) -> Listing:
                     folders.append(name)
                 elif name.lower().endswith(TEXT_SUFFIXES):
                     texts.append(name)
+                else:
+                    others.append(name)
     except OSError as error:
         raise UserError(f"{folder}: cannot be listed ({error.strerror})") from error
-    return Listing(sorted(images), sorted(folders), sorted(texts))
+    return Listing(sorted(images), sorted(folders), sorted(texts), sorted(others))
 
 
 KAGGLE = Path("/kaggle/input")  # where a notebook finds its data, read-only

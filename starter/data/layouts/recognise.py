@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from starter.data.layouts import folders, table
+from starter.data.layouts import folders, kaggle
 from starter.data.layouts.disk import some
 from starter.data.layouts.registry import LAYOUTS
 from starter.data.layouts.survey import Survey
@@ -39,15 +39,12 @@ def recognise(root: Path, data: DataSection) -> Fit:
     if any(fit.layout == "hw2p2_f22" for fit in whole):  # S23 to S24 also have verification_dev.csv
         whole = [fit for fit in whole if fit.layout != "hw2p2_s22"]
     if not whole:
-        fits += [
-            _try("folders", "two or more folders of images", root, lambda: _classes(root, data)),
-            _try(
-                "csv",
-                "a table with columns of paths and classes",
-                root,
-                lambda: bool(table.find_table(root, data.options)),
-            ),
-        ]
+        # A table says more than folders do: a class of its own may be a folder of them.
+        what = "a table with columns of images and classes"
+        fits.append(_try("kaggle", what, root, lambda: kaggle.fits(root, data.options)))
+        if fits[-1].lacks:
+            what = "two or more folders of images"
+            fits.append(_try("folders", what, root, lambda: _classes(root, data)))
         whole = [fit for fit in fits if not fit.lacks]
     if len(whole) == 1:
         return whole[0]

@@ -5,7 +5,7 @@ from functools import partial
 from typing import NamedTuple
 
 from starter.data.catalog import Catalog
-from starter.data.layouts import competition, cub, folders, lfw, sets, table
+from starter.data.layouts import competition, cub, folders, kaggle, lfw, sets
 from starter.data.layouts.shapes import SHAPES
 
 
@@ -45,5 +45,5 @@ LAYOUTS = {
         for name, (_, files) in sets.ARRAYS.items()
     },
     "folders": Layout("a folder per class", folders.read),
-    "csv": Layout("a table of images", table.read),
+    "kaggle": Layout("a table of images", kaggle.read),
 }

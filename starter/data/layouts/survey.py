@@ -92,4 +92,4 @@ def _scan_if_allowed(path: Path) -> Listing:
     try:
         return scan(path)
     except UserError:
-        return Listing([], [], [])
+        return Listing([], [], [], [])

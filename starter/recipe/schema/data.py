@@ -54,6 +54,29 @@ class SplitsSection(Section):
     ] = None
 
 
+class SplitSection(Section):
+    """Which train images become the dev split, where the set has none."""
+
+    dev: Annotated[
+        float, Field(ge=0, lt=1, description="share of the train images; 0 for none")
+    ] = 0.1
+    by: Annotated[
+        Literal["stratified", "group", "stratified_group", "time", "column"],
+        Field(
+            description="a share of each class, whole groups of column, the last by column, or the "
+            "rows that column marks"
+        ),
+    ] = "stratified"
+    column: Annotated[str | None, Field(description="of the set's table, for `by`")] = None
+
+    @model_validator(mode="after")
+    def _column_fits(self) -> "SplitSection":
+        if (self.by == "stratified") != (self.column is None):
+            message = "needs a column" if self.column is None else "takes no column"
+            raise Misfit([(("by",), f"{self.by} {message} of the set's table (data.split.column)")])
+        return self
+
+
 class DataSection(Section):
     """What there is to see and where it lies."""
 
@@ -77,10 +100,10 @@ class DataSection(Section):
     mean: Annotated[Statistics, Field(description="subtracted, on the 0..1 scale")] = (0.5,)
     std: Annotated[Statistics, Field(description="divided by, on the 0..1 scale")] = (0.5,)
     splits: Annotated[SplitsSection, Field(description="where each split lies")] = SplitsSection()
-    dev_fraction: Annotated[
-        float,
-        Field(gt=0, lt=1, description="of each class's images, where the set has no dev split"),
-    ] = 0.1
+    split: Annotated[
+        SplitSection,
+        Field(description="the dev split, where the set has none; in short dev_fraction"),
+    ] = SplitSection()
     pairs: Annotated[
         PairsSection | None,
         Field(description="make validation pairs, where the set ships none"),
@@ -104,6 +127,15 @@ class DataSection(Section):
         Annotated[int, Field(ge=0)] | Literal["auto"],
         Field(description="processes that augment; 0 for a thread"),
     ] = "auto"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, values: Any) -> Any:
+        """`dev_fraction: x` is `split: {dev: x, by: stratified}`."""
+        if not isinstance(values, dict) or "dev_fraction" not in values or "split" in values:
+            return values
+        rest = {key: value for key, value in values.items() if key != "dev_fraction"}
+        return rest | {"split": {"dev": values["dev_fraction"]}}
 
     @model_validator(mode="after")
     def _statistics_fit(self) -> "DataSection":

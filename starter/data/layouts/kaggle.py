@@ -1,0 +1,189 @@
+"""Any Kaggle image competition: a table of train rows, folders of images, a sample submission.
+
+Roles of tables go by their names, roles of columns by their cells first and their names second.
+"""
+
+import dataclasses
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import Field
+
+from starter.data.catalog import DEV, TEST, TRAIN, VERIFY, Catalog, in_order
+from starter.data.layouts.columns import Columns, image_columns
+from starter.data.layouts.disk import some
+from starter.data.layouts.draft import Draft, Rows
+from starter.data.layouts.images import Files, without_ending
+from starter.data.layouts.roles import find_train, is_test, sample_tables
+from starter.data.layouts.tables import Table, read_table
+from starter.errors import UserError
+
+log = logging.getLogger(__name__)
+
+SPLITS = {
+    **dict.fromkeys(("train", "training", "database"), TRAIN),
+    **dict.fromkeys(("dev", "val", "valid", "validation"), DEV),
+    **dict.fromkeys(("test", "testing", "query"), TEST),
+    **dict.fromkeys(("verify", "verification"), VERIFY),
+}
+
+
+class Item(NamedTuple):
+    """An image: its split, its file, how tables call it, and its row of the table of train rows."""
+
+    split: int
+    name: str
+    id: str
+    row: int | None = None
+
+
+def read(
+    root: Path,
+    *,
+    file: str | None = None,
+    path: str | None = None,
+    label: str | None = None,
+    split: str | None = None,
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None,
+) -> Catalog:
+    """A competition's folder as a catalog.
+
+    Train rows name images with or without ending and folders; classes are in numeric order where
+    all are whole numbers, else sorted as text. Test images are those of the split column, else of
+    the table of test rows, else those that the sample asks for, else those of the test folder.
+    Rows of split verify are identities of their own. Rows without an image and images without a
+    row are counted and said.
+
+    Args:
+        file: the table of train rows, under root; else the likeliest one that fits.
+        path, label, split: its columns of images, of classes, and of train, dev, test, verify;
+            else recognised. delimiter: of its cells, else recognised.
+    Raises:
+        UserError: no such table or column, a bad row, with its line.
+    """
+    files = Files(root)
+    samples = sample_tables(files)
+    given = {"path": path, "label": label, "split": split}
+    table, columns = find_train(files, samples, file, given, delimiter)
+    items = _labelled_items(table, columns, files)
+    if not any(item.split == TEST for item in items):
+        items += _test_items(files, samples, items)
+    return _catalog(root, table, columns, items, samples)
+
+
+def fits(root: Path, options: Mapping[str, Any]) -> bool:
+    """Whether a folder has a table of train rows. UserError says why it has none."""
+    files, columns = Files(root), {key: options.get(key) for key in ("path", "label", "split")}
+    find_train(files, sample_tables(files), options.get("file"), columns, options.get("delimiter"))
+    return True
+
+
+def _labelled_items(table: Table, columns: Columns, files: Files) -> list[Item]:
+    """Every row of the table that has an image. UserError at a bad row."""
+    cells, labels = table.column(columns.path), table.column(columns.label)
+    words = ["train"] * len(cells) if columns.split is None else table.column(columns.split)
+    items: dict[str, Item] = {}
+    absent = []
+    for row, (cell, word, label) in enumerate(zip(cells, words, labels, strict=True)):
+        split, place = SPLITS.get(word.lower()), table.place(row)
+        if split is None:
+            raise UserError(f"{place}: the split {word!r} is none of {', '.join(SPLITS)}")
+        if not label and split in (TRAIN, DEV):
+            raise UserError(f"{place}: a {word} row without a class")
+        name = files.find(cell, split)
+        if name is None:
+            absent.append(f"{place}: no image {cell}")
+            continue
+        if name in items:
+            line = table.line_R[items[name].row or 0]
+            raise UserError(f"{place}: {name} is already on line {line}")
+        items[name] = Item(split, name, cell, row)
+    if not items:
+        raise UserError(f"{absent[0]} under {files.root}" if absent else f"{table.path}: no rows")
+    if absent:
+        log.warning(
+            "%d of %d rows have no image and are left out: %s",
+            *map(len, (absent, cells)),
+            some(absent, 3),
+        )
+    unnamed = [name for name in files.of_split[TRAIN] if name not in items]
+    if unnamed:
+        log.warning("%d images have no row and are left out: %s", len(unnamed), some(unnamed, 3))
+    return list(items.values())
+
+
+def _test_items(files: Files, samples: Sequence[Table], labelled: Sequence[Item]) -> list[Item]:
+    """The test images: those of a table of test rows, else of the sample, else of the test folder.
+
+    Raises:
+        UserError: a row without an image.
+    """
+    known = {item.name for item in labelled}
+    asked = _test_rows(files, samples)
+    if asked is None:
+        with_ending = any(PurePosixPath(item.name).name == item.id for item in labelled)
+        names = [PurePosixPath(name) for name in files.of_split[TEST] if name not in known]
+        spell = (lambda name: name) if with_ending else without_ending
+        return [Item(TEST, str(name), spell(name.name)) for name in names]
+    source, cells = asked
+    name_of = {cell: files.find(cell, TEST) for cell in cells}
+    absent = [cell for cell, name in name_of.items() if name is None or name in known]
+    if absent:
+        raise UserError(
+            f"{source}: {len(absent)} of {len(cells)} test rows have no image under {files.root}: "
+            f"{some(absent)}"
+        )
+    items = [Item(TEST, name, cell) for cell, name in name_of.items() if name is not None]
+    left = set(files.of_split[TEST]) - {item.name for item in items}
+    if left:
+        log.info("%d images of test are not asked for: %s", len(left), some(sorted(left), 3))
+    return items
+
+
+def _test_rows(files: Files, samples: Sequence[Table]) -> tuple[Path, list[str]] | None:
+    """What calls for test images, and what they are called there; None where nothing does."""
+    tables = [read_table(files.root / name) for name in files.tables if is_test(name)]
+    for table in (*tables, *samples[:1]):
+        columns = table.header[:1] if table in samples else table.header
+        names = [name for name in image_columns(table, files, TEST) if name in columns]
+        if names:
+            return table.path, table.column(names[0])
+    return None
+
+
+def _catalog(
+    root: Path,
+    table: Table,
+    columns: Columns,
+    items: Sequence[Item],
+    samples: Sequence[Table],
+) -> Catalog:
+    """The items split by split, with their classes, ids and the other columns of their rows."""
+    labels = table.column(columns.label)
+    of_split = {
+        split: [item for item in items if item.split == split]
+        for split in (TRAIN, DEV, TEST, VERIFY)
+    }
+    label_of = {item: "" if item.row is None else labels[item.row] for item in items}
+    classes, people = (
+        in_order({label_of[item] for item in of_split[split]} - {""}) for split in (TRAIN, VERIFY)
+    )
+    draft = Draft(root, classes, people)
+    for split, part in of_split.items():
+        names, classes = [item.name for item in part], [label_of[item] for item in part]
+        lines = [0 if item.row is None else table.line_R[item.row] for item in part]
+        draft.add(split, Rows(table.path, names, classes, lines))
+    ordered = [item for part in of_split.values() for item in part]
+    cells_of = [[] if item.row is None else table.rows[item.row] for item in ordered]
+    return dataclasses.replace(
+        draft.finish(),
+        ids=[item.id for item in ordered],
+        columns={
+            name: [cells[k] if cells else "" for cells in cells_of]
+            for k, name in enumerate(table.header)
+            if name not in (columns.path, columns.label)
+        },
+        samples=tuple(sample.path for sample in samples),
+    )
