@@ -16,15 +16,46 @@ LABELS = (
     "landmark_id hotel_id class_id ground_truth whale_id id labels"
 )
 SPLIT_COLUMNS = ("split", "set", "subset", "partition", "part", "usage")
+ZERO, ONE = ("0", "0.0"), ("1", "1.0")
 MOST = 0.5  # the share of cells that must be images for a column to be one of images
 
 
 class Columns(NamedTuple):
-    """Names of the columns of images, of classes, and of splits where there is one."""
+    """Names of the columns of images, of classes, and of splits where there is one. Several columns
+    of classes have a 1 where an image is of that class, else a 0."""
 
     path: str
-    label: str
+    labels: tuple[str, ...]
     split: str | None
+
+    def labels_of(self, table: Table) -> list[str]:
+        """The class of every row, "" where none is given.
+
+        Raises:
+            UserError: several columns, and more or fewer than one of them is 1.
+        """
+        if len(self.labels) == 1:
+            return table.column(self.labels[0])
+        places = [table.header.index(name) for name in self.labels]
+        labels = []
+        for i, row in enumerate(table.rows):
+            ones = [name for name, k in zip(self.labels, places, strict=True) if row[k] in ONE]
+            if len(ones) != 1:
+                raise UserError(
+                    f"{table.place(i)}: {len(ones)} of the columns {some(self.labels)} are 1; "
+                    "images of several classes at once are not supported"
+                )
+            labels += ones
+        return labels
+
+
+def id_column(table: Table, path: str, samples: Sequence[Table]) -> str:
+    """The column of what a sample's ids call the rows: usually the one of images itself."""
+    asked = {row[0] for sample in samples[:1] for row in sample.rows[:PROBE]}
+    for name in (path, *table.header):
+        if asked and asked <= set(table.column(name)):
+            return name
+    return path
 
 
 def image_columns(table: Table, files: Files, split: int) -> list[str]:
@@ -64,19 +95,26 @@ def recognise_columns(
         )
     lower = {name.lower(): name for name in reversed(table.header)}
     split = given["split"] or next((lower[name] for name in SPLIT_COLUMNS if name in lower), None)
+    if given["label"] is not None:
+        return Columns(path, (given["label"],), split)
     rest = [name for name in table.header if name not in (path, split)]
-    return Columns(path, given["label"] or _label_column(table, rest, samples), split)
+    return Columns(path, _label_columns(table, rest, samples), split)
 
 
-def _label_column(table: Table, rest: Sequence[str], samples: Sequence[Table]) -> str:
-    """The column of classes: the one that the sample asks for, else the one with a usual name, else
-    the only one."""
+def _label_columns(table: Table, rest: Sequence[str], samples: Sequence[Table]) -> tuple[str, ...]:
+    """The columns of classes: those of 0 and 1 that are the sample's too, else the one that the
+    sample asks for, else the one with a usual name, else the only one."""
+    for sample in samples:
+        if len(sample.header) > 2 and set(sample.header[1:]) <= set(rest):
+            cells = {cell for name in sample.header[1:] for cell in table.column(name)}
+            if cells <= {*ZERO, *ONE}:
+                return tuple(sample.header[1:])
     usual = [n for word in LABELS.split() for n in rest if n.lower() == word]
     asked = [name for name in rest if any(_asks_for(table, name, sample) for sample in samples)]
     both = [name for name in usual if name in asked]
     for candidates in (both[:1], usual[:1], asked if len(asked) == 1 else [], rest):
         if len(candidates) == 1:
-            return candidates[0]
+            return (candidates[0],)
     raise UserError(
         f"{table.path}:1: no column for the label ({some(LABELS.split())}); the header is "
         f"{some(table.header)}. Name it: data.options.label=..."

@@ -9,14 +9,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, NamedTuple
 
+import numpy as np
 from pydantic import Field
 
-from starter.data.catalog import DEV, TEST, TRAIN, VERIFY, Catalog, in_order
-from starter.data.layouts.columns import Columns, image_columns
+from starter.data.catalog import DEV, TEST, TRAIN, VERIFY, Catalog, Pairs, in_order
+from starter.data.layouts import pixels
+from starter.data.layouts.columns import Columns, id_column, image_columns
 from starter.data.layouts.disk import some
 from starter.data.layouts.draft import Draft, Rows
 from starter.data.layouts.images import Files, without_ending
-from starter.data.layouts.roles import find_train, is_test, sample_tables
+from starter.data.layouts.roles import find_train, is_test, pixel_tables, sample_tables
 from starter.data.layouts.tables import Table, read_table
 from starter.errors import UserError
 
@@ -37,6 +39,16 @@ class Item(NamedTuple):
     name: str
     id: str
     row: int | None = None
+
+
+class Asked(NamedTuple):
+    """What a table asks about test images: the cells that name them, what it calls them, and of
+    pairs the id and both cells."""
+
+    source: Path
+    cells: list[str]
+    ids: list[str]
+    pairs: list[tuple[str, str, str]]
 
 
 def read(
@@ -65,24 +77,39 @@ def read(
     """
     files = Files(root)
     samples = sample_tables(files)
+    pictures = pixel_tables(files, file)
+    if pictures is not None:
+        return pixels.read(*pictures, label, samples[0] if samples else None)
     given = {"path": path, "label": label, "split": split}
     table, columns = find_train(files, samples, file, given, delimiter)
-    items = _labelled_items(table, columns, files)
+    items = _labelled_items(table, columns, files, id_column(table, columns.path, samples))
+    asked = None
     if not any(item.split == TEST for item in items):
-        items += _test_items(files, samples, items)
-    return _catalog(root, table, columns, items, samples)
+        asked = _test_rows(files, samples)
+        items += _test_items(files, asked, items)
+    catalog = _catalog(root, table, columns, items, samples)
+    if asked is None or not asked.pairs:
+        return catalog
+    assert catalog.ids is not None
+    number = {id: i for i, id in enumerate(catalog.ids) if catalog.split_N[i] == VERIFY}
+    a_P, b_P = (np.array([number[pair[side]] for pair in asked.pairs]) for side in (1, 2))
+    pairs = Pairs(a_P, b_P, None, text_P=[pair[0] for pair in asked.pairs])
+    return dataclasses.replace(catalog, pairs={"test": pairs})
 
 
 def fits(root: Path, options: Mapping[str, Any]) -> bool:
     """Whether a folder has a table of train rows. UserError says why it has none."""
     files, columns = Files(root), {key: options.get(key) for key in ("path", "label", "split")}
+    if pixel_tables(files, options.get("file")):
+        return True
     find_train(files, sample_tables(files), options.get("file"), columns, options.get("delimiter"))
     return True
 
 
-def _labelled_items(table: Table, columns: Columns, files: Files) -> list[Item]:
+def _labelled_items(table: Table, columns: Columns, files: Files, id_name: str) -> list[Item]:
     """Every row of the table that has an image. UserError at a bad row."""
-    cells, labels = table.column(columns.path), table.column(columns.label)
+    cells, labels = table.column(columns.path), columns.labels_of(table)
+    ids = table.column(id_name)
     words = ["train"] * len(cells) if columns.split is None else table.column(columns.split)
     items: dict[str, Item] = {}
     absent = []
@@ -99,7 +126,7 @@ def _labelled_items(table: Table, columns: Columns, files: Files) -> list[Item]:
         if name in items:
             line = table.line_R[items[name].row or 0]
             raise UserError(f"{place}: {name} is already on line {line}")
-        items[name] = Item(split, name, cell, row)
+        items[name] = Item(split, name, ids[row], row)
     if not items:
         raise UserError(f"{absent[0]} under {files.root}" if absent else f"{table.path}: no rows")
     if absent:
@@ -114,42 +141,53 @@ def _labelled_items(table: Table, columns: Columns, files: Files) -> list[Item]:
     return list(items.values())
 
 
-def _test_items(files: Files, samples: Sequence[Table], labelled: Sequence[Item]) -> list[Item]:
-    """The test images: those of a table of test rows, else of the sample, else of the test folder.
+def _test_items(files: Files, asked: Asked | None, labelled: Sequence[Item]) -> list[Item]:
+    """The test images that are asked for, else those of the test folder. Images of pairs alone are
+    to be verified.
 
     Raises:
         UserError: a row without an image.
     """
     known = {item.name for item in labelled}
-    asked = _test_rows(files, samples)
     if asked is None:
         with_ending = any(PurePosixPath(item.name).name == item.id for item in labelled)
         names = [PurePosixPath(name) for name in files.of_split[TEST] if name not in known]
         spell = (lambda name: name) if with_ending else without_ending
         return [Item(TEST, str(name), spell(name.name)) for name in names]
-    source, cells = asked
-    name_of = {cell: files.find(cell, TEST) for cell in cells}
+    name_of = {cell: files.find(cell, TEST) for cell in asked.cells}
     absent = [cell for cell, name in name_of.items() if name is None or name in known]
     if absent:
         raise UserError(
-            f"{source}: {len(absent)} of {len(cells)} test rows have no image under {files.root}: "
-            f"{some(absent)}"
+            f"{asked.source}: {len(absent)} of {len(name_of)} test images are not under "
+            f"{files.root}: {some(absent)}"
         )
-    items = [Item(TEST, name, cell) for cell, name in name_of.items() if name is not None]
+    split = VERIFY if asked.pairs else TEST
+    id_of = dict(zip(asked.cells, asked.ids, strict=True))
+    items = [Item(split, name, id_of[cell]) for cell, name in name_of.items() if name is not None]
     left = set(files.of_split[TEST]) - {item.name for item in items}
     if left:
         log.info("%d images of test are not asked for: %s", len(left), some(sorted(left), 3))
     return items
 
 
-def _test_rows(files: Files, samples: Sequence[Table]) -> tuple[Path, list[str]] | None:
-    """What calls for test images, and what they are called there; None where nothing does."""
+def _test_rows(files: Files, samples: Sequence[Table]) -> Asked | None:
+    """The images that a table of test rows names, else those of the sample; None without any."""
     tables = [read_table(files.root / name) for name in files.tables if is_test(name)]
-    for table in (*tables, *samples[:1]):
-        columns = table.header[:1] if table in samples else table.header
-        names = [name for name in image_columns(table, files, TEST) if name in columns]
-        if names:
-            return table.path, table.column(names[0])
+    for table in tables:
+        columns = image_columns(table, files, TEST)
+        if len(columns) == 2:
+            ids = next((name for name in table.header if name not in columns), columns[0])
+            first, second = (name for name in table.header if name in columns)
+            a, b = table.column(first), table.column(second)
+            pairs = list(zip(table.column(ids), a, b, strict=True))
+            return Asked(table.path, [*a, *b], [*a, *b], pairs)
+        if columns:
+            ids = id_column(table, columns[0], samples)
+            return Asked(table.path, table.column(columns[0]), table.column(ids), [])
+    for table in samples[:1]:
+        if table.header[0] in image_columns(table, files, TEST):
+            cells = table.column(table.header[0])
+            return Asked(table.path, cells, cells, [])
     return None
 
 
@@ -161,7 +199,7 @@ def _catalog(
     samples: Sequence[Table],
 ) -> Catalog:
     """The items split by split, with their classes, ids and the other columns of their rows."""
-    labels = table.column(columns.label)
+    labels = columns.labels_of(table)
     of_split = {
         split: [item for item in items if item.split == split]
         for split in (TRAIN, DEV, TEST, VERIFY)
@@ -183,7 +221,7 @@ def _catalog(
         columns={
             name: [cells[k] if cells else "" for cells in cells_of]
             for k, name in enumerate(table.header)
-            if name not in (columns.path, columns.label)
+            if name not in (columns.path, *columns.labels)
         },
         samples=tuple(sample.path for sample in samples),
     )

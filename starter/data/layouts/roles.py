@@ -1,12 +1,13 @@
 """Which table of a folder plays which part: train rows, test rows, sample submission."""
 
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from starter.data.catalog import TRAIN
 from starter.data.layouts.columns import Columns, image_columns, recognise_columns
 from starter.data.layouts.disk import some
 from starter.data.layouts.images import Files
+from starter.data.layouts.pixels import pixel_columns
 from starter.data.layouts.tables import PROBE, Table, joined, read_table
 from starter.errors import UserError
 
@@ -18,6 +19,23 @@ def sample_tables(files: Files) -> list[Table]:
     """The sample submissions, the one named shortest first."""
     names = sorted(filter(is_sample, files.tables), key=lambda name: (len(_stem(name)), name))
     return [read_table(files.root / name) for name in names]
+
+
+def pixel_tables(files: Files, file: str | None) -> tuple[Path, Path | None] | None:
+    """The tables of train and of test rows whose columns are pixels; None where there are none."""
+    if files.images:
+        return None
+    holding = [name for name in files.tables if name.lower().endswith(".csv")]
+    holding = [n for n in holding if pixel_columns(read_table(files.root / n, most=0).header)]
+    trains = [name for name in holding if name == file or not (file or is_test(name))]
+    tests = [name for name in holding if is_test(name)]
+    if len(trains) > 1 or len(tests) > 1:
+        names = some(trains if len(trains) > 1 else tests)
+        raise UserError(
+            f"data.options.file: {files.root} has several tables of pixels ({names}); set "
+            "data.root to a folder that holds one for training"
+        )
+    return (files.root / trains[0], files.root / tests[0] if tests else None) if trains else None
 
 
 def find_train(
@@ -40,9 +58,7 @@ def find_train(
             )
         table = read_table(files.root / file, delimiter)
         return table, recognise_columns(table, samples, files, given)
-    named = [
-        name for name in files.tables if not _stem(name).startswith(("sample", "subm", "test"))
-    ]
+    named = [name for name in files.tables if not (is_sample(name) or is_test(name))]
     reasons = []
     for word in (*TRAIN_TABLES, ""):
         group = [name for name in named if _stem(name).startswith(word)]

@@ -4,7 +4,6 @@ Shapes: R rows.
 """
 
 import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,33 +44,36 @@ def read_table(path: Path, delimiter: str | None = None, most: int | None = None
     """
     if path.suffix.lower() == ".parquet":
         return _read_parquet(path, most)
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as text ({error})") from error
-    first = next((line for line in io.StringIO(text) if line.strip()), "")
-    delimiter = delimiter or max(DELIMITERS, key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     table = Table(path, [], [], [])
     try:
-        for cells in reader:
-            row = [cell.strip() for cell in cells]
-            if not any(row):
-                continue
-            if not table.header:
-                table.header.extend(row)
-                continue
-            if len(row) != len(table.header):
-                place = f"{path}:{reader.line_num}"
-                raise UserError(f"{place}: {len(row)} cells under a header of {len(table.header)}")
-            table.rows.append(row)
-            table.line_R.append(reader.line_num)
-            if len(table.rows) == most:
-                break
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            first = next((line for line in file if line.strip()), "")
+            file.seek(0)
+            reader = csv.reader(file, delimiter=delimiter or _delimiter(first), strict=True)
+            for cells in reader:
+                row = [cell.strip() for cell in cells]
+                if not any(row):
+                    continue
+                if not table.header:
+                    table.header.extend(row)
+                elif len(table.rows) == most:
+                    break
+                elif len(row) == len(table.header):
+                    table.rows.append(row)
+                    table.line_R.append(reader.line_num)
+                else:
+                    place, due = f"{path}:{reader.line_num}", len(table.header)
+                    raise UserError(f"{place}: {len(row)} cells under a header of {due}")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as text ({error})") from error
     except csv.Error as error:
         raise UserError(f"{path}:{reader.line_num}: not a table: {error}") from error
     _check_header(table)
     return table
+
+
+def _delimiter(line: str) -> str:
+    return max(DELIMITERS, key=line.count)
 
 
 def _check_header(table: Table) -> None:
