@@ -11,7 +11,7 @@ import pytest
 from starter.data.__main__ import main
 from starter.data.inspect.pictures import mode_of
 from starter.data.inspect.twins import byte_twins, near_twins
-from starter.data.layouts.pairfile import read_pairs
+from starter.data.layouts.textfiles import read_pairs
 from tests.data.trees import competition, picture
 
 RECIPE = """\

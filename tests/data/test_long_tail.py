@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from starter.data.catalog import DEV, TRAIN, VERIFY, Catalog, Pairs
-from starter.data.long_tail import long_tail
+from starter.data.training_set import long_tail
 
 
 def catalog():
@@ -22,6 +22,7 @@ def catalog():
         tuple("abcd"),
         {"val": pairs},
         array_N=(np.arange(446) % 256).astype(np.uint8)[:, None, None],
+        ids=names,
     )
 
 
@@ -36,6 +37,7 @@ def test_classes_fall_off_exponentially_and_all_else_stays():
         (before.pairs["val"].b_P, after.pairs["val"].b_P),
     ):
         assert [before.names[i] for i in old] == [after.names[i] for i in new]
+    assert after.ids == after.names
     numbers = np.array([int(name[2:]) for name in after.names])
     assert (after.array_N[:, 0, 0] == numbers % 256).all()
     assert after.fingerprint() != before.fingerprint()

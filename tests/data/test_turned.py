@@ -8,7 +8,7 @@ import pytest
 
 from starter.data import load_pack
 from starter.data.catalog import DEV, TRAIN, VERIFY, Catalog, Pairs
-from starter.data.turned import add_turned
+from starter.data.training_set import add_turned
 from starter.errors import UserError
 from starter.inference.evaluate import predict
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from starter.data import load_catalog
-from starter.data.layouts import disk, survey
+from starter.data.layouts import disk
 from starter.errors import UserError
 from tests.data.trees import section, write
 from tests.data.years import YEARS, text
@@ -220,7 +220,7 @@ def test_a_root_of_very_many_folders_is_looked_into_no_further(tmp_path, monkeyp
     YEARS["F26"](tmp_path)
     for i in range(9):
         (tmp_path / "aaa" / str(i)).mkdir(parents=True)
-    monkeypatch.setattr(survey, "MOST", 3)
+    monkeypatch.setattr(disk, "MOST", 3)
     with pytest.raises(UserError, match="fits no layout"):
         load_catalog(section(tmp_path, "auto", splits={"train": "nowhere"}))
     assert "holds more than 3 folders" in caplog.text

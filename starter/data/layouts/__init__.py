@@ -3,25 +3,25 @@
 Every reader is `read(root, **options) -> Catalog`; `data.options` are its keyword arguments.
 """
 
+import dataclasses
+import functools
 import inspect
 import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from starter.data.catalog import Catalog
+import numpy as np
+
+from starter.data.catalog import DEV, SPLITS, Catalog
 from starter.data.layouts import competition, folders
 from starter.data.layouts.disk import expand_root
-from starter.data.layouts.own import load_reader
-from starter.data.layouts.recognise import recognise
-from starter.data.layouts.registry import LAYOUTS
-from starter.data.layouts.shapes import SHAPES
-from starter.data.long_tail import long_tail
+from starter.data.layouts.recognise import LAYOUTS, recognise
 from starter.data.splits import complete
-from starter.data.turned import add_turned
-from starter.errors import did_you_mean
+from starter.data.training_set import add_turned, long_tail
+from starter.errors import UserError, did_you_mean
 from starter.recipe.named import fill, problem, raise_all
-from starter.recipe.own import is_own
+from starter.recipe.own import is_own, load_own, split_own, told
 from starter.recipe.problems import Problem
 from starter.recipe.reader import Document
 from starter.recipe.schema.base import Named, Origin
@@ -50,11 +50,9 @@ def read_layout(data: DataSection) -> Catalog:
     data, problems = resolve(data)
     raise_all(problems)
     reader = _reader(data.layout)
-    given: dict[str, Any] = {"splits": data.splits, "download": data.download}
-    given = {key: value for key, value in given.items() if key in _parameters(reader)}
+    given = {key: getattr(data, key) for key in ("splits", "download") if _takes(reader, key)}
     root = expand_root(data.root, make=data.download)
-    catalog = reader(root, **given, **data.options)
-    return complete(catalog, data)
+    return complete(reader(root, **given, **data.options), data)
 
 
 def resolve(data: DataSection) -> tuple[DataSection, list[Problem]]:
@@ -69,27 +67,66 @@ def resolve(data: DataSection) -> tuple[DataSection, list[Problem]]:
         message = f"no such layout{hint}, or path/to/file.py:function (got {data.layout!r})"
         return data, [problem(data, "layout", message)]
     reader = _reader(data.layout)
-    parameters = _parameters(reader)
     problems = []
-    if data.download and "download" not in parameters:
-        able = [name for name, known in LAYOUTS.items() if "download" in _parameters(known.read)]
-        message = f"torchvision fetches {', '.join(able)}; for layout {data.layout} unpack the "
-        problems.append(problem(data, "download", f"{message}files yourself"))
-    if data.splits != type(data.splits)() and "splits" not in parameters:
+    if data.download and not _takes(reader, "download"):
+        able = ", ".join(name for name, known in LAYOUTS.items() if _takes(known.read, "download"))
+        message = f"torchvision fetches {able}; for layout {data.layout} unpack the files yourself"
+        problems.append(problem(data, "download", message))
+    if data.splits != type(data.splits)() and not _takes(reader, "splits"):
         problems.append(problem(data, "splits", f"layout {data.layout} takes no names of splits"))
     options = Named(kind=data.layout, **data.options)
     options._origin = Origin(origin.document, (*origin.path, "options"))
-    root = next(iter(parameters), "root")
+    root = next(iter(inspect.signature(reader).parameters), "root")
     filled, wrong = fill(options, reader, given=(root, *GIVEN))
     return data.model_copy(update={"options": filled.options}), problems + wrong
 
 
 def _reader(layout: str) -> Callable[..., Catalog]:
-    return LAYOUTS[layout].read if layout in LAYOUTS else load_reader(layout)
+    return LAYOUTS[layout].read if layout in LAYOUTS else _own_reader(layout)
 
 
-def _parameters(reader: Callable) -> dict[str, inspect.Parameter]:
-    return dict(inspect.signature(reader).parameters)
+def _takes(reader: Callable, argument: str) -> bool:
+    return argument in inspect.signature(reader).parameters
+
+
+def _own_reader(name: str) -> Callable[..., Catalog]:
+    """A user's own layout, path/to/data.py:read; its errors name the line of its file."""
+    function = load_own(name)
+
+    @functools.wraps(function)
+    def read(*arguments: Any, **options: Any) -> Catalog:
+        try:
+            catalog = function(*arguments, **options)
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(f"data.layout: {told(error, split_own(name)[0])}") from error
+        return _checked(catalog, name)
+
+    return read
+
+
+def _checked(catalog: Any, name: str) -> Catalog:
+    """What a user's reader returned, its arrays of the types that the kit counts on.
+
+    Raises:
+        UserError: it is no Catalog, or its parts do not agree.
+    """
+    if not isinstance(catalog, Catalog):
+        raise UserError(f"data.layout: {name} returned {type(catalog).__name__}, not a Catalog")
+    label_N, split_N = np.asarray(catalog.label_N, np.int64), np.asarray(catalog.split_N, np.uint8)
+    mistake = ""
+    if not label_N.shape == split_N.shape == (len(catalog),):
+        mistake = f"label_N and split_N need one entry for each of the {len(catalog)} names"
+    elif (split_N >= len(SPLITS)).any():
+        mistake = f"split_N is an index into {', '.join(SPLITS)}"
+    elif ((label_N < -1) | (label_N >= len(catalog.classes))).any():
+        mistake = f"label_N is -1 or below {len(catalog.classes)}, the number of classes"
+    elif (label_N[split_N <= DEV] < 0).any():
+        mistake = "an image of train or dev has no label"
+    if mistake:
+        raise UserError(f"data.layout: {name}: {mistake}")
+    return dataclasses.replace(catalog, label_N=label_N, split_N=split_N)
 
 
 def settle(data: DataSection) -> tuple[DataSection, str]:
@@ -110,6 +147,6 @@ def resolve_root(data: DataSection) -> Path:
     """
     data, _ = settle(data)
     root = expand_root(data.root)
-    if data.layout in SHAPES:
-        return competition.find_base(root, SHAPES[data.layout])
+    if data.layout in competition.SHAPES:
+        return competition.find_base(root, competition.SHAPES[data.layout])
     return folders.descend(root, data.splits) if data.layout == "folders" else root

@@ -6,7 +6,8 @@ two downloads side by side need no keys. What they are called is a `Shape`.
 
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -14,25 +15,107 @@ import numpy as np
 from starter.data.catalog import DEV, TEST, TRAIN, VERIFY, Catalog, Pairs
 from starter.data.layouts import folders, known
 from starter.data.layouts.disk import (
+    SPLIT_NAMES,
+    Survey,
     find_named,
     find_usual,
-    read_lines,
     relative,
     scan,
     settle,
     some,
 )
 from starter.data.layouts.draft import Draft, Rows
-from starter.data.layouts.labels import class_order, read_labels
-from starter.data.layouts.pairfile import find_name, read_pairs, refuse_unmeasurable
-from starter.data.layouts.shapes import Shape
-from starter.data.layouts.survey import Survey, only
+from starter.data.layouts.textfiles import (
+    class_order,
+    read_labels,
+    read_order,
+    read_pairs,
+    refuse_unmeasurable,
+)
 from starter.errors import UserError
 from starter.recipe.schema.data import SplitsSection
 
 log = logging.getLogger(__name__)
 
+Names = tuple[str, ...]  # the first name that exists is used
 Faces = dict[str, tuple[Path, Path]]  # "val" and "test" -> pair file, folder of the images it names
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the folders and files of a download are called: one for the years that share it."""
+
+    years: str
+    needs: tuple[Names, ...]  # what tells it from others: folders (ending in /) or files
+    splits: Mapping[str, Names] = field(
+        default_factory=lambda: {
+            "train": ("train", "train_subset"),
+            "dev": ("dev",),
+            "test": ("test",),
+        }
+    )
+    inside: str | None = None  # the folder that holds the splits; the rest lies around it
+    order: Names = ()  # a file that lists the test images in the order of the submission
+    sizes: Names = ()  # folders of classes inside a split, whose classes are put together
+    pairs: Mapping[str, tuple[Names, Names]] = field(default_factory=dict)  # file, its images
+    any_positive: bool = False  # labels of pairs above 1 (S21)
+    known: bool = False  # people to find unknown faces among, instead of pairs
+
+
+SHAPES = {
+    "hw2p2": Shape(
+        "F24 to F26",
+        needs=(("cls_data/",),),
+        splits=SPLIT_NAMES,
+        inside="cls_data",
+        pairs={
+            "val": (("val_pairs.txt", "val_pairs.csv"), ("ver_data",)),
+            "test": (("test_pairs.txt", "test_pairs.csv"), ("ver_data",)),
+        },
+    ),
+    "hw2p2_f22": Shape(
+        "F22, S23, F23, S24",
+        needs=(("train/", "train_subset/"), ("known/",), ("unknown_dev/", "unknown_test/")),
+        known=True,
+    ),
+    "hw2p2_s22": Shape(
+        "S22",
+        needs=(("train/", "train_subset/"), ("verification_dev.csv", "verification_test.csv")),
+        pairs={
+            "val": (("verification_dev.csv",), ("dev",)),
+            "test": (("verification_test.csv",), ("test",)),
+        },
+    ),
+    "hw2p2_f20": Shape(
+        "F20, S21, F21",
+        needs=(("train_data/",), ("val_data/",)),
+        splits={"train": ("train_data",), "dev": ("val_data",), "test": ("test_data",)},
+        order=("classification_test.txt",),
+        pairs={
+            "val": (("verification_pairs_val.txt",), ("verification_data",)),
+            "test": (("verification_pairs_test.txt",), ("verification_data",)),
+        },
+        any_positive=True,
+    ),
+    "hw2p2_s19": Shape(
+        "S19, S20",
+        needs=(("train_data/",), ("validation_classification/",)),
+        splits={
+            "train": ("train_data",),
+            "dev": ("validation_classification",),
+            "test": ("test_classification",),
+        },
+        order=("test_order_classification.txt",),
+        sizes=("large", "medium"),
+        pairs={
+            "val": (("validation_trials_verification.txt",), ("validation_verification",)),
+            "test": (
+                ("test_trials_verification_student.txt", "trials_test_new.txt"),
+                ("test_verification", "test_veri_T_new"),
+            ),
+        },
+    ),
+}
 
 
 def read(root: Path, *, shape: Shape, splits: SplitsSection) -> Catalog:
@@ -66,7 +149,7 @@ def read(root: Path, *, shape: Shape, splits: SplitsSection) -> Catalog:
     if "test" in parts:
         test = read_labels(parts["test"], base)
         test = test or folders.read_test(parts["test"], base, draft.classes)
-        order = survey.text(shape.order, "the order of test images")
+        order = survey.text(*shape.order)
         draft.add(TEST, test.take(_order(test, order, parts["test"])))
     if tree is not None:
         known.add(draft, tree)
@@ -80,22 +163,23 @@ def find_base(root: Path, shape: Shape) -> Path:
     name = shape.inside
     if name is None or (root / name).is_dir():
         return root
-    beside = scan(root).folders
+    survey = Survey(root)
+    beside = survey.contents(root).folders
     bases = [root / folder for folder in beside if (root / folder / name).is_dir()]
-    bases = bases or [path.parent for path in Survey(root).folders if path.name == name]
+    bases = bases or [path.parent for path in survey.folders if path.name == name]
     if not bases:
         raise UserError(
             f"data.root: neither {root} nor a folder in it holds {name}/ (layout hw2p2); "
             f"it holds {some(beside)}"
         )
-    return only(bases, f"the folder {name}", root) or root
+    return survey.only(bases, f"the folder {name}") or root
 
 
 def _find_splits(survey: Survey, shape: Shape, splits: SplitsSection) -> dict[str, Path]:
     place = settle(survey.root / shape.inside) if shape.inside else survey.root
     parts: dict[str, Path] = {}
     for key in ("train", "dev", "test"):
-        names, given = getattr(shape, key), getattr(splits, key)
+        names, given = shape.splits[key], getattr(splits, key)
         path: Path | None
         if given is not None:
             path = settle(find_named(place, key, given, survey.root))
@@ -103,7 +187,7 @@ def _find_splits(survey: Survey, shape: Shape, splits: SplitsSection) -> dict[st
             path = find_usual(place, names)
         else:
             fits = [path for path in survey.named(names) if _fits(survey, path, key)]
-            path = only(fits, f"the split {key}", survey.root)
+            path = survey.only(fits, f"the split {key}")
         if path is not None:
             parts[key] = path
         elif key == "train" or (key == "dev" and shape.inside):
@@ -137,64 +221,38 @@ def _read_split(folder: Path, base: Path, shape: Shape) -> Rows:
         raise UserError(f"{folder}: has images/ but no labels.txt")
     if not shape.sizes or not set(inside) <= set(shape.sizes):
         return folders.read_classes(folder, base)
-    sizes = [folders.read_classes(folder / size, base) for size in inside]
-    names = [name for rows in sizes for name in rows.names]
-    labels = [label for rows in sizes for label in rows.labels]
-    rows = Rows(folder, names, labels)
-    return rows.take(sorted(range(len(labels)), key=labels.__getitem__))
+    rows = Rows(folder, [], [])
+    for size in inside:
+        part = folders.read_classes(folder / size, base)
+        rows.names.extend(part.names)
+        rows.labels.extend(part.labels)
+    return rows.take(sorted(range(len(rows.labels)), key=rows.labels.__getitem__))
 
 
 def _order(test: Rows, order: Path | None, folder: Path) -> Iterable[int]:
     """The places of the test images in the order of the submission."""
     if order is not None:
-        return _listed(order, test.names, folder)
+        return read_order(order, test.names, folder)
     stems = [Path(name).stem for name in test.names]
-    if all(stem.isdecimal() for stem in stems):
-        return sorted(range(len(stems)), key=lambda i: (int(stems[i]), i))
-    return sorted(range(len(stems)), key=test.names.__getitem__)
-
-
-def _listed(order: Path, names: list[str], folder: Path) -> list[int]:
-    """Places of the images that an order file lists, a file name or path a line."""
-    ends: dict[str, list[int]] = {}
-    for i, name in enumerate(names):
-        ends.setdefault(name.rsplit("/", 1)[-1], []).append(i)
-    chosen: list[int] = []
-    for line, text in read_lines(order):
-        text = text.replace("\\", "/")
-        same_end = ends.get(text.rsplit("/", 1)[-1], [])
-        fits = [i for i in same_end if find_name(names[i], {text})] or same_end
-        if len(fits) != 1:
-            state = f"{len(fits)} images {text}" if fits else f"no image {text}"
-            raise UserError(f"{order}:{line}: {folder} has {state}")
-        chosen += fits
-    if len(set(chosen)) < len(chosen):
-        raise UserError(f"{order}: {len(chosen) - len(set(chosen))} images are listed twice")
-    if len(chosen) < len(names):
-        log.warning(
-            "%s: %d test images are not listed and are left out", order, len(names) - len(chosen)
-        )
-    return chosen
+    numbered = all(stem.isdecimal() for stem in stems)
+    keys = [int(stem) for stem in stems] if numbered else test.names
+    return sorted(range(len(keys)), key=keys.__getitem__)
 
 
 def _find_faces(survey: Survey, shape: Shape, splits: SplitsSection) -> Faces:
     faces = {}
-    for split, names, places in (
-        ("val", shape.val_pairs, shape.val_faces),
-        ("test", shape.test_pairs, shape.test_faces),
-    ):
-        path = survey.text(names, f"the {split} pairs")
+    for split, (names, places) in shape.pairs.items():
+        path = survey.text(*names)
         if path is None:
-            if names:
-                log.warning("%s: no %s pairs (%s)", survey.root, split, ", ".join(names))
+            log.warning("%s: no %s pairs (%s)", survey.root, split, ", ".join(names))
             continue
         if splits.verify is not None:
             faces[split] = path, settle(find_named(survey.root, "verify", splits.verify))
             continue
         fits = survey.named(places)
-        if set(places) & {*shape.dev, *shape.test}:  # the other competition has these names too
+        if set(places) & {*shape.splits["dev"], *shape.splits["test"]}:  # the other one's names too
             fits = [place for place in fits if survey.side(place) == "verification"]
-        folder = only(fits, f"the images of the {split} pairs", survey.root)
+        folder = survey.only(fits, f"the images of the {split} pairs")
         if folder is None:
             raise UserError(f"{path}: its images' folder ({' or '.join(places)}) is missing")
         faces[split] = path, folder

@@ -1,4 +1,5 @@
-"""What readers need of a disk: folders, image names and text lines, one scan a folder."""
+"""What readers need of a disk: folders, image names and text lines, one scan a folder; and what
+lies under a root, a few levels deep."""
 
 import difflib
 import logging
@@ -11,8 +12,18 @@ from starter.errors import UserError
 
 log = logging.getLogger(__name__)
 
-IMAGE_SUFFIXES = tuple([".jpg", ".jpeg", ".png", ".bmp", ".pgm", ".ppm", ".webp", ".tif", ".tiff"])
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".pgm", ".ppm", ".webp", ".tif", ".tiff")
 TEXT_SUFFIXES = (".txt", ".csv", ".tsv", ".parquet")
+SPLIT_NAMES = {  # usual names of each split, in lower case
+    "train": ("train", "training"),
+    "dev": ("dev", "val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+KAGGLE = Path("/kaggle/input")  # where a notebook finds its data, read-only
+DEEPEST = 8  # /kaggle/input/datasets/<owner>/<set>/<slug>/classification/classification/train
+CLASSES = 64  # a folder of more holds classes, not parts of a set: it is not entered
+MOST = 20_000  # folders looked into, in about a second: data.root may be a whole disk
+SIDES = (("verification", "verif", "ver_"), ("classification", "classif", "cls_"))
 
 
 class Listing(NamedTuple):
@@ -52,9 +63,6 @@ def scan(folder: Path) -> Listing:
     except OSError as error:
         raise UserError(f"{folder}: cannot be listed ({error.strerror})") from error
     return Listing(sorted(images), sorted(folders), sorted(texts), sorted(others))
-
-
-KAGGLE = Path("/kaggle/input")  # where a notebook finds its data, read-only
 
 
 def expand_root(text: str, *, make: bool = False) -> Path:
@@ -148,3 +156,79 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
         raise UserError(f"{path}: cannot be read as text ({error})") from error
     lines = enumerate(text.split("\n"), start=1)
     return [(number, line.strip()) for number, line in lines if line.strip()]
+
+
+def refuse_twice(file: Path, names: Iterable[str], lines: Iterable[int]) -> None:
+    """UserError where a name stands on two lines of a text file."""
+    line_of: dict[str, int] = {}
+    for name, line in zip(names, lines, strict=True):
+        if line_of.setdefault(name, line) != line:
+            raise UserError(f"{file}:{line}: {name} is already on line {line_of[name]}")
+
+
+class Survey:
+    """The folders under a root, breadth first, without entering those of many classes."""
+
+    def __init__(self, root: Path):
+        self.root = root
+        self.folders: dict[Path, Listing] = {}
+        reached = [root]
+        for path in reached:  # which grows meanwhile
+            if len(self.folders) == MOST:
+                log.warning("%s holds more than %d folders; no more were looked into", root, MOST)
+                return
+            listing = self.folders[path] = self.contents(path)
+            if len(listing.folders) <= CLASSES and len(path.relative_to(root).parts) < DEEPEST:
+                reached += [path / name for name in listing.folders]
+
+    def contents(self, path: Path) -> Listing:
+        """What a folder holds, whether it was entered or not; nothing where it may not be read."""
+        if path in self.folders:
+            return self.folders[path]
+        try:
+            return scan(path)
+        except UserError:
+            return Listing([], [], [], [])
+
+    def named(self, names: Iterable[str]) -> list[Path]:
+        """Folders of the first of these names (in any case) that exists, doubled ones once."""
+        for name in names:
+            same = [path for path in self.folders if path.name.lower() == name.lower()]
+            if same:
+                return list(dict.fromkeys(map(settle, same)))
+        return []
+
+    def text(self, *names: str) -> Path | None:
+        """The one text file of the first of these names (in any case) that exists, or None."""
+        for name in names:
+            same = [
+                path / text
+                for path, listing in self.folders.items()
+                for text in listing.texts
+                if text.lower() == name.lower()
+            ]
+            if same:
+                return self.only(same, f"the file {name}")
+        return None
+
+    def only(self, paths: list[Path], what: str) -> Path | None:
+        """The one path, or None. UserError where there are several."""
+        if len(paths) > 1:
+            raise UserError(
+                f"data.root: {self.root} holds {len(paths)} of {what}: {some(map(str, paths))}; "
+                "set data.root to a folder that holds one"
+            )
+        return paths[0] if paths else None
+
+    def folder(self, name: str) -> Path | None:
+        """The one folder of this name, or None. UserError where there are several."""
+        return self.only(self.named([name]), f"the folder {name}")
+
+    def side(self, path: Path) -> str | None:
+        """Which competition of a pair of them a path belongs to: "classification" or
+        "verification", by the innermost folder that says so, or None."""
+        for part in reversed(path.relative_to(self.root).parts):
+            for side, inside, start in SIDES:
+                if inside in part.lower() or part.lower().startswith(start):
+                    return side
+        return None

@@ -5,18 +5,19 @@ from collections.abc import Collection
 from pathlib import Path
 
 from starter.data.catalog import DEV, TEST, TRAIN, VERIFY, Catalog
-from starter.data.layouts.disk import find_named, find_usual, relative, scan, some
+from starter.data.layouts.disk import (
+    SPLIT_NAMES,
+    find_named,
+    find_usual,
+    relative,
+    scan,
+    some,
+)
 from starter.data.layouts.draft import Draft, Rows
 from starter.errors import UserError
 from starter.recipe.schema.data import SplitsSection
 
 log = logging.getLogger(__name__)
-
-USUAL = {
-    "train": ("train", "training"),
-    "dev": ("dev", "val", "valid", "validation"),
-    "test": ("test", "testing"),
-}
 
 
 def read(root: Path, *, splits: SplitsSection) -> Catalog:
@@ -57,7 +58,7 @@ def descend(root: Path, splits: SplitsSection) -> Path:
     if len(listing.folders) != 1 or listing.images:
         return root
     only = listing.folders[0]
-    if only.lower() in USUAL["train"] or only in splits.model_dump().values():
+    if only.lower() in SPLIT_NAMES["train"] or only in splits.model_dump().values():
         return root
     return root / only if scan(root / only).folders else root
 
@@ -66,7 +67,7 @@ def find_splits(root: Path, splits: SplitsSection) -> dict[str, Path]:
     """The folder of each split there is; root itself for train where no folder is named so."""
     named = {key: name for key, name in splits.model_dump().items() if name is not None}
     parts = {key: find_named(root, key, name) for key, name in named.items()}
-    train = parts.get("train") or find_usual(root, USUAL["train"])
+    train = parts.get("train") or find_usual(root, SPLIT_NAMES["train"])
     if train is None:
         if parts:
             raise UserError(
@@ -76,7 +77,7 @@ def find_splits(root: Path, splits: SplitsSection) -> dict[str, Path]:
         return {"train": root}
     parts["train"] = train
     for key in ("dev", "test"):
-        usual = find_usual(root, USUAL[key])
+        usual = find_usual(root, SPLIT_NAMES[key])
         if key not in parts and usual is not None and usual not in parts.values():
             parts[key] = usual
     return parts

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from starter.data.catalog import SPLITS, TEST, TRAIN
-from starter.data.layouts.disk import IMAGE_SUFFIXES, scan, some
-from starter.data.layouts.survey import DEEPEST
+from starter.data.layouts.disk import DEEPEST, IMAGE_SUFFIXES, scan, some
 from starter.errors import UserError
 
 WORDS = {TRAIN: "train", TEST: "test"}  # how the folders of a split begin

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from starter.data.catalog import VERIFY, Gallery
-from starter.data.layouts.disk import read_lines, relative, scan, some
+from starter.data.layouts.disk import Survey, read_lines, relative, scan, some
 from starter.data.layouts.draft import Draft, Rows
 from starter.data.layouts.folders import read_classes
-from starter.data.layouts.survey import Survey
 from starter.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -38,12 +37,9 @@ class Tree:
 
 def find(survey: Survey) -> Tree | None:
     """The parts under a root, by name; None where there is none of them."""
-    known, dev, test = (
-        survey.only([name], f"the folder {name}")
-        for name in ("known", "unknown_dev", "unknown_test")
-    )
+    known, dev, test = map(survey.folder, ("known", "unknown_dev", "unknown_test"))
     if known is not None:
-        return Tree(known, dev, test, survey.text(ANSWERS, "the identities of unknown_dev"))
+        return Tree(known, dev, test, survey.text(*ANSWERS))
     if dev or test:
         raise UserError(f"data.root: {survey.root} has unknown faces but no folder known/")
     log.warning("%s: no folder known/, so nobody can be identified", survey.root)
@@ -62,19 +58,19 @@ def add(draft: Draft, tree: Tree) -> None:
     people = list(draft.people)
     number = {name: k for k, name in enumerate(people)}
     dev, test = (_faces(folder, draft.root) for folder in (tree.dev, tree.test))
-    answers = None
-    if dev and tree.answers is None:
+    answers: list[str] = []
+    if tree.dev and tree.answers is None:
         log.warning("%s: no %s, so no threshold can be fitted", tree.dev, " or ".join(ANSWERS))
-    elif dev and tree.answers and tree.dev:
+    elif tree.dev and tree.answers:
         answers = _answers(tree.answers, number, tree.dev, len(dev))
-    told = ["" if who == NO_MATCH else who for who in answers or [NO_MATCH] * len(dev)]
-    dev_Q = draft.add(VERIFY, Rows(tree.known, dev, told))
+    labels = [who if who in number else "" for who in answers] or [""] * len(dev)
+    dev_Q = draft.add(VERIFY, Rows(tree.known, dev, labels))
     draft.gallery = Gallery(
         people=tuple(people),
         known_G=known_G,
         identity_G=np.array([number[name] for name in known.labels], np.int64),
         dev_Q=dev_Q if answers else dev_Q[:0],
-        answer_Q=np.array([number.get(who, -1) for who in answers or []], np.int64),
+        answer_Q=np.array([number.get(who, -1) for who in answers], np.int64),
         test_T=draft.add_unlabelled(VERIFY, test),
         no_match=NO_MATCH if not answers or NO_MATCH in answers else None,
     )

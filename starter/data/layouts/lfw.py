@@ -12,9 +12,8 @@ import numpy as np
 from pydantic import Field
 
 from starter.data.catalog import TRAIN, VERIFY, Catalog, Pairs
-from starter.data.layouts.disk import read_lines, scan, some
+from starter.data.layouts.disk import Survey, read_lines, scan, some
 from starter.data.layouts.draft import Draft, Rows
-from starter.data.layouts.survey import Survey, only
 from starter.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -76,7 +75,7 @@ def read(
 def find_faces(survey: Survey) -> Path:
     """The folder of people. UserError where there is none, or more than one."""
     fits = [path for path in survey.named(FACES) if survey.contents(path).holds_classes]
-    folder = only(fits, "the folder of people", survey.root)
+    folder = survey.only(fits, "the folder of people")
     if folder is None:
         raise UserError(
             f"data.root: {survey.root} has no folder of people ({', '.join(FACES)}) (layout lfw)"
@@ -85,7 +84,7 @@ def find_faces(survey: Survey) -> Path:
 
 
 def _file(survey: Survey, name: str) -> Path:
-    path = survey.text([name], f"the file {name}")
+    path = survey.text(name)
     if path is None:
         raise UserError(f"data.root: {survey.root} has no file {name}, which this view needs")
     return path

@@ -1,15 +1,58 @@
-"""Which layout a folder has, by the folders and files that only that layout has."""
+"""The names of layouts, what reads each, and which one a folder has: by the folders and files that
+only that layout has."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from starter.data.layouts import folders, kaggle
-from starter.data.layouts.disk import some
-from starter.data.layouts.registry import LAYOUTS
-from starter.data.layouts.survey import Survey
+from starter.data.catalog import Catalog
+from starter.data.layouts import competition, folders, kaggle, lfw, sets
+from starter.data.layouts.disk import Survey, some
 from starter.errors import UserError
 from starter.recipe.schema.data import DataSection
+
+
+class Layout(NamedTuple):
+    """A way in which a set lies on disk.
+
+    read: `read(root, **options)`; the kit gives it `splits` and `download` where it takes them.
+    needs: folders (ending in /) or files that it cannot do without, any one of a tuple. at_needs:
+    its root is where the first of them lies, not data.root.
+    """
+
+    words: str
+    read: Callable[..., Catalog]
+    needs: tuple[tuple[str, ...], ...] = ()
+    at_needs: bool = False
+
+
+LAYOUTS = {
+    **{
+        name: Layout(
+            f"HW2P2, {shape.years}",
+            partial(competition.read, shape=shape),
+            shape.needs,
+            at_needs=shape.inside is not None,
+        )
+        for name, shape in competition.SHAPES.items()
+    },
+    "lfw": Layout(
+        "LFW",
+        lfw.read,
+        (tuple(f"{name}/" for name in lfw.FACES), ("pairs.txt", "pairsDevTest.txt")),
+    ),
+    "cub": Layout(
+        "CUB-200-2011", sets.read_cub, (("images/",), *((name,) for name in sets.CUB_FILES[:3]))
+    ),
+    "omniglot": Layout("Omniglot, both parts", sets.read_omniglot, (("images_background/",),)),
+    **{
+        name: Layout("torchvision", partial(sets.read_array, layout=name), ((files,),), True)
+        for name, (_, files) in sets.ARRAYS.items()
+    },
+    "folders": Layout("a folder per class", folders.read),
+    "kaggle": Layout("a table of images", kaggle.read),
+}
 
 
 class Fit(NamedTuple):
@@ -34,17 +77,27 @@ def recognise(root: Path, data: DataSection) -> Fit:
         UserError: none fits (the nearest and what it lacks), or more than one does.
     """
     survey = Survey(root)
-    fits = [_needs(name, survey) for name, layout in LAYOUTS.items() if layout.needs]
+    fits = [_by_needs(name, survey) for name, layout in LAYOUTS.items() if layout.needs]
     whole = [fit for fit in fits if not fit.lacks]
     if any(fit.layout == "hw2p2_f22" for fit in whole):  # S23 to S24 also have verification_dev.csv
         whole = [fit for fit in whole if fit.layout != "hw2p2_s22"]
     if not whole:
         # A table says more than folders do: a class of its own may be a folder of them.
-        what = "a table with columns of images and classes"
-        fits.append(_try("kaggle", what, root, lambda: kaggle.fits(root, data.options)))
-        if fits[-1].lacks:
-            what = "two or more folders of images"
-            fits.append(_try("folders", what, root, lambda: _classes(root, data)))
+        for name, what, attempt in (
+            (
+                "kaggle",
+                "a table with columns of images and classes",
+                lambda: kaggle.fits(root, data.options),
+            ),
+            ("folders", "two or more folders of images", lambda: _has_classes(root, data)),
+        ):
+            try:
+                there = attempt()
+            except UserError:
+                there = False
+            fits.append(Fit(name, [what] if there else [], [] if there else [what], root))
+            if there:
+                break
         whole = [fit for fit in fits if not fit.lacks]
     if len(whole) == 1:
         return whole[0]
@@ -64,18 +117,19 @@ def recognise(root: Path, data: DataSection) -> Fit:
     )
 
 
-def _needs(name: str, survey: Survey) -> Fit:
+def _by_needs(name: str, survey: Survey) -> Fit:
     layout = LAYOUTS[name]
-    there: list[str] = []
-    lacks: list[str] = []
-    root = survey.root
+    fit = Fit(name, [], [], survey.root)
     for names in layout.needs:
         places = {need: _places(survey, need) for need in names}
         need = next((need for need in names if places[need]), None)
-        (lacks if need is None else there).append(need or " or ".join(names))
-        if need is not None and layout.at_needs:
-            root = places[need][0].parents[need.count("/") - 1]
-    return Fit(name, there, lacks, root)
+        if need is None:
+            fit.lacks.append(" or ".join(names))
+            continue
+        fit.there.append(need)
+        if layout.at_needs:
+            fit = fit._replace(root=places[need][0].parents[need.count("/") - 1])
+    return fit
 
 
 def _places(survey: Survey, need: str) -> list[Path]:
@@ -83,24 +137,16 @@ def _places(survey: Survey, need: str) -> list[Path]:
     if not need.endswith("/"):
         lower = need.lower()
         return [p for p, held in survey.folders.items() if lower in map(str.lower, held.texts)]
-    parts = need.rstrip("/").split("/")
+    *above, last = need.rstrip("/").split("/")
     return [
         path
         for path in survey.folders
-        if path.name.lower() == parts[-1].lower() and [*path.parts[-len(parts) : -1]] == parts[:-1]
+        if path.name.lower() == last.lower() and [*path.parts[-1 - len(above) : -1]] == above
     ]
 
 
-def _classes(root: Path, data: DataSection) -> bool:
-    """Two folders of images somewhere a train split may be."""
+def _has_classes(root: Path, data: DataSection) -> bool:
+    """Whether two folders of images lie where a train split may be."""
     root = folders.descend(root, data.splits)
     train = folders.find_splits(root, data.splits)["train"]
     return len(set(folders.read_classes(train, root).labels)) > 1
-
-
-def _try(name: str, what: str, root: Path, fits: Callable[[], bool]) -> Fit:
-    try:
-        whole = fits()
-    except UserError:
-        whole = False
-    return Fit(name, [what] if whole else [], [] if whole else [what], root)

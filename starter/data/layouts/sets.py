@@ -1,15 +1,16 @@
-"""MNIST, FashionMNIST, CIFAR and Omniglot as torchvision's readers expect and fetch them."""
+"""Public sets as they are published: MNIST, FashionMNIST, CIFAR, Omniglot and CUB-200-2011."""
 
 import os
 import pickle
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
-from starter.data.catalog import DEV, TEST, TRAIN, Catalog
+from starter.data.catalog import DEV, TEST, TRAIN, VERIFY, Catalog
 from starter.data.layouts import folders
+from starter.data.layouts.disk import Survey, read_lines, refuse_twice
 from starter.data.layouts.draft import Draft, Rows
-from starter.data.layouts.survey import Survey
 from starter.errors import UserError
 from starter.recipe.schema.data import SplitsSection
 
@@ -19,6 +20,13 @@ ARRAYS = {  # layout -> torchvision's class, the folder of its files under root
     "cifar10": ("CIFAR10", "cifar-10-batches-py/"),
     "cifar100": ("CIFAR100", "cifar-100-python/"),
 }
+IMAGES, LABELS, SPLIT, CLASSES = CUB_FILES = (
+    "images.txt",
+    "image_class_labels.txt",
+    "train_test_split.txt",
+    "classes.txt",
+)
+TRAINED = 100  # classes of CUB's retrieval task, the first; the others are only searched
 
 
 def read_array(root: Path, *, layout: str, splits: SplitsSection, download: bool) -> Catalog:
@@ -76,12 +84,15 @@ def read_omniglot(root: Path, *, splits: SplitsSection, download: bool) -> Catal
         UserError: no images_background under data.root.
     """
     if download:
-        _fetch_omniglot(root)
+        from torchvision.datasets import Omniglot
+
+        try:
+            for background in (True, False):
+                Omniglot(root, background=background, download=True)
+        except (RuntimeError, OSError) as error:
+            raise UserError(f"data.download: {root}: {str(error).splitlines()[0]}") from error
     survey = Survey(root)
-    train, verify = (
-        survey.only([name], f"the folder {name}")
-        for name in ("images_background", "images_evaluation")
-    )
+    train, verify = survey.folder("images_background"), survey.folder("images_evaluation")
     if train is None:
         raise UserError(f"data.root: {root} has no folder images_background/ (layout omniglot)")
     base = Path(os.path.commonpath([train.parent, (verify or train).parent]))
@@ -91,12 +102,47 @@ def read_omniglot(root: Path, *, splits: SplitsSection, download: bool) -> Catal
     return folders.read(base, splits=splits.model_copy(update=names))
 
 
-def _fetch_omniglot(root: Path) -> None:
-    """Both parts, unless they are there."""
-    from torchvision.datasets import Omniglot
+def read_cub(root: Path, *, task: Literal["classes", "retrieval"] = "classes") -> Catalog:
+    """CUB-200-2011 as its archive lies; images in the order of their ids.
 
-    try:
-        for background in (True, False):
-            Omniglot(root, background=background, download=True)
-    except (RuntimeError, OSError) as error:
-        raise UserError(f"data.download: {root}: {str(error).splitlines()[0]}") from error
+    Args:
+        task: "classes": its training images train (a share of them dev), its test images are
+            labelled test. "retrieval": all images of classes 1 to 100 train, those of 101 to 200
+            are identities to verify and to retrieve.
+    Raises:
+        UserError: a file is missing, or a line is malformed (with file:line).
+    """
+    labels = Survey(root).text(LABELS)
+    base = root if labels is None else labels.parent
+    lacks = [name for name in CUB_FILES if not (base / name).is_file()]
+    lacks += [] if (base / "images").is_dir() else ["images/"]
+    if lacks:
+        raise UserError(f"data.root: {base} lacks {', '.join(lacks)} (layout cub)")
+    name_of, class_of, trains = (_table(base / name) for name in (CLASSES, LABELS, SPLIT))
+    rows = {split: Rows(base, [], []) for split in (TRAIN, TEST, VERIFY)}
+    for key, file in _table(base / IMAGES).items():
+        number = class_of.get(key, "")
+        if number not in name_of or key not in trains:
+            raise UserError(
+                f"{base}: image {key} has no class or no split ({', '.join(CUB_FILES)})"
+            )
+        split = TRAIN if trains[key] == "1" else TEST
+        if task == "retrieval":
+            split = TRAIN if int(number) <= TRAINED else VERIFY
+        rows[split].names.append(f"images/{file}")
+        rows[split].labels.append(name_of[number])
+    trained = set(rows[TRAIN].labels)
+    draft = Draft(base, [name for name in name_of.values() if name in trained])
+    for split, part in rows.items():
+        draft.add(split, part)
+    return draft.finish()
+
+
+def _table(path: Path) -> dict[str, str]:
+    """ "<id> <value>" a line, by id, in the order of the ids."""
+    rows = [(line, *text.partition(" ")) for line, text in read_lines(path)]
+    for line, key, _, value in rows:
+        if not value or not key.isdecimal():
+            raise UserError(f"{path}:{line}: expected '<id> <value>', found {key + ' ' + value!r}")
+    refuse_twice(path, [row[1] for row in rows], [row[0] for row in rows])
+    return {key: value.strip() for _, key, _, value in sorted(rows, key=lambda row: int(row[1]))}
