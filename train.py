@@ -3,6 +3,7 @@
 The training loop is in starter/train_stage.py.
 
 python train.py configs/demo.yaml
+python train.py data/my-competition                  (a folder: a recipe is proposed and trained)
 python train.py configs/hw2p2.yaml mine.yaml data.root=/kaggle/input/hw2p2
 python train.py configs/demo.yaml --stage finetune --fresh finetune
 python train.py configs/demo.yaml --find-lr classify
@@ -24,7 +25,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=command.EXIT_CODES,
     )
-    parser.add_argument("recipe", help="a YAML recipe")
+    parser.add_argument("recipe", help="a YAML recipe, or the folder of a data set")
     parser.add_argument(
         "changes", nargs="*", metavar="OVERLAY.yaml|key=value", help="laid over the recipe in order"
     )
@@ -50,7 +51,10 @@ def main(arguments: list[str] | None = None) -> int:
 
     def work() -> None:
         with joined() as prints:
-            recipe = load(options.recipe, options.changes)
+            path = Path(options.recipe)
+            if path.is_dir():
+                path = proposed(path, options, prints)
+            recipe = load(path, options.changes)
             if options.print_recipe:
                 from starter.training.resolve import resolve
 
@@ -69,6 +73,16 @@ def main(arguments: list[str] | None = None) -> int:
                 words.show(summary, lambda result: table(recipe, result, report), options.json)
 
     return command.run(work, together=options.find_lr is None)
+
+
+def proposed(folder: Path, options: argparse.Namespace, prints: bool) -> Path:
+    """The recipe for a folder, printed and kept in the run."""
+    from starter.propose import propose_into
+
+    path, text = propose_into(folder, options.changes)
+    if prints and not (options.print_recipe or options.json):
+        print(f"{text}\nThe recipe above is {path.as_posix()}.", flush=True)
+    return path
 
 
 def table(recipe, summary: dict, report: Path | None) -> str:

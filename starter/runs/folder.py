@@ -120,6 +120,7 @@ class RunFolder:
         return self.path.resolve().name
 
     recipe = _Part("recipe.yaml")  # the resolved recipe, every default written out
+    proposed = _Part("proposed.yaml")  # the recipe that train.py proposed for a folder
     environment = _Part("environment.json")  # commit, versions and device
     code_difference = _Part("code.diff")  # what the code differed by from its commit
     summary = _Part("summary.json")  # what each finished stage came to

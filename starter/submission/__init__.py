@@ -4,7 +4,7 @@ from starter.submission.answers import Answers
 from starter.submission.check import Problem, check
 from starter.submission.formats import fill
 from starter.submission.ledger import Entry, Ledger, SubmittedBefore
-from starter.submission.table import Table, write
+from starter.submission.table import Table, read_sample, write
 from starter.submission.trust import trust
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Table",
     "check",
     "fill",
+    "read_sample",
     "trust",
     "write",
 ]
