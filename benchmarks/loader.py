@@ -106,14 +106,14 @@ class Loaders:
         self._pack(scratch)
 
     def _pack(self, scratch: Path) -> None:
-        from starter.data.store import read_resized
+        from starter.data.decode import fit, read_image
 
         files = sorted(path for path in self.root.rglob("*") if path.is_file())
         size = self.options.size
         shape = (len(files), size, size, 3)
         pack = np.memmap(scratch / "pack.u8", np.uint8, "w+", shape=shape)
         for i, path in enumerate(files):
-            pack[i] = read_resized(path, size, 3)
+            pack[i] = fit(read_image(path), size, 3)
         pack.flush()
         self.image_NHWC = np.memmap(scratch / "pack.u8", np.uint8, "r", shape=shape)
 

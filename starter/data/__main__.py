@@ -38,7 +38,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def run_inspect(options: argparse.Namespace) -> None:
+def run_inspect(options: argparse.Namespace) -> tuple[dict, str]:
     from starter.data.inspect import inspect, table
 
     data = load(options.recipe, options.changes).data
@@ -48,21 +48,20 @@ def run_inspect(options: argparse.Namespace) -> None:
 
         draw(catalog, options.picture, report)
         report["picture"] = options.picture.as_posix()
-    print(json.dumps(report, indent=1) if options.json else table(report))
+    return report, table(report)
 
 
-def run_augmented(options: argparse.Namespace) -> None:
+def run_augmented(options: argparse.Namespace) -> tuple[dict, str]:
     from starter.data import load_catalog
     from starter.data.inspect.augmented import draw_augmented
 
     recipe = load(options.recipe, options.changes)
     stage = options.stage or next(iter(recipe.stages))
     drawn = draw_augmented(recipe, stage, load_catalog(recipe.data), options.picture)
-    text = f"{drawn['picture']}: {drawn['images']} images, {drawn['variants']} variants each"
-    print(json.dumps(drawn, indent=1) if options.json else text)
+    return drawn, f"{drawn['picture']}: {drawn['images']} images, {drawn['variants']} variants each"
 
 
-def run_pairs(options: argparse.Namespace) -> None:
+def run_pairs(options: argparse.Namespace) -> tuple[dict, str]:
     from starter.data.inspect.written import made_pairs, write_pairs
 
     catalog, pairs = made_pairs(load(options.recipe, options.changes).data, hard=options.hard)
@@ -75,8 +74,8 @@ def run_pairs(options: argparse.Namespace) -> None:
         "hard": options.hard,
         "root": None if catalog.root is None else catalog.root.as_posix(),
     }
-    text = f"{drawn['file']}: {drawn['pairs']} pairs, {drawn['genuine']} genuine"
-    print(json.dumps(drawn, indent=1) if options.json else f"{text}, of {drawn['root']}")
+    counts = f"{drawn['pairs']} pairs, {drawn['genuine']} genuine"
+    return drawn, f"{drawn['file']}: {counts}, of {drawn['root']}"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -85,7 +84,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     def work() -> None:
         logs.set_up_logging(quiet=True)
-        commands[options.command](options)
+        result, text = commands[options.command](options)
+        print(json.dumps(result, indent=1) if options.json else text)
 
     return command.run(work)
 

@@ -8,6 +8,7 @@ Shapes: N stored images, M of a split, B of a batch, H W pixels, C channels.
 import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -74,10 +75,9 @@ class TrainBatches:
     ):
         if len(index_M) == 0:
             raise UserError("data: there are no images to train on")
-        self.label_N, self.index_M = label_N, _checked(index_M, image_NHWC)
-        self.batch_size, self.sampler, self.seed = batch_size, sampler, seed
-        self.part = part
+        self.label_N, self.index_M, self.part = label_N, index_M, part
         self.batches_per_epoch = batches_per_epoch(len(index_M), batch_size)
+        self._order = partial(epoch_order, sampler, label_N, index_M, batch_size, seed)
         self._maker = _Maker(image_NHWC, augment, seed, pin_memory and workers == 0)
         self._tasks: list[_Task] = []  # of the epoch under way
         self._loader = self._processes(workers, pin_memory) if workers else None
@@ -112,16 +112,6 @@ class TrainBatches:
         """Ends the worker processes."""
         self._loader = None  # its iterator ends them when it is collected
 
-    def _order(self, epoch: int) -> np.ndarray:
-        return epoch_order(
-            self.sampler,
-            self.label_N,
-            self.index_M,
-            batch_size=self.batch_size,
-            seed=self.seed,
-            epoch=epoch,
-        )
-
     def _received(self) -> Iterator[torch.Tensor]:
         # No name here for the loader: the traceback of an error would keep it alive after close()
         # and its workers, collected at a bad moment, take 5 s to end.
@@ -139,7 +129,6 @@ class TrainBatches:
             num_workers=workers,
             persistent_workers=True,
             pin_memory=pin_memory,
-            collate_fn=_unchanged,
             worker_init_fn=start,
             multiprocessing_context=in_new_processes(preload=__name__),
             generator=torch.Generator(),  # else it draws from the global one
@@ -154,7 +143,6 @@ def eval_batches(
     All batches have `batch_size` rows: the last row fills up the last batch, whose index_b is
     shorter. pin_memory: for a copy to CUDA that nothing waits for.
     """
-    index_M = _checked(index_M, image_NHWC)
     maker = _Maker(image_NHWC, None, 0, pin_memory)
     parts = [index_M[i : i + batch_size] for i in range(0, len(index_M), batch_size)]
     padded = [np.pad(part, (0, batch_size - len(part)), mode="edge") for part in parts]
@@ -188,7 +176,8 @@ class _Maker(Dataset):
         """image_BHWC uint8 of a task's images, augmented."""
         shape = (len(task.index_B), *self.image_NHWC.shape[1:])
         image_BHWC = torch.empty(shape, dtype=torch.uint8, pin_memory=self.pin_memory)
-        # mode="raise", the default, would gather into a second buffer first
+        # mode="raise", the default, would gather into a second buffer first. Indices are of the
+        # catalog that the images were stored by.
         np.take(self.image_NHWC, task.index_B, axis=0, out=image_BHWC.numpy(), mode="clip")
         if self.augment:
             self.augment.batch(image_BHWC.numpy(), self.seed, task.epoch, task.position)
@@ -206,13 +195,3 @@ class _Maker(Dataset):
         if isinstance(self.image_NHWC, tuple):
             path, dtype, shape, offset = self.image_NHWC
             self.image_NHWC = np.memmap(path, dtype, "r", offset, shape)
-
-
-def _checked(index_M: np.ndarray, image_NHWC: np.ndarray) -> np.ndarray:
-    index_M = np.asarray(index_M, np.int64)  # np.take in the mode used here would clip silently
-    assert len(index_M) == 0 or (index_M.min() >= 0 and index_M.max() < len(image_NHWC))
-    return index_M
-
-
-def _unchanged(made: Any) -> Any:
-    return made

@@ -142,20 +142,12 @@ class Catalog:
             digest.update(name.encode())
             for side in (pairs.a_P, pairs.b_P, pairs.same_P):
                 digest.update(b"?" if side is None else side.astype("<i8").tobytes())
-            if pairs.fold_P is not None:
-                digest.update(pairs.fold_P.astype("<i8").tobytes())
+            digest.update(b"" if pairs.fold_P is None else pairs.fold_P.astype("<i8").tobytes())
         if self.gallery is not None:
             digest.update("\0".join(self.gallery.people).encode())
-            for known in (
-                self.gallery.known_G,
-                self.gallery.identity_G,
-                self.gallery.dev_Q,
-                self.gallery.answer_Q,
-                self.gallery.test_T,
-            ):
-                digest.update(known.astype("<i8").tobytes())
-        if self.turn_N is not None:
-            digest.update(self.turn_N.tobytes())
+            for name in ("known_G", "identity_G", "dev_Q", "answer_Q", "test_T"):
+                digest.update(getattr(self.gallery, name).astype("<i8").tobytes())
+        digest.update(b"" if self.turn_N is None else self.turn_N.tobytes())
         return digest.hexdigest()
 
     def place(self) -> str:
@@ -187,14 +179,14 @@ class Catalog:
         if self.root is None:
             return np.zeros((0, 2), np.int64)
         prefix = f"{self.root.as_posix()}/"
-        found = np.empty((len(self), 2), np.int64)
+        size_time_N2 = np.empty((len(self), 2), np.int64)
         for i, name in enumerate(self.names):
             try:
                 status = os.stat(prefix + name)
             except OSError as error:
                 raise UserError(f"{prefix}{name}: {error.strerror}") from error
-            found[i] = status.st_size, status.st_mtime_ns
-        return found
+            size_time_N2[i] = status.st_size, status.st_mtime_ns
+        return size_time_N2
 
     @cached_property
     def _array_digest(self) -> str:

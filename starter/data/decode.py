@@ -45,12 +45,11 @@ def decode(data: bytes, path: Path | str) -> np.ndarray:
     fault = _fault(data)
     if fault is not None:
         raise UserError(f"{path}: {fault}")
-    image = _decode_opencv(data)
-    if image is None:
-        image = _decode_pil(data)
-    if image is None:
-        raise UserError(f"{path}: cannot be decoded as an image (damaged, or of another kind)")
-    return image
+    for decoder in (_decode_opencv, _decode_pil):
+        image = decoder(data)
+        if image is not None:
+            return image
+    raise UserError(f"{path}: cannot be decoded as an image (damaged, or of another kind)")
 
 
 def fit(image_HWC: np.ndarray, image_size: int, channels: int) -> np.ndarray:

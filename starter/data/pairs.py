@@ -3,6 +3,8 @@
 Shapes: N items, M items to pair, P pairs, K identities.
 """
 
+from bisect import bisect_right
+
 import numpy as np
 
 from starter.data.catalog import Pairs
@@ -34,8 +36,10 @@ def hold_out_classes(
     return np.sort(drawn)
 
 
-def make_pairs(identity_N: np.ndarray, index_M: np.ndarray, count: int, seed: int) -> Pairs:
-    """Half genuine, half impostor pairs, in random order.
+def make_pairs(
+    identity_N: np.ndarray, index_M: np.ndarray, count: int, seed: int, genuine: int | None = None
+) -> Pairs:
+    """Genuine and impostor pairs, half of them each, in random order.
 
     Genuine pairs are spread as evenly over identities as their images allow; an impostor pair is
     any image and any of another identity. No pair occurs twice, in either order, and none is of
@@ -45,22 +49,25 @@ def make_pairs(identity_N: np.ndarray, index_M: np.ndarray, count: int, seed: in
         identity_N: int64 identity of every item of the catalog.
         index_M: the items to pair; all of known identity.
         count: P; one more impostor than genuine when odd.
+        genuine: how many of them are; None: half.
     Raises:
         UserError: fewer such pairs exist, saying how many.
     """
-    return draw_pairs(identity_N, index_M, count // 2, count - count // 2, seed)
-
-
-def draw_pairs(
-    identity_N: np.ndarray, index_M: np.ndarray, genuine: int, impostor: int, seed: int
-) -> Pairs:
-    """`make_pairs` with a number of each kind."""
-    count = genuine + impostor
+    genuine = count // 2 if genuine is None else genuine
+    impostor = count - genuine
     rng = np.random.default_rng(seed)
     identity_M = identity_N[index_M]
     order_M = np.argsort(identity_M, kind="stable")
     _, start_K, size_K = np.unique(identity_M[order_M], return_index=True, return_counts=True)
-    _refuse_too_many(genuine, impostor, size_K)
+    for kind, wanted, exist in zip(
+        ("genuine", "impostor"), (genuine, impostor), pairs_there_are(identity_M), strict=True
+    ):
+        if wanted > exist:
+            raise UserError(
+                f"data.pairs.count: {count} asks for {wanted} {kind} pairs, but the "
+                f"{len(index_M)} images of {len(size_K)} identities make only {exist}; lower it "
+                f"to {2 * exist} or hold out more"
+            )
     same_a, same_b = _genuine(start_K, size_K, genuine, rng)
     other_a, other_b = _impostor(start_K, size_K, impostor, rng)
     a_P = index_M[order_M[np.concatenate([same_a, other_a])]].astype(np.int64)
@@ -70,42 +77,18 @@ def draw_pairs(
     return Pairs(a_P[shuffle_P], b_P[shuffle_P], same_P[shuffle_P])
 
 
-def most_pairs(identity_M: np.ndarray) -> int:
-    """The largest count that `make_pairs` can draw from images of these identities."""
-    return 2 * min(pairs_there_are(identity_M))
-
-
 def pairs_there_are(identity_M: np.ndarray) -> tuple[int, int]:
     """Genuine and impostor pairs between images of these identities."""
-    genuine_K, impostor = _capacity(np.unique(identity_M, return_counts=True)[1])
-    return int(genuine_K.sum()), impostor
-
-
-def _capacity(size_K: np.ndarray) -> tuple[np.ndarray, int]:
-    """Genuine pairs within each identity, and impostor pairs between all."""
-    size_K = size_K.astype(np.int64)
-    return size_K * (size_K - 1) // 2, int((size_K.sum() ** 2 - (size_K**2).sum()) // 2)
-
-
-def _refuse_too_many(genuine: int, impostor: int, size_K: np.ndarray) -> None:
-    genuine_K, impostor_exist = _capacity(size_K)
-    for kind, wanted, exist in (
-        ("genuine", genuine, int(genuine_K.sum())),
-        ("impostor", impostor, impostor_exist),
-    ):
-        if wanted > exist:
-            raise UserError(
-                f"data.pairs.count: {genuine + impostor} asks for {wanted} {kind} pairs, but the "
-                f"{size_K.sum()} images of {len(size_K)} identities make only {exist}; lower it "
-                f"to {2 * exist} or hold out more"
-            )
+    size_K, images = np.unique(identity_M, return_counts=True)[1], len(identity_M)
+    genuine = int((size_K * (size_K - 1) // 2).sum())
+    return genuine, images * (images - 1) // 2 - genuine
 
 
 def _genuine(
     start_K: np.ndarray, size_K: np.ndarray, count: int, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Two positions (among images sorted by identity) of each genuine pair."""
-    capacity_K, _ = _capacity(size_K)
+    capacity_K = size_K * (size_K - 1) // 2
     a, b = [], []
     for start, capacity, quota in zip(
         start_K, capacity_K, spread(capacity_K, count, rng), strict=True
@@ -119,15 +102,10 @@ def _genuine(
 
 def spread(capacity_K: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """int64 quotas that sum to count, as equal as capacity_K allows; who gets one more is drawn."""
-    low, high = 0, int(capacity_K.max())  # the largest level whose quotas do not exceed count
-    while low < high:
-        level = (low + high + 1) // 2
-        if np.minimum(capacity_K, level).sum() <= count:
-            low = level
-        else:
-            high = level - 1
-    quota_K = np.minimum(capacity_K, low)
-    more = rng.permutation(np.flatnonzero(capacity_K > low))[: count - quota_K.sum()]
+    levels = range(int(capacity_K.max()) + 1)  # the largest whose quotas do not exceed count
+    level = bisect_right(levels, count, key=lambda level: np.minimum(capacity_K, level).sum()) - 1
+    quota_K = np.minimum(capacity_K, level)
+    more = rng.permutation(np.flatnonzero(capacity_K > level))[: count - quota_K.sum()]
     quota_K[more] += 1
     return quota_K
 
@@ -145,7 +123,8 @@ def _impostor(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Two positions (among images sorted by identity) of each impostor pair."""
     items, identity_M = int(size_K.sum()), np.repeat(np.arange(len(size_K)), size_K)
-    if 2 * count > _capacity(size_K)[1]:  # most of those that exist: list them all and draw
+    exist = (items**2 - int((size_K**2).sum())) // 2
+    if 2 * count > exist:  # most of those that exist: list them all and draw
         first, second = _unrank(np.arange(items * (items - 1) // 2))
         differ = np.flatnonzero(identity_M[first] != identity_M[second])
         drawn = rng.choice(differ, count, replace=False)

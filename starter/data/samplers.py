@@ -19,7 +19,6 @@ def epoch_order(
     sampler: Sampler,
     label_N: np.ndarray,
     index_M: np.ndarray,
-    *,
     batch_size: int,
     seed: int,
     epoch: int,

@@ -9,7 +9,7 @@ import logging
 import numpy as np
 
 from starter.data.catalog import DEV, TRAIN, VERIFY, Catalog, in_order
-from starter.data.pairs import hold_out_classes, make_pairs, most_pairs
+from starter.data.pairs import hold_out_classes, make_pairs, pairs_there_are
 from starter.errors import UserError, did_you_mean
 from starter.recipe.schema.data import DataSection, PairsSection, SplitSection
 
@@ -50,7 +50,7 @@ def complete(catalog: Catalog, data: DataSection) -> Catalog:
     tested_M = np.isin(identity_N[index_M], test_K)
     count = wanted.count
     if data.pairs is None:  # nobody asked for a number: no more than there are
-        count = min(count, most_pairs(identity_N[index_M]))
+        count = min(count, 2 * min(pairs_there_are(identity_N[index_M])))
         if count < 2:  # a picture of each: nobody can be compared with themself
             return catalog
     made = {"val": make_pairs(identity_N, index_M[~tested_M], count, wanted.seed)}

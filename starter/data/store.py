@@ -22,7 +22,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from starter.data.catalog import Catalog
-from starter.data.decode import fit, opencv_in_threads, read_image
+from starter.data.decode import fit, opencv_in_threads
 from starter.data.workers import ahead
 from starter.distributed import cores
 from starter.errors import UserError
@@ -58,35 +58,25 @@ def load_pack(catalog: Catalog, image_size: int, channels: int, cache: str | Pat
     return np.memmap(path, np.uint8, "r", shape=shape)
 
 
-def read_resized(path: Path, image_size: int, channels: int) -> np.ndarray:
-    """One picture file as the pack would hold it: uint8 (image_size, image_size, channels)."""
-    return fit(read_image(path), image_size, channels)
-
-
 def _is_current(path: Path, header: dict) -> bool:
-    """Whether a whole pack of these very sources lies at path."""
+    """Whether a whole pack of these very sources lies at path, by its size and the checksums of
+    evenly spread blocks: of all of them in a small pack."""
     try:
         known = read_json(path.with_suffix(".json"))
         if {key: known.get(key) for key in header} != header:
             return False
-        with path.open("rb") as file:
-            return _is_whole(file, header["shape"], known["checksums"])
-    except (OSError, UserError, KeyError):
-        return False
-
-
-def _is_whole(file: IO[bytes], shape: list[int], checksums: list[int]) -> bool:
-    """The size, and the checksums of evenly spread blocks: of all of them in a small pack."""
-    total, block_bytes = math.prod(shape), BLOCK * math.prod(shape[1:])
-    if file.seek(0, os.SEEK_END) != total or len(checksums) != -(-total // block_bytes):
-        return False
-    most = max(2, CHECKED_BYTES // block_bytes)
-    chosen = np.unique(np.linspace(0, len(checksums) - 1, min(most, len(checksums))).astype(int))
-    for block in chosen:
-        file.seek(int(block) * block_bytes)
-        if zlib.crc32(file.read(block_bytes)) != checksums[block]:
+        if path.stat().st_size != math.prod(header["shape"]):
             return False
-    return True
+        checksums, block_bytes = known["checksums"], BLOCK * math.prod(header["shape"][1:])
+        most = min(len(checksums), max(2, CHECKED_BYTES // block_bytes))
+        with path.open("rb") as file:
+            for block in np.unique(np.linspace(0, len(checksums) - 1, most).astype(int)).tolist():
+                file.seek(block * block_bytes)
+                if zlib.crc32(file.read(block_bytes)) != checksums[block]:
+                    return False
+        return True
+    except (OSError, UserError):
+        return False
 
 
 def _build(catalog: Catalog, path: Path, header: dict) -> None:
@@ -96,7 +86,10 @@ def _build(catalog: Catalog, path: Path, header: dict) -> None:
     full = f"the disk is full: the packed images need {needed / 1e6:.0f} MB"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path.parent)
+        for part in path.parent.glob("*.part"):  # which killed processes left
+            with suppress(OSError):  # another process may just have removed it, or have it open
+                if time.time() - part.stat().st_mtime > STALE_PART:
+                    part.unlink()
         if shutil.disk_usage(path.parent).free < needed:
             raise UserError(f"data.cache: {path.parent}: {full}; name another folder")
         log.info(
@@ -153,11 +146,3 @@ def _decode(
     threads = min(32, cores() + 4)  # a few more than cores: reading waits for disks
     with opencv_in_threads():  # results in advance are bounded: decoded, but not yet written
         yield from ahead(decode, range(0, len(catalog), BLOCK), 2 * threads, threads)
-
-
-def _sweep(folder: Path) -> None:
-    """Removes what a killed process left unfinished."""
-    for part in folder.glob("*.part"):
-        with suppress(OSError):  # another process may just have removed it, or have it open
-            if time.time() - part.stat().st_mtime > STALE_PART:
-                part.unlink()

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from starter.data import Catalog, load_pack
-from starter.data.store import read_resized
+from starter.data.decode import fit, read_image
 from starter.errors import UserError
 from starter.inference.embed import EmbedOptions, embed, unit
 from starter.inference.embedded import (
@@ -91,7 +91,7 @@ class Trained:
     def embed_files(self, paths: Sequence[Path]) -> np.ndarray:
         """emb_UD float32 of picture files, read as the pack reads them."""
         contract = self.learner.embedder.preprocessing
-        images = [read_resized(path, contract.image_size, contract.channels) for path in paths]
+        images = [fit(read_image(path), contract.image_size, contract.channels) for path in paths]
         return self.embed(np.stack(images), np.arange(len(images)))
 
     @property

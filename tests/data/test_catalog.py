@@ -49,18 +49,18 @@ def test_every_kind_reads_as_pil_shows_it(tmp_path, kind, mode, options, toleran
     data = encoded(kind, mode, **options)
     path = tmp_path / "image"
     path.write_bytes(data)
-    found = read_image(path)
-    assert found.dtype == np.uint8 and found.shape == (40, 30, 3)
+    image = read_image(path)
+    assert image.dtype == np.uint8 and image.shape == (40, 30, 3)
     wanted = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
-    assert np.abs(found - wanted).max() <= tolerance
+    assert np.abs(image - wanted).max() <= tolerance
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM"])
 def test_sixteen_bits_become_their_high_byte(tmp_path, kind):
     deep = (SMOOTH[..., 0].astype(np.uint16) << 8) + 77
     Image.fromarray(deep).save(tmp_path / "image", kind)
-    found = read_image(tmp_path / "image").astype(int)
-    assert np.abs(found - SMOOTH[..., :1]).max() <= 1
+    image = read_image(tmp_path / "image").astype(int)
+    assert np.abs(image - SMOOTH[..., :1]).max() <= 1
 
 
 @pytest.mark.parametrize("turn", range(1, 9))
@@ -73,8 +73,8 @@ def test_exif_rotation_is_applied(tmp_path, kind, turn):
     path = tmp_path / "image"
     Image.fromarray(SMOOTH).save(path, kind, exif=exif)
     wanted = np.asarray(ImageOps.exif_transpose(Image.open(path))).astype(int)
-    found = read_image(path)
-    assert found.shape == wanted.shape and np.abs(found - wanted).max() <= 1
+    image = read_image(path)
+    assert image.shape == wanted.shape and np.abs(image - wanted).max() <= 1
 
 
 @pytest.mark.parametrize(
@@ -134,14 +134,14 @@ def test_an_absent_file_and_a_folder(tmp_path):
 @pytest.mark.parametrize("shape", [(64, 64, 3), (48, 32, 3), (8, 100, 3), (5, 7, 3), (16, 16, 3)])
 def test_fit_gives_a_square_and_keeps_the_mean(shape):
     image_HWC = picture(3, shape)
-    found = fit(image_HWC, 16, 3)
-    assert found.shape == (16, 16, 3) and found.dtype == np.uint8
-    assert abs(found.mean() - image_HWC.mean()) < 6
+    image = fit(image_HWC, 16, 3)
+    assert image.shape == (16, 16, 3) and image.dtype == np.uint8
+    assert abs(image.mean() - image_HWC.mean()) < 6
     if shape == (64, 64, 3):  # shrinking by a whole factor is the mean of each area
         wanted = image_HWC.reshape(16, 4, 16, 4, 3).mean((1, 3))
-        assert np.abs(found - wanted).max() <= 0.5001
+        assert np.abs(image - wanted).max() <= 0.5001
     if shape[:2] == (16, 16):
-        assert np.array_equal(found, image_HWC)
+        assert np.array_equal(image, image_HWC)
 
 
 def test_grey():

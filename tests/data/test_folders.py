@@ -132,18 +132,19 @@ def test_three_disjoint_groups_of_people_and_other_ones_by_another_seed(tmp_path
         pairs = {"hold_out": 2, "hold_out_test": 3, "count": 12, "seed": seed} | keys
         return load_catalog(section(tmp_path / "faces", "folders", pairs=pairs, **verify))
 
-    found = split(0)
-    trained, chosen, told = set(found.classes), people(found, "val"), people(found, "held")
-    assert len(told) == 3 and not told & chosen and not trained & (told | chosen)
+    catalog = split(0)
+    trained, chosen = set(catalog.classes), people(catalog, "val")
+    reported = people(catalog, "held")
+    assert len(reported) == 3 and not reported & chosen and not trained & (reported | chosen)
     if own_split:
-        assert trained == {"x", "y"} and chosen == set(names) - told
+        assert trained == {"x", "y"} and chosen == set(names) - reported
     else:
-        assert len(chosen) == 2 and trained == set(names) - told - chosen
+        assert len(chosen) == 2 and trained == set(names) - reported - chosen
         assert people(split(0, hold_out_test=None), "val") == chosen  # the key moves nobody else
-    for pairs in found.pairs.values():
+    for pairs in catalog.pairs.values():
         assert pairs.same_P.sum() == 6 == len(pairs.a_P) // 2
-        assert np.array_equal(np.equal(*found.identities(pairs).T), pairs.same_P)
-    assert split(0).fingerprint() == found.fingerprint()
+        assert np.array_equal(np.equal(*catalog.identities(pairs).T), pairs.same_P)
+    assert split(0).fingerprint() == catalog.fingerprint()
     assert len({frozenset(people(split(seed), "held")) for seed in range(5)}) > 1
     with pytest.raises(UserError, match=r"data\.pairs\.hold_out_test: 9 keeps 9 of"):
         split(0, hold_out_test=9)

@@ -89,11 +89,11 @@ def test_pair_files_in_either_place_and_form(tmp_path, place, suffix, comma, hea
         if comma:
             text = text.replace(" ", ",").replace("\n", "\r\n")
         (root / place / f"{stem}{suffix}").write_text(text)
-    found = load_catalog(section(root)).pairs
+    pairs = load_catalog(section(root)).pairs
     for name in ("val", "test"):
-        assert np.array_equal(found[name].a_P, wanted[name].a_P)
-        assert np.array_equal(found[name].b_P, wanted[name].b_P)
-    assert np.array_equal(found["val"].same_P, wanted["val"].same_P)
+        assert np.array_equal(pairs[name].a_P, wanted[name].a_P)
+        assert np.array_equal(pairs[name].b_P, wanted[name].b_P)
+    assert np.array_equal(pairs["val"].same_P, wanted["val"].same_P)
 
 
 def test_labelled_test_pairs_csv_without_header_and_paths_in_names(tmp_path):
@@ -110,8 +110,8 @@ def test_windows_line_ends_a_byte_order_mark_and_an_images_prefix(tmp_path):
     path = root / "cls_data" / "train" / "labels.txt"
     lines = [f"images/{line}" for line in path.read_text().splitlines()]
     path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join([*lines, ""]).encode())
-    found = load_catalog(section(root))
-    assert found.fingerprint() == wanted.fingerprint()
+    catalog = load_catalog(section(root))
+    assert catalog.fingerprint() == wanted.fingerprint()
 
 
 def test_other_split_names(tmp_path):

@@ -71,7 +71,7 @@ def test_its_text_is_part_of_a_stage(dogs):
 
 
 @pytest.mark.parametrize(
-    ("layout", "options", "told"),
+    ("layout", "options", "words"),
     [
         ("dogs.py:read", "{dev_fould: 1}", ":2:*: data.options.dev_fould: unknown key*dev_fold"),
         ("dogs.py:read", "{dev_fold: one}", ":2:*: data.options.dev_fold: should be a whole"),
@@ -81,17 +81,17 @@ def test_its_text_is_part_of_a_stage(dogs):
         ("folder", "{}", ":2:*: data.layout: no such layout; did you mean 'folders'"),
     ],
 )
-def test_mistakes_are_told_where_they_are_written(dogs, layout, options, told):
+def test_mistakes_are_told_where_they_are_written(dogs, layout, options, words):
     with pytest.raises(UserError) as caught:
         resolve(recipe_of(dogs, layout, options))
     place = 0
-    for part in told.split("*"):
+    for part in words.split("*"):
         assert part in str(caught.value)[place:]
         place = str(caught.value).index(part, place)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "words"),
     [
         ("    return Catalog(", "    return dict(", "returned dict, not a Catalog"),
         ("for part in parts]", "for part in parts[1:]]", "12 names"),
@@ -99,11 +99,11 @@ def test_mistakes_are_told_where_they_are_written(dogs, layout, options, told):
         ("classes = tuple", "classes = tupel", "NameError: name 'tupel' is not defined (line 8 of"),
     ],
 )
-def test_mistakes_of_the_reader(dogs, old, new, told):
+def test_mistakes_of_the_reader(dogs, old, new, words):
     (dogs / "dogs.py").write_text(READER.replace(old, new))
     with pytest.raises(UserError) as caught:
         load_catalog(recipe_of(dogs).data)
-    assert told in str(caught.value) and "\n" not in str(caught.value)
+    assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_key_that_its_reader_does_not_take_is_refused(tmp_path):

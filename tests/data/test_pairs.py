@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from starter.data.pairs import hold_out_classes, make_pairs, most_pairs, spread
+from starter.data.pairs import hold_out_classes, make_pairs, pairs_there_are, spread
 from starter.errors import UserError
 
 
@@ -20,10 +20,10 @@ def every_pair(identity_N, index_M):
 def check(pairs, identity_N, index_M, count):
     genuine, impostor = every_pair(identity_N, index_M)
     assert pairs.a_P.dtype == pairs.b_P.dtype == np.int64 and pairs.same_P.dtype == bool
-    found = [tuple(sorted(p)) for p in zip(pairs.a_P.tolist(), pairs.b_P.tolist(), strict=True)]
-    assert len(found) == len(set(found)) == count
-    assert {p for p, same in zip(found, pairs.same_P, strict=True) if same} <= genuine
-    assert {p for p, same in zip(found, pairs.same_P, strict=True) if not same} <= impostor
+    drawn = [tuple(sorted(p)) for p in zip(pairs.a_P.tolist(), pairs.b_P.tolist(), strict=True)]
+    assert len(drawn) == len(set(drawn)) == count
+    assert {p for p, same in zip(drawn, pairs.same_P, strict=True) if same} <= genuine
+    assert {p for p, same in zip(drawn, pairs.same_P, strict=True) if not same} <= impostor
     assert pairs.same_P.sum() == count // 2
 
 
@@ -110,10 +110,10 @@ def test_hold_out_classes():
 
 
 @pytest.mark.parametrize("size_K", [(2, 2), (5, 1, 3), (30, 2)])
-def test_most_pairs_is_the_largest_count_that_can_be_drawn(size_K):
+def test_pairs_there_are_is_the_largest_count_that_can_be_drawn(size_K):
     identity_N = np.repeat(np.arange(len(size_K)), size_K)
     index_M = np.arange(len(identity_N))
-    most = most_pairs(identity_N)
+    most = 2 * min(pairs_there_are(identity_N))
     assert len(make_pairs(identity_N, index_M, most, 0).a_P) == most
     with pytest.raises(UserError):
         make_pairs(identity_N, index_M, most + 2, 0)

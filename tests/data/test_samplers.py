@@ -24,7 +24,7 @@ def labelled(sizes: list[int], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def order(sampler, label_N, index_M, batch_size, seed=0, epoch=0):
-    return epoch_order(sampler, label_N, index_M, batch_size=batch_size, seed=seed, epoch=epoch)
+    return epoch_order(sampler, label_N, index_M, batch_size, seed, epoch)
 
 
 @pytest.mark.parametrize(

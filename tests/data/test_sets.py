@@ -193,16 +193,16 @@ def test_cifar100(tmp_path, monkeypatch, layout):
 def test_download_asks_torchvision(tmp_path, monkeypatch, layout, kind):
     from torchvision import datasets
 
-    asked = []
+    calls = []
 
     def fetch(root, train, download):
-        asked.append((root.is_dir(), train, download))
+        calls.append((root.is_dir(), train, download))
         raise RuntimeError("no network here")
 
     monkeypatch.setattr(datasets, kind, fetch)
     fetch.__name__ = kind
     with pytest.raises(UserError, match="no network here"):
         load_catalog(section(tmp_path / "new", layout, download=True))
-    assert asked == [(True, True, True)]
+    assert calls == [(True, True, True)]
     with pytest.raises(UserError, match=r"data\.download: .*unpack the files yourself"):
         load_catalog(section(tmp_path, "folders", download=True))

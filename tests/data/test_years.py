@@ -84,8 +84,8 @@ def test_kaggles_mount_points_are_one_and_the_same(tmp_path, monkeypatch, year, 
     wanted = load_catalog(section(tmp_path / "plain", plain.layout)).fingerprint()
     shutil.copytree(tmp_path / "plain", tmp_path / "input" / mount)
     for given in ("slug", "competitions/slug"):  # wherever it is said to be, it is found
-        found = load_catalog(section(tmp_path / "input" / given, plain.layout))
-        assert found.fingerprint() == wanted
+        catalog = load_catalog(section(tmp_path / "input" / given, plain.layout))
+        assert catalog.fingerprint() == wanted
     whole = load_catalog(section(tmp_path / "input", "auto"))
     assert whole.fingerprint() == wanted
 
@@ -212,8 +212,8 @@ def test_a_picture_beside_the_folders_hides_nothing(tmp_path):
     wanted = load_catalog(section(tmp_path, "auto")).fingerprint()
     for place in (tmp_path, tmp_path / "train_data", tmp_path / "val_data"):
         write(place / "preview.png")
-    found = load_catalog(section(tmp_path, "auto"))
-    assert list(found.classes) == expected.classes and found.fingerprint() == wanted
+    catalog = load_catalog(section(tmp_path, "auto"))
+    assert list(catalog.classes) == expected.classes and catalog.fingerprint() == wanted
 
 
 def test_a_root_of_very_many_folders_is_looked_into_no_further(tmp_path, monkeypatch, caplog):

@@ -42,8 +42,8 @@ def classes_of(root: Path, folder: str, sizes: dict[str, int]) -> list[tuple[str
     """A folder per class; (path, class) as sorted glob lists them."""
     for name, size in sizes.items():
         images(root, *(f"{folder}/{name}/{i}.jpg" for i in range(size)))
-    found = sorted(path.relative_to(root).as_posix() for path in (root / folder).glob("*/*.jpg"))
-    return [(path, path.split("/")[-2]) for path in found]
+    paths = sorted(path.relative_to(root).as_posix() for path in (root / folder).glob("*/*.jpg"))
+    return [(path, path.split("/")[-2]) for path in paths]
 
 
 def text(path: Path, *lines: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from starter.data.catalog import Catalog, Pairs
 from starter.data.inspect.pictures import look
 from starter.data.layouts import load_catalog
-from starter.data.pairs import draw_pairs, pairs_there_are
+from starter.data.pairs import make_pairs, pairs_there_are
 from starter.errors import UserError
 from starter.files import write_text
 from starter.recipe.schema.data import DataSection, PairsSection
@@ -50,15 +50,15 @@ def _harden(catalog: Catalog, count: int, seed: int) -> Pairs:
         index_M = index_M[~np.isin(catalog.identity_N[index_M], held)]
     most_genuine, most_impostor = pairs_there_are(catalog.identity_N[index_M])
     half, rest = count // 2, count - count // 2
-    counts = min(POOL * half, most_genuine), min(POOL * rest, most_impostor)
-    pool = draw_pairs(catalog.identity_N, index_M, *counts, seed)
+    genuine, impostor = min(POOL * half, most_genuine), min(POOL * rest, most_impostor)
+    pool = make_pairs(catalog.identity_N, index_M, genuine + impostor, seed, genuine)
     assert pool.same_P is not None
     small_NS = look(catalog).small_NS.astype(np.int16)
     apart_P = np.abs(small_NS[pool.a_P] - small_NS[pool.b_P]).mean(axis=1)
-    genuine, impostor = np.flatnonzero(pool.same_P), np.flatnonzero(~pool.same_P)
-    genuine = genuine[np.argsort(-apart_P[genuine], kind="stable")[:half]]
-    impostor = impostor[np.argsort(apart_P[impostor], kind="stable")[:rest]]
-    kept = np.random.default_rng(seed).permutation(np.concatenate([genuine, impostor]))
+    same, other = np.flatnonzero(pool.same_P), np.flatnonzero(~pool.same_P)
+    same = same[np.argsort(-apart_P[same], kind="stable")[:half]]
+    other = other[np.argsort(apart_P[other], kind="stable")[:rest]]
+    kept = np.random.default_rng(seed).permutation(np.concatenate([same, other]))
     return Pairs(pool.a_P[kept], pool.b_P[kept], pool.same_P[kept])
 
 

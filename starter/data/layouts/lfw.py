@@ -50,7 +50,10 @@ def read(
     if view == 1 and fold is not None:
         raise UserError("data.options.fold: is of view 2; set data.options.view=2 or leave it out")
     survey = Survey(root)
-    folder = find_faces(survey)
+    fits = [path for path in survey.named(FACES) if survey.contents(path).holds_classes]
+    folder = survey.only(fits, "the folder of people")
+    if folder is None:
+        raise UserError(f"data.root: {root} has no folder of people ({', '.join(FACES)})")
     everybody = scan(folder).folders
     path = _file(survey, "pairsDevTest.txt" if view == 1 else "pairs.txt")
     pairs = [pair for pair in read_pairs(path) if fold is None or pair.fold == fold - 1]
@@ -70,17 +73,6 @@ def read(
     draft.add(TRAIN, Rows(folder, names, [name for name, _ in files]))
     _add_pairs(draft, folder, path, pairs)
     return draft.finish()
-
-
-def find_faces(survey: Survey) -> Path:
-    """The folder of people. UserError where there is none, or more than one."""
-    fits = [path for path in survey.named(FACES) if survey.contents(path).holds_classes]
-    folder = survey.only(fits, "the folder of people")
-    if folder is None:
-        raise UserError(
-            f"data.root: {survey.root} has no folder of people ({', '.join(FACES)}) (layout lfw)"
-        )
-    return folder
 
 
 def _file(survey: Survey, name: str) -> Path:
