@@ -30,6 +30,8 @@ STEPS = [
     )
 ]
 
+AUGMENT = build_augment(STEPS, SIZE)
+
 
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory) -> np.memmap:
@@ -82,9 +84,8 @@ def test_batches_hold_the_packed_images_and_their_labels(pack):
 
 @pytest.mark.parametrize("sampler", [ShuffleSampler(), PKSampler(kind="pk", images=4)])
 def test_the_slices_of_two_processes_are_the_whole_batch(pack, sampler):
-    augment = build_augment(STEPS, SIZE)
     whole, first, second = (
-        collect(make(pack, augment=augment, sampler=sampler, part=part), 1, 2)
+        collect(make(pack, augment=AUGMENT, sampler=sampler, part=part), 1, 2)
         for part in ((0, 1), (0, 2), (1, 2))
     )
     for all_, a, b in zip(whole, first, second, strict=True):
@@ -98,10 +99,9 @@ def test_a_set_that_processes_cannot_share_is_refused(pack):
 
 
 def test_augmented_images_depend_on_seed_epoch_and_position_only(pack):
-    augment = build_augment(STEPS, SIZE)
-    for number, batch in enumerate(make(pack, augment=augment).epoch(2)):
+    for number, batch in enumerate(make(pack, augment=AUGMENT).epoch(2)):
         for i, (image_HWC, index) in enumerate(zip(batch.image_BHWC, batch.index_B, strict=True)):
-            wanted = augment(np.array(pack[index]), (3, 2, number * 8 + i))
+            wanted = AUGMENT(np.array(pack[index]), (3, 2, number * 8 + i))
             np.testing.assert_array_equal(image_HWC.numpy(), wanted)
 
 
@@ -109,26 +109,21 @@ def test_augmented_images_depend_on_seed_epoch_and_position_only(pack):
     "sampler", [ShuffleSampler(), PKSampler(kind="pk", images=2)], ids=["shuffle", "pk"]
 )
 def test_an_epoch_begun_later_is_the_tail_of_the_whole(pack, sampler):
-    batches = make(pack, sampler=sampler, augment=build_augment(STEPS, SIZE))
+    batches = make(pack, sampler=sampler, augment=AUGMENT)
     for epoch in (0, 3):
         whole = collect(batches, epoch)
         for start in range(6):
-            assert (
-                collect(
-                    make(pack, sampler=sampler, augment=build_augment(STEPS, SIZE)), epoch, start
-                )
-                == whole[start:]
-            )
+            again = make(pack, sampler=sampler, augment=AUGMENT)
+            assert collect(again, epoch, start) == whole[start:]
     assert collect(batches, 0) != collect(batches, 1)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_worker_processes_give_the_same_batches(pack, workers):
-    augment = build_augment(STEPS, SIZE)
-    wanted = make(pack, augment=augment)
+    wanted = make(pack, augment=AUGMENT)
     torch.manual_seed(0)
     state = torch.get_rng_state()
-    batches = make(pack, augment=augment, workers=workers)
+    batches = make(pack, augment=AUGMENT, workers=workers)
     try:
         assert collect(batches, 0) == collect(wanted, 0)
         stopped = batches.epoch(1)
@@ -154,12 +149,12 @@ BROKEN = [AugmentStep.model_validate({"kind": "ISONoise", "p": 1})]
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_what_all_processes_are_sent_does_not_end_a_worker(pack, sent):
     """By a terminal, by torchrun; the one that trains still needs its batches."""
-    batches = make(pack, augment=build_augment(STEPS, SIZE), workers=1)
+    batches = make(pack, augment=AUGMENT, workers=1)
     collect(batches, 0)
     (worker,) = batches._loader._iterator._workers
     os.kill(worker.pid, sent)
     time.sleep(0.2)
-    wanted = collect(make(pack, augment=build_augment(STEPS, SIZE)), 1)
+    wanted = collect(make(pack, augment=AUGMENT), 1)
     assert collect(batches, 1) == wanted and worker.is_alive()
     batches.close()
 
@@ -287,9 +282,9 @@ def test_resolve_workers():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("workers", [0, 2])
 def test_pinned_batches_are_the_same(pack, workers):
-    batches = make(pack, workers=workers, pin_memory=True, augment=build_augment(STEPS, SIZE))
+    batches = make(pack, workers=workers, pin_memory=True, augment=AUGMENT)
     try:
         assert all(b.image_BHWC.is_pinned() for b in batches.epoch(0))
-        assert collect(batches, 1) == collect(make(pack, augment=build_augment(STEPS, SIZE)), 1)
+        assert collect(batches, 1) == collect(make(pack, augment=AUGMENT), 1)
     finally:
         batches.close()

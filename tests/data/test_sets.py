@@ -8,8 +8,7 @@ import pytest
 
 from starter.data import load_catalog
 from starter.errors import UserError
-from tests.data.test_folders import write_mnist
-from tests.data.trees import class_folders, section
+from tests.data.trees import class_folders, replace_line, section
 from tests.data.years import images, text
 
 PEOPLE = [f"{first}_{last}" for first in ("Ann", "Bob", "Cy") for last in "ABCDEFGHIJ"]
@@ -97,9 +96,7 @@ def test_a_fold_of_lfw_trains_on_the_people_of_the_other_nine(tmp_path):
 )
 def test_mistakes_in_lfws_files(tmp_path, file, line, wrong, said):
     path = lfw(tmp_path, "lfw", "") / file
-    lines = path.read_text().splitlines()
-    lines[line - 1] = wrong
-    path.write_text("\n".join(lines) + "\n")
+    replace_line(path, line, wrong)
     with pytest.raises(UserError) as caught:
         load_catalog(section(tmp_path, "lfw"))
     assert said in str(caught.value) and str(path.parent) in str(caught.value)
@@ -156,6 +153,41 @@ def test_omniglot(tmp_path, place, layout):
         assert catalog.fingerprint() == plain.fingerprint()
 
 
+def write_mnist(root, counts):
+    """The four idx files, drawn here: big-endian header, then bytes."""
+    rng = np.random.default_rng(0)
+    kept = {}
+    for part, count in zip(("train", "t10k"), counts, strict=True):
+        image_M = rng.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        label_M = (np.arange(count) % 10).astype(np.uint8)
+        kept[part] = image_M
+        raw = root / "MNIST" / "raw"
+        raw.mkdir(parents=True, exist_ok=True)
+        for kind, array, code in (("images", image_M, 0x803), ("labels", label_M, 0x801)):
+            header = np.array([code, *array.shape], ">i4").tobytes()
+            (raw / f"{part}-{kind}-idx{array.ndim}-ubyte").write_bytes(header + array.tobytes())
+    return kept
+
+
+def test_mnist(tmp_path):
+    kept = write_mnist(tmp_path, (60, 20))
+    catalog = load_catalog(section(tmp_path, "mnist"))
+    assert catalog.classes == tuple("0123456789") and catalog.root is None
+    assert [len(catalog.index(s)) for s in ("train", "dev", "test")] == [50, 10, 20]
+    assert np.array_equal(catalog.label_N, np.concatenate([np.arange(60), np.arange(20)]) % 10)
+    assert catalog.names[60] == "test/0" and catalog.submission_name(61) == "1"
+    assert np.array_equal(catalog.image(63), np.repeat(kept["t10k"][3][..., None], 3, 2))
+    as_dev = load_catalog(section(tmp_path, "mnist", splits={"dev": "test"}))
+    assert [len(as_dev.index(s)) for s in ("train", "dev", "test")] == [60, 20, 0]
+    with_pairs = load_catalog(section(tmp_path, "mnist", pairs={"hold_out": 3, "count": 40}))
+    assert len(with_pairs.classes) == 7 and len(with_pairs.index("verify")) == 3 * 8
+    with pytest.raises(UserError, match=r"data\.splits\.train: mnist has no part foo"):
+        load_catalog(section(tmp_path, "mnist", splits={"train": "foo"}))
+    (tmp_path / "MNIST" / "raw" / "t10k-images-idx3-ubyte").write_bytes(b"\0\0\x08\x03\0\0")
+    with pytest.raises(UserError, match="MNIST/raw"):
+        load_catalog(section(tmp_path, "mnist"))
+
+
 def test_fashion_mnist_and_its_neighbour(tmp_path):
     kept = write_mnist(tmp_path / "inside", (60, 20))
     (tmp_path / "inside" / "MNIST").rename(tmp_path / "inside" / "FashionMNIST")
@@ -168,25 +200,35 @@ def test_fashion_mnist_and_its_neighbour(tmp_path):
         load_catalog(section(tmp_path, "auto"))
 
 
-@pytest.mark.parametrize("layout", ["cifar100", "auto"])
-def test_cifar100(tmp_path, monkeypatch, layout):
-    from torchvision.datasets import CIFAR100
+@pytest.mark.parametrize("auto", [False, True])
+@pytest.mark.parametrize(("layout", "kind"), [("cifar10", "CIFAR10"), ("cifar100", "CIFAR100")])
+def test_cifar(tmp_path, monkeypatch, layout, kind, auto):
+    from torchvision import datasets
 
-    monkeypatch.setattr(CIFAR100, "_check_integrity", lambda self: True)
-    monkeypatch.setattr(CIFAR100, "meta", CIFAR100.meta | {"md5": None})
-    folder = tmp_path / "cifar-100-python"
+    known = getattr(datasets, kind)
+    monkeypatch.setattr(known, "_check_integrity", lambda self: True)  # it knows the real sums
+    monkeypatch.setattr(known, "meta", known.meta | {"md5": None})
+    rng, classes = np.random.default_rng(0), int(layout.removeprefix("cifar"))
+    names = [f"kind{k}" for k in range(classes)]
+    folder, files = tmp_path / known.base_folder, [*known.train_list, *known.test_list]
     folder.mkdir()
-    rng, kept = np.random.default_rng(0), {}
-    for part in ("train", "test"):
-        kept[part] = rng.integers(0, 256, (200, 3072), dtype=np.uint8)
-        content = {"data": kept[part], "fine_labels": list(range(100)) * 2}
-        (folder / part).write_bytes(pickle.dumps(content))
-    names = [f"kind{k}" for k in range(100)]
-    (folder / "meta").write_bytes(pickle.dumps({"fine_label_names": names}))
-    catalog = load_catalog(section(tmp_path, layout))
-    assert list(catalog.classes) == names and len(catalog.index("test")) == 200
-    wanted = kept["test"][7].reshape(3, 32, 32).transpose(1, 2, 0)
-    assert np.array_equal(catalog.image(207), wanted) and catalog.label_N[207] == 7
+    (folder / known.meta["filename"]).write_bytes(pickle.dumps({known.meta["key"]: names}))
+    for file, _ in files:
+        data = rng.integers(0, 256, (2 * classes, 3072), dtype=np.uint8)
+        content = {"data": data, "labels": list(range(classes)) * 2}
+        (folder / file).write_bytes(pickle.dumps(content))
+    catalog = load_catalog(section(tmp_path, "auto" if auto else layout))
+    test_M = catalog.index("test")
+    assert list(catalog.classes) == names and len(test_M) == 2 * classes
+    assert len(catalog) == len(files) * 2 * classes
+    wanted = data[7].reshape(3, 32, 32).transpose(1, 2, 0)
+    assert np.array_equal(catalog.image(test_M[7]), wanted) and catalog.label_N[test_M[7]] == 7
+
+
+@pytest.mark.parametrize("layout", ["mnist", "cifar10"])
+def test_an_absent_array_set(tmp_path, layout):
+    with pytest.raises(UserError, match="holds no readable"):
+        load_catalog(section(tmp_path, layout))
 
 
 @pytest.mark.parametrize(("layout", "kind"), [("mnist", "MNIST"), ("cifar100", "CIFAR100")])

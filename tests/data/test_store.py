@@ -13,7 +13,7 @@ import pytest
 from starter.data import load_catalog, load_pack, store
 from starter.data.decode import fit
 from starter.errors import UserError
-from tests.data.test_folders import write_mnist
+from tests.data.test_sets import write_mnist
 from tests.data.trees import class_folders, competition, section, write
 
 

@@ -10,7 +10,7 @@ import pytest
 from starter.data import load_catalog
 from starter.data.layouts import disk
 from starter.errors import UserError
-from tests.data.trees import section, write
+from tests.data.trees import replace_line, section, write
 from tests.data.years import YEARS, text
 
 
@@ -148,9 +148,7 @@ def test_a_bad_line_is_named(tmp_path, case):
     year, file, line, said = MISTAKES[case]
     expected = YEARS[year](tmp_path)
     place = next(tmp_path.rglob(file))
-    lines = place.read_text().splitlines()
-    lines[1 if "," in line else 0] = line
-    place.write_text("\n".join(lines) + "\n")
+    replace_line(place, 2 if "," in line else 1, line)
     with pytest.raises(UserError) as caught:
         load_catalog(section(tmp_path, expected.layout))
     assert f"{place}:" in str(caught.value) and said in str(caught.value)

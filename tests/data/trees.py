@@ -42,9 +42,17 @@ def competition(root: Path, *, test_labels: bool = False) -> Path:
     return root
 
 
+def replace_line(path: Path, line: int, text: str) -> None:
+    """Another text on line `line`, from 1, of a file."""
+    lines = path.read_text().splitlines()
+    lines[line - 1] = text
+    path.write_text("\n".join(lines) + "\n")
+
+
 def class_folders(root: Path, sizes: dict[str, int], suffix: str = ".png") -> Path:
     """A folder per class with so many images each."""
     for k, (name, size) in enumerate(sizes.items()):
+        (root / name).mkdir(parents=True, exist_ok=True)
         for i in range(size):
             write(root / name / f"{i:02d}{suffix}", 1000 * k + i)
     return root

@@ -4,8 +4,10 @@ A tree is written from lists of paths; the expectation beside it is spelled out 
 glob, never with the readers.
 """
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from tests.data.trees import write
@@ -51,16 +53,27 @@ def text(path: Path, *lines: str) -> None:
     path.write_text("".join(f"{line}\n" for line in lines))
 
 
+def within(folder: str, pairs: list) -> list:
+    """Pairs of bare names as pairs of paths, with whether they are the same where that is known."""
+    return [(f"{folder}/{a}", f"{folder}/{b}", *same) for a, b, *same in pairs]
+
+
+def numbered(folder: str, count: int) -> list[str]:
+    return [f"{folder}/{i:06d}.jpg" for i in range(count)]
+
+
+CLASSES = ["n000002", "n000010"]
 VAL = [("b.jpg", "a.jpg", True), ("a.jpg", "c.jpg", False), ("b.jpg", "c.jpg", False)]
 TEST = [("e.jpg", "a.jpg"), ("e.jpg", "d.jpg")]
 
 
-def with_labels(
-    root: Path, inner: str, *, test: str, pair_suffix: str = ".txt", header: bool = False
-) -> Expected:
-    """S25 to F26: labels.txt beside images/; test labelled ("labels"), unlabelled or absent."""
+def with_labels(root: Path, inner: str, *, test: str, csv: bool = False) -> Expected:
+    """S25 to F26: labels.txt beside images/; test labelled ("labels"), unlabelled or absent.
+
+    csv: pairs with commas and a header.
+    """
     base = root / inner
-    found: dict[str, list[tuple[str, str]]] = {}
+    rows_of: dict[str, list[tuple[str, str]]] = {}
     for split, each in (("train", 3), ("dev", 2), ("test", 1)):
         if split == "test" and test == "absent":
             continue
@@ -69,77 +82,55 @@ def with_labels(
         rows = [(name, str(i % 2)) for i, name in enumerate(names)]
         if split != "test" or test == "labels":
             text(base / f"cls_data/{split}/labels.txt", *(" ".join(row) for row in rows))
-        found[split] = [(f"cls_data/{split}/images/{name}", label) for name, label in rows]
+        rows_of[split] = [(f"cls_data/{split}/images/{name}", label) for name, label in rows]
     images(base, *(f"ver_data/{x}.jpg" for x in "abcdef"))
-    comma, top = (",", ["a,b,c"]) if pair_suffix == ".csv" else (" ", [])
-    top = top if header else []
-    text(
-        base / f"val_pairs{pair_suffix}",
-        *top,
-        *(comma.join([a, b, str(int(same))]) for a, b, same in VAL),
-    )
-    text(base / f"test_pairs{pair_suffix}", *[h[:3] for h in top], *map(comma.join, TEST))
-    return Expected(
-        base,
-        "hw2p2",
-        ["0", "1"],
-        found["train"],
-        found["dev"],
-        sorted(name for name, _ in found.get("test", [])),
-        [(f"ver_data/{a}", f"ver_data/{b}", same) for a, b, same in VAL],
-        [(f"ver_data/{a}", f"ver_data/{b}") for a, b in TEST],
-    )
+    comma, suffix = (",", ".csv") if csv else (" ", ".txt")
+    lines = [comma.join([a, b, str(int(same))]) for a, b, same in VAL]
+    text(base / f"val_pairs{suffix}", *["a,b,c"][:csv], *lines)
+    text(base / f"test_pairs{suffix}", *["a,b"][:csv], *map(comma.join, TEST))
+    test_names = sorted(name for name, _ in rows_of.get("test", []))
+    pairs = within("ver_data", VAL), within("ver_data", TEST)
+    return Expected(base, "hw2p2", ["0", "1"], rows_of["train"], rows_of["dev"], test_names, *pairs)
 
 
 def f24(root: Path, *, csv: bool = False) -> Expected:
     base = root / "11-785-f24-hw2p2-verification"
-    expected = with_labels(
-        base, "", test="absent", pair_suffix=".csv" if csv else ".txt", header=csv
-    )
-    import shutil
-
+    expected = with_labels(base, "", test="absent", csv=csv)
     shutil.rmtree(base / "cls_data")
-    expected.classes = ["n000002", "n000010"]
+    expected.classes = CLASSES
     expected.train = classes_of(base, "cls_data/train", {"n000010": 2, "n000002": 3})
     expected.dev = classes_of(base, "cls_data/dev", {"n000010": 1, "n000002": 1})
     return expected
 
 
-def identify(
-    root: Path, classification: str, verification: str, *, answers: str, nobody: bool
-) -> Expected:
+def identify(root: Path, classification: str, verification: str, answers: str) -> Expected:
     """F22 to S24: train, dev, flat test; known/, unknown_dev, unknown_test."""
     train = classes_of(root, f"{classification}train", {"n000010": 3, "n000002": 2})
     dev = classes_of(root, f"{classification}dev", {"n000010": 1, "n000002": 1})
-    images(root, *(f"{classification}test/{i:06d}.jpg" for i in range(3)))
+    images(root, *(test := numbered(f"{classification}test", 3)))
     known = [
         (f"{verification}known/{who}/{who}_{i}.jpg", who)
         for who in ("n000100", "n000200")
         for i in range(2)
     ]
     images(root, *(name for name, _ in known))
-    who = ["n000200", "n000000" if nobody else "n000100", "n000100"]
-    unknown = [f"{verification}unknown_dev/{i:06d}.jpg" for i in range(3)]
-    images(root, *unknown)
-    images(root, *(f"{verification}unknown_test/{i:06d}.jpg" for i in range(4)))
-    text(
-        root / f"{verification}{answers}",
-        "id,label",
-        *(f"{i},{name}" for i, name in enumerate(who)),
-    )
+    who = ["n000200", "n000100" if answers == "dev_identities.csv" else "n000000", "n000100"]
+    unknown = numbered(f"{verification}unknown_dev", 3)
+    unknown_test = numbered(f"{verification}unknown_test", 4)
+    images(root, *unknown, *unknown_test)
+    lines = [f"{i},{name}" for i, name in enumerate(who)]
+    text(root / f"{verification}{answers}", "id,label", *lines)
+    people = [None if name == "n000000" else name for name in who]
     return Expected(
         root,
         "hw2p2_f22",
-        ["n000002", "n000010"],
+        CLASSES,
         train,
         dev,
-        [f"{classification}test/{i:06d}.jpg" for i in range(3)],
+        test,
         known=known,
-        unknown_dev=[
-            (name, None if answer == "n000000" else answer)
-            for name, answer in zip(unknown, who, strict=True)
-        ],
-        unknown_test=[f"{verification}unknown_test/{i:06d}.jpg" for i in range(4)],
+        unknown_dev=list(zip(unknown, people, strict=True)),
+        unknown_test=unknown_test,
     )
 
 
@@ -149,7 +140,7 @@ def s22(root: Path) -> Expected:
     classes_of(root, f"{cls}/train_subset/train_subset", {"n000002": 1, "n000010": 1})
     train = classes_of(root, f"{inner}train", {"n000010": 3, "n000002": 2})
     dev = classes_of(root, f"{inner}dev", {"n000010": 1, "n000002": 1})
-    images(root, *(f"{inner}test/{i:06d}.jpg" for i in range(3)))
+    images(root, *(test := numbered(f"{inner}test", 3)))
     ver = "11-785-s22-hw2p2-verification"
     faces = f"{ver}/verification/verification"
     images(root, *(f"{faces}/{split}/{x}.jpg" for split in ("dev", "test") for x in "abcde"))
@@ -163,38 +154,23 @@ def s22(root: Path) -> Expected:
         "path1,path2",
         *(f"verification/test/{a},verification/test/{b}" for a, b in TEST),
     )
-    return Expected(
-        root,
-        "hw2p2_s22",
-        ["n000002", "n000010"],
-        train,
-        dev,
-        [f"{inner}test/{i:06d}.jpg" for i in range(3)],
-        [(f"{faces}/dev/{a}", f"{faces}/dev/{b}", same) for a, b, same in VAL],
-        [(f"{faces}/test/{a}", f"{faces}/test/{b}") for a, b in TEST],
-    )
+    pairs = within(f"{faces}/dev", VAL), within(f"{faces}/test", TEST)
+    return Expected(root, "hw2p2_s22", CLASSES, train, dev, test, *pairs)
 
 
 def f21(root: Path) -> Expected:
     """A flat test split in numeric order; verification_data doubled; bare names."""
     train = classes_of(root, "train_data", {"10": 2, "9": 3})
     dev = classes_of(root, "val_data", {"10": 1, "9": 1})
-    images(root, *(f"test_data/{i}.jpg" for i in range(12)))
+    test = [f"test_data/{i}.jpg" for i in range(12)]
+    images(root, *test)
     faces = "verification_data/verification_data"
     images(root, *(f"{faces}/{x}.jpg" for x in "abcde"))
     text(root / "verification_pairs_val.txt", *(f"{a} {b} {int(same)}" for a, b, same in VAL))
     text(root / "verification_pairs_test.txt", *(f"{a} {b}" for a, b in TEST))
     text(root / "verification_solution_sample.csv", "Id,Category", "e.jpg a.jpg,0", "e.jpg d.jpg,0")
-    return Expected(
-        root,
-        "hw2p2_f20",
-        ["10", "9"],
-        train,
-        dev,
-        [f"test_data/{i}.jpg" for i in range(12)],
-        [(f"{faces}/{a}", f"{faces}/{b}", same) for a, b, same in VAL],
-        [(f"{faces}/{a}", f"{faces}/{b}") for a, b in TEST],
-    )
+    pairs = within(faces, VAL), within(faces, TEST)
+    return Expected(root, "hw2p2_f20", ["10", "9"], train, dev, test, *pairs)
 
 
 def s21(root: Path, *, order: bool = True) -> Expected:
@@ -216,17 +192,9 @@ def s21(root: Path, *, order: bool = True) -> Expected:
         *(f"{faces}/{a} {faces}/{b} {2 * same}" for a, b, same in VAL),
     )
     text(root / "verification_pairs_test.txt", *(f"{faces}/{a} {faces}/{b}" for a, b in TEST))
-    return Expected(
-        root,
-        "hw2p2_f20",
-        ["10", "9"],
-        train,
-        dev,
-        test,
-        [(f"{faces}/{a}", f"{faces}/{b}", same) for a, b, same in VAL],
-        [(f"{faces}/{a}", f"{faces}/{b}") for a, b in TEST],
-        pair_texts=[f"{faces}/{a} {faces}/{b}" for a, b in TEST],
-    )
+    pairs = within(faces, VAL), within(faces, TEST)
+    texts = [" ".join(pair) for pair in pairs[1]]
+    return Expected(root, "hw2p2_f20", ["10", "9"], train, dev, test, *pairs, pair_texts=texts)
 
 
 def s20(root: Path, *, s19: bool = False) -> Expected:
@@ -245,19 +213,33 @@ def s20(root: Path, *, s19: bool = False) -> Expected:
     )
     trials = "trials_test_new.txt" if s19 else "test_trials_verification_student.txt"
     text(root / trials, *(f"{a} {b}" for a, b in TEST))
-    return Expected(
-        root,
-        "hw2p2_s19",
-        ["10", "8", "9"],
-        sorted(train, key=lambda row: row[1]),
-        sorted(dev, key=lambda row: row[1]),
-        [f"test_classification/medium/{i}.jpg" for i in (2, 0, 1)],
-        [(f"{val_faces}/{a}", f"{val_faces}/{b}", same) for a, b, same in VAL],
-        [(f"{test_faces}/{a}", f"{test_faces}/{b}") for a, b in TEST],
-    )
+    train, dev = (sorted(rows, key=lambda row: row[1]) for rows in (train, dev))
+    test = [f"test_classification/medium/{i}.jpg" for i in (2, 0, 1)]
+    pairs = within(val_faces, VAL), within(test_faces, TEST)
+    return Expected(root, "hw2p2_s19", ["10", "8", "9"], train, dev, test, *pairs)
 
 
-F22 = "11-785-f22-hw2p2-"
+IDENTIFY = (
+    (
+        "F22",
+        "11-785-f22-hw2p2-classification/classification/",
+        "11-785-f22-hw2p2-verification/",
+        "dev_identities.csv",
+    ),
+    ("S23", "11-785-s23-hw2p2-classification/", "", "verification_dev.csv"),
+    (
+        "F23",
+        "11-785-f23-hw2p2-classification/",
+        "11-785-f23-hw2p2-verification/verification/verification/",
+        "verification_dev.csv",
+    ),
+    (
+        "S24",
+        "11785-hw2p2-face-recognition/",
+        "11785-hw2p2-face-verification/11-785-s24-hw2p2-verification/",
+        "verification_dev.csv",
+    ),
+)
 YEARS: dict[str, Callable[[Path], Expected]] = {
     "S19": lambda root: s20(root, s19=True),
     "S20": s20,
@@ -265,30 +247,10 @@ YEARS: dict[str, Callable[[Path], Expected]] = {
     "S21": s21,
     "F21": f21,
     "S22": s22,
-    "F22": lambda root: identify(
-        root,
-        f"{F22}classification/classification/",
-        f"{F22}verification/",
-        answers="dev_identities.csv",
-        nobody=False,
-    ),
-    "S23": lambda root: identify(
-        root, "11-785-s23-hw2p2-classification/", "", nobody=True, answers="verification_dev.csv"
-    ),
-    "F23": lambda root: identify(
-        root,
-        "11-785-f23-hw2p2-classification/",
-        "11-785-f23-hw2p2-verification/verification/verification/",
-        nobody=True,
-        answers="verification_dev.csv",
-    ),
-    "S24": lambda root: identify(
-        root,
-        "11785-hw2p2-face-recognition/",
-        "11785-hw2p2-face-verification/11-785-s24-hw2p2-verification/",
-        nobody=True,
-        answers="verification_dev.csv",
-    ),
+    **{
+        year: partial(identify, classification=one, verification=other, answers=answers)
+        for year, one, other, answers in IDENTIFY
+    },
     "F24": f24,
     "F24 csv": lambda root: f24(root, csv=True),
     "S25": lambda root: with_labels(root, "HW2p2_S25", test="labels"),
