@@ -2,7 +2,7 @@
 # make test     sets everything up, checks format, style and types, and runs the tests
 # make lint     checks format, style and types alone
 # make format   rewrites the code as the formatter wants it
-# make figures  copies the demo's figures that README.md shows
+# make figures  copies the demo's figure that README.md shows
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -17,7 +17,7 @@ test: $(VENV)/ready-dev lint
 	$(BIN)/python -m pytest
 
 figures: demo
-	cp $(addprefix runs/demo/figures/,roc.svg angles.svg hardest-impostor.png) docs/figures/
+	cp runs/demo/figures/roc.svg docs/figures/
 
 format: $(VENV)/ready-dev
 	$(BIN)/ruff check --fix .

@@ -89,9 +89,11 @@ def test_only_names_a_variant_that_is_there(study_file):
 
 
 def test_the_shipped_studies_resolve():
-    files = sorted((ROOT / "configs" / "studies").glob("*.yaml"))
+    files = sorted((ROOT / "configs").rglob("studies/*.yaml"))
     assert len(files) >= 8
     for path in files:
+        not_run = path.read_text(encoding="utf-8").startswith("# Not yet run")
+        assert not_run == ("untested" in path.relative_to(ROOT).parts), path
         study = read_study(path)
         assert study.name == path.stem
         assert plan(path, study.model_copy(update={"seeds": (0,)}), [], [])
