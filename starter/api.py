@@ -145,7 +145,7 @@ def _answers(catalog: Catalog, measured: Measured) -> submission.Answers:
         test_names=[catalog.submission_name(i) for i in test_M],
         class_of_test=[catalog.classes[k] for k in class_M] if len(test_M) else None,
         pair_names=pair_names,
-        score_P=measured.scores.get("test"),
+        score_P=measured.scores.get("test", ()),
         classes=catalog.classes,
         match_of_face=measured.match_of_face,
         pair_ids=None if pairs is None else pairs.text_P,

@@ -12,8 +12,7 @@ from starter.api import train, verify
 from starter.errors import UserError
 from starter.package import package
 from starter.recipe import load
-from starter.submission.code_files import code_files, own_files
-from starter.submission.secrets import secrets_in
+from starter.submission.code_files import code_files, own_files, secrets_in
 from tests.conftest import TINY
 
 pytestmark = pytest.mark.slow

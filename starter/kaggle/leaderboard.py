@@ -17,8 +17,7 @@ from starter.kaggle.competition import Submission
 from starter.kaggle.errors import NoScoreYet, Unsure
 from starter.submission.facts import facts, fill_message
 from starter.submission.handin import Handin, checked, open_target
-from starter.submission.ledger import NAME, Entry, Ledger, SubmittedBefore
-from starter.submission.trust import trust
+from starter.submission.ledger import NAME, Entry, Ledger, SubmittedBefore, trust
 
 log = logging.getLogger(__name__)
 

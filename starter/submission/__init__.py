@@ -3,9 +3,8 @@
 from starter.submission.answers import Answers
 from starter.submission.check import Problem, check
 from starter.submission.formats import fill
-from starter.submission.ledger import Entry, Ledger, SubmittedBefore
+from starter.submission.ledger import Entry, Ledger, SubmittedBefore, trust
 from starter.submission.table import Table, read_sample, write
-from starter.submission.trust import trust
 
 __all__ = [
     "Answers",

@@ -3,7 +3,7 @@
 Shapes: M test images, P test pairs, T unknown faces.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Literal, NamedTuple
@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from starter.errors import UserError
-from starter.submission.ids import first_five
+from starter.submission.table import first_five
 
 Kind = Literal["image", "pair", "face"]
 
@@ -31,7 +31,7 @@ class Answers:
     """Names that ids refer to, and the answers in their order.
 
     test_names: M file names. class_of_test: their M classes as text; None: not predicted.
-    pair_names: P pairs of file names. score_P: float32 (P); None where P is 0.
+    pair_names: P pairs of file names. score_P: float32 (P).
     classes: every class in order; where a submission has numbers for classes, the place here.
     match_of_face: T known people, or the word for nobody.
     pair_ids: P ids of pairs as the pair file spells them; None: both names.
@@ -40,18 +40,27 @@ class Answers:
     test_names: Sequence[str] = ()
     class_of_test: Sequence[str] | None = None
     pair_names: Sequence[tuple[str, str]] = ()
-    score_P: np.ndarray | None = None
+    score_P: np.ndarray | Sequence[float] = ()
     classes: Sequence[str] = field(default=(), repr=False)
     match_of_face: Sequence[str] = ()
     pair_ids: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         assert self.class_of_test is None or len(self.class_of_test) == len(self.test_names)
-        assert len(self.pair_names) == (0 if self.score_P is None else len(self.score_P))
+        assert len(self.pair_names) == len(self.score_P)
+
+    @property
+    def count(self) -> dict[Kind, int]:
+        """How many there are to answer of each kind."""
+        return {
+            "image": len(self.test_names),
+            "pair": len(self.pair_names),
+            "face": len(self.match_of_face),
+        }
 
     def __bool__(self) -> bool:
         """Whether there is anything to hand in."""
-        return bool(len(self.test_names) or len(self.pair_names) or len(self.match_of_face))
+        return any(self.count.values())
 
     def labels(self, asks: Sequence[Ask], *, numbered: bool) -> list[str]:
         """The label of each row, as text; scores have 9 significant digits, so that a float32
@@ -65,23 +74,17 @@ class Answers:
         kinds = {ask.kind for ask in asks}
         if "image" in kinds and self.class_of_test is None:
             raise UserError("the submission asks for classes of images, but the run predicts none")
-        if "pair" in kinds:
-            self._refuse_infinite()
+        pairs = zip(self.pair_names, self.score_P, strict=True)
+        bad = [f"{a} {b}" for (a, b), score in pairs if not isfinite(score)]
+        if "pair" in kinds and bad:
+            raise UserError(f"{len(bad)} scores of test pairs are not finite: {first_five(bad)}")
         class_of_test = self.class_of_test or ()
         if numbered:
             place = {name: str(k) for k, name in enumerate(self.classes)}
             class_of_test = [place[name] for name in class_of_test]
-        score_P = () if self.score_P is None else self.score_P
-        text: dict[Kind, Callable[[int], str]] = {
-            "image": lambda i: str(class_of_test[i]),
-            "pair": lambda p: f"{float(score_P[p]):.9g}",
-            "face": lambda t: self.match_of_face[t],
+        label_of: dict[Kind, Sequence[str]] = {
+            "image": class_of_test,
+            "pair": [f"{float(score):.9g}" for score in self.score_P],
+            "face": self.match_of_face,
         }
-        return [text[ask.kind](ask.number) for ask in asks]
-
-    def _refuse_infinite(self) -> None:
-        assert self.score_P is not None
-        pairs = zip(self.pair_names, self.score_P, strict=True)
-        bad = [f"{a} {b}" for (a, b), score in pairs if not isfinite(score)]
-        if bad:
-            raise UserError(f"{len(bad)} scores of test pairs are not finite: {first_five(bad)}")
+        return [label_of[ask.kind][ask.number] for ask in asks]

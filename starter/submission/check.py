@@ -1,21 +1,53 @@
 """Everything that can be wrong with a submission file, found before Kaggle is asked.
 
+What may stand in the label columns is learned from the sample. One file may ask for the classes of
+images and the similarities of pairs, and its sample has `0` for both. So rows are judged together
+with those whose id has the same shape: two words (a pair), a number, or anything else.
+
 Shapes: R rows of the file, S rows of the sample.
 """
 
 import difflib
+import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
-from starter.submission.ids import difference, first_five
-from starter.submission.labels import check_labels
-from starter.submission.problem import Problem
-from starter.submission.table import Sheet, Unreadable, read_sample, read_sheet
+from starter.submission.table import (
+    Sheet,
+    Unreadable,
+    difference,
+    first_five,
+    is_number,
+    read_sample,
+    read_sheet,
+)
 
 LARGE = 100 * 2**20  # bytes; a row of id and score takes about 30
 INDEX_COLUMNS = ("", "Unnamed: 0", "index", "level_0")
 DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
+NO_VALUE = {"", "nan", "none", "null", "na", "n/a", "<na>"}
+PAIR, NUMBER, NAME = "two names as id", "a number as id", "a name as id"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A finding of `check`.
+
+    code: a short, stable word for programs (`header`, `missing-ids`, ...).
+    severity: "error" is refused by Kaggle or scored wrongly; "warning" is likely a slip.
+    message: what is wrong and how to mend it. line: of the file, from 1; None for the whole file.
+    """
+
+    code: str
+    severity: Literal["error", "warning"]
+    message: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.message}" if self.line else self.message
 
 
 def check(csv: str | Path, sample: str | Path | None) -> list[Problem]:
@@ -33,29 +65,16 @@ def check(csv: str | Path, sample: str | Path | None) -> list[Problem]:
         sheet = read_sheet(Path(csv))
     except Unreadable as error:
         return [Problem(error.code, "error", str(error), error.line)]
-    if expected is None:
-        return _alone(sheet)
     problems = [*_file(sheet), *_header(sheet, expected)]
     if any(problem.code == "header" for problem in problems):
         return problems  # the columns cannot be matched, so what is in them says nothing
-    ragged = [*_ragged(sheet)]
-    if ragged:
+    if ragged := [*_ragged(sheet)]:
         return problems + ragged
-    return [*problems, *_ids(sheet, expected), *check_labels(sheet, expected)]
-
-
-def _alone(sheet: Sheet) -> list[Problem]:
-    """What is wrong whatever the competition: columns, repeated ids, labels without a value."""
-    problems = [*_file(sheet), *_ragged(sheet)]
-    if len(sheet.header) < 2:
-        text = f"one column ({sheet.header[0]}); expected an id and a label, separated by a comma"
-        problems.append(Problem("header", "error", text, 1))
-    if any(problem.severity == "error" for problem in problems):
-        return problems
-    names = dict.fromkeys(row[0] for row in sheet.rows)
-    blank = [[name] + [""] * (len(sheet.header) - 1) for name in names]
-    own = Sheet(sheet.path, sheet.header, blank, list(range(len(blank))), bom=False, size=0)
-    return [*problems, *_ids(sheet, own), *check_labels(sheet, own)]
+    if expected is None:
+        names = dict.fromkeys(row[0] for row in sheet.rows)
+        blank = [[name] + [""] * (len(sheet.header) - 1) for name in names]
+        expected = replace(sheet, rows=blank)
+    return [*problems, *_ids(sheet, expected), *_labels(sheet, expected)]
 
 
 def _file(sheet: Sheet) -> Iterator[Problem]:
@@ -73,9 +92,15 @@ def _file(sheet: Sheet) -> Iterator[Problem]:
         yield Problem("empty", "error", "a header but no rows")
 
 
-def _header(sheet: Sheet, sample: Sheet) -> Iterator[Problem]:
+def _header(sheet: Sheet, sample: Sheet | None) -> Iterator[Problem]:
     """An error when the columns are not the sample's, with the likeliest reason."""
-    header, expected = sheet.header, sample.header
+    header = sheet.header
+    if sample is None:
+        if len(header) < 2:
+            message = f"one column ({header[0]}); expected an id and a label, separated by a comma"
+            yield Problem("header", "error", message, 1)
+        return
+    expected = sample.header
     if header == expected:
         return
     want = f"should be {','.join(expected)}"
@@ -157,3 +182,85 @@ def _ids(sheet: Sheet, sample: Sheet) -> Iterator[Problem]:
             "the rows are in another order than the sample's; Kaggle matches by id, "
             "but some metrics do not",
         )
+
+
+def _labels(sheet: Sheet, sample: Sheet) -> Iterator[Problem]:
+    """Problems of every column but the id, row by row, matched with the sample by id."""
+    expected = {row[0]: row for row in sample.rows}
+    groups: dict[str, list[tuple[list[str], int, list[str]]]] = {}
+    for row, line in zip(sheet.rows, sheet.line_R, strict=True):
+        if row[0] in expected:
+            groups.setdefault(_shape(row[0]), []).append((row, line, expected[row[0]]))
+    for shape, rows in groups.items():
+        for column, name in enumerate(sample.header[1:], start=1):
+            known = {sample_row[column].strip() for _, _, sample_row in rows}
+            cells = [(row[column].strip(), line) for row, line, _ in rows]
+            yield from _column(name, shape, cells, known)
+        if all(row == sample_row for row, _, sample_row in rows):
+            yield Problem(
+                "unfilled",
+                "warning",
+                f"every row with {shape} ({len(rows)}) has the sample's own label: was it filled "
+                "in, or is it a copy of the sample?",
+            )
+
+
+def _shape(name: str) -> str:
+    if is_number(name):
+        return NUMBER
+    return PAIR if len(name.split()) == 2 else NAME
+
+
+def _column(
+    name: str, shape: str, cells: Sequence[tuple[str, int]], known: set[str]
+) -> Iterator[Problem]:
+    """A label column of the rows with one shape of id: (label, line) of each, the sample's labels.
+
+    Where the sample has numbers, numbers are due. Where its numbers are whole, they are classes, or
+    similarities not yet filled in; pairs have no class, else only the answers can tell. So a real
+    number is refused only where none is a true fraction: `3.0` among whole numbers is how pandas
+    spoils a column of classes. "None" may be a class, if the sample has it.
+    """
+    absent, infinite, words, real = [], [], [], []
+    for text, line in cells:
+        x = _float(text)
+        if not text or (text.lower() in NO_VALUE and text not in known):
+            absent.append((text, line))
+        elif math.isnan(x):
+            words.append((text, line))
+        elif math.isinf(x):
+            infinite.append((text, line))
+        elif not _is_whole(text):
+            real.append((text, line))
+    if not all(math.isfinite(_float(text)) for text in known):
+        words = []
+    classes = shape != PAIR and all(map(_is_whole, known))
+    if not (classes and all(float(text).is_integer() for text, _ in real)):
+        real = []
+    for code, wrong, message in (
+        ("null", absent, "has no value; give every row one"),
+        ("infinite", infinite, "is infinite; give a finite number"),
+        ("label", words, "is no number, the sample's are"),
+        (
+            "float-label",
+            real,
+            "is a whole number written as a real one; write 3, not 3.0 (pandas turns a column with "
+            "gaps or scores into floats)",
+        ),
+    ):
+        if wrong:
+            places = first_five([f"{text!r} (line {line})" for text, line in wrong])
+            text = f"{name} {message}; {len(wrong)} rows: {places}"
+            yield Problem(code, "error", text, wrong[0][1])
+
+
+def _is_whole(text: str) -> bool:
+    return is_number(text.removeprefix("-"))
+
+
+def _float(text: str) -> float:
+    """The number a text spells in plain digits; NaN for anything else."""
+    try:
+        return float(text) if text.isascii() and "_" not in text else math.nan
+    except ValueError:
+        return math.nan

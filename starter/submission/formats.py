@@ -1,25 +1,12 @@
 """A submission filled in: the answers in the ids and order of the sample, or of a known format."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from starter.errors import UserError
-from starter.submission.answers import Answers, Ask
-from starter.submission.ids import is_number, stem
+from starter.submission.answers import Answers, Ask, Kind
 from starter.submission.sample import image_index, in_words, recognise, refuse_gaps
-from starter.submission.table import Sheet, Table, read_sample
-from starter.submission.years import CLASSES, FORMATS, MATCHES, SCORES
-
-
-class _Plan(NamedTuple):
-    """Header and ids of a submission, what each row asks for, and what to log about it."""
-
-    header: tuple[str, str]
-    ids: Sequence[str]
-    asks: Sequence[Ask]
-    numbered: bool
-    note: str
+from starter.submission.table import Sheet, Table, is_number, read_sample, stem
+from starter.submission.years import FORMATS, Format
 
 
 def fill(sample_path: str | Path | None, format: str, answers: Answers) -> Table:
@@ -48,77 +35,71 @@ def fill(sample_path: str | Path | None, format: str, answers: Answers) -> Table
         UserError: the sample asks for what the data lacks, leaves images or pairs out, or can be
             read in two ways; a score is not finite.
     """
+    entry = FORMATS[format]
+    numbered = entry.label == "index" and bool(answers.classes)
     if sample_path is None:
-        plan = _plan_of_format(format, answers)
+        header, (ids, asks) = entry.header, _rows_of_format(format, entry, answers)
+        note = f"no sample submission: wrote the default of submission.format={format}"
+        if not entry.verified:
+            note += " (unverified: compare it with the competition's own sample)"
     else:
-        plan = _plan_of_sample(read_sample(sample_path), format, answers)
-    note, upload = plan.note, FORMATS[format].upload
-    if upload != "submission.csv":
-        note += f"; the course names this file {upload}"
-    labels = answers.labels(plan.asks, numbered=plan.numbered)
-    return Table(plan.header, list(zip(plan.ids, labels, strict=True)), note)
+        sample = read_sample(sample_path)
+        asks = recognise(sample, format, answers)
+        refuse_gaps(sample, asks, answers)
+        header, ids = (sample.header[0], sample.header[1]), [row[0] for row in sample.rows]
+        note = in_words(asks)
+        if _has_numbers_for_names(sample, asks, answers):
+            numbered = True
+            note += "; the sample has numbers for classes, so each is written as its place in order"
+    if entry.upload != "submission.csv":
+        note += f"; the course names this file {entry.upload}"
+    labels = answers.labels(asks, numbered=numbered)
+    return Table(header, list(zip(ids, labels, strict=True)), note)
 
 
-def _plan_of_sample(sample: Sheet, format: str, answers: Answers) -> _Plan:
-    asks = recognise(sample, format, answers)
-    refuse_gaps(sample, asks, answers)
-    numbered, note = _wants_numbers(format, answers), in_words(asks)
+def _has_numbers_for_names(sample: Sheet, asks: list[Ask], answers: Answers) -> bool:
+    """Whether the sample has whole numbers for classes that the data knows by name."""
     labels = [row[1] for row, ask in zip(sample.rows, asks, strict=True) if ask.kind == "image"]
     numbers = bool(labels) and all(is_number(label.strip()) for label in labels)
-    if answers.class_of_test is not None and numbers and not all(map(is_number, answers.classes)):
-        numbered = True
-        note += "; the sample has numbers for classes, so each is written as its place in order"
-    ids = [row[0] for row in sample.rows]
-    return _Plan((sample.header[0], sample.header[1]), ids, asks, numbered, note)
+    return numbers and not all(map(is_number, answers.classes))
 
 
-def _plan_of_format(format: str, answers: Answers) -> _Plan:
-    entry = FORMATS[format]
-    _refuse_lacking(format, answers)
+def _rows_of_format(format: str, entry: Format, answers: Answers) -> tuple[list[str], list[Ask]]:
+    """Ids of every image, pair or face that a format asks for, and what each asks."""
+    _refuse_lacking(format, entry, answers)
     ids: list[str] = []
     asks: list[Ask] = []
-    for rows in entry.rows:
-        if rows == CLASSES:
+    for kind in entry.rows:
+        count = answers.count[kind]
+        asks += [Ask(kind, i) for i in range(count)]
+        if kind == "image":
             image_index(answers.test_names)
-            names = answers.test_names
-            ids += map(stem, names) if entry.id == "stem" else names
-            asks += [Ask("image", i) for i in range(len(names))]
-        elif rows == MATCHES:
-            ids += map(str, range(len(answers.match_of_face)))
-            asks += [Ask("face", t) for t in range(len(answers.match_of_face))]
+            ids += map(stem, answers.test_names) if entry.id == "stem" else answers.test_names
+        elif entry.id == "row":
+            ids += map(str, range(count))
         else:
-            pairs = range(len(answers.pair_names))
-            spelled = answers.pair_ids or [f"{a} {b}" for a, b in answers.pair_names]
-            ids += map(str, pairs) if entry.id == "row" else spelled
-            asks += [Ask("pair", p) for p in pairs]
-    note = f"no sample submission: wrote the default of submission.format={format}"
-    if not entry.verified:
-        note += " (unverified: compare it with the competition's own sample)"
-    return _Plan(entry.header, ids, asks, _wants_numbers(format, answers), note)
+            ids += answers.pair_ids or [f"{a} {b}" for a, b in answers.pair_names]
+    return ids, asks
 
 
-def _wants_numbers(format: str, answers: Answers) -> bool:
-    return FORMATS[format].label == "index" and bool(answers.classes)
-
-
-def _refuse_lacking(format: str, answers: Answers) -> None:
+def _refuse_lacking(format: str, entry: Format, answers: Answers) -> None:
     """UserError when the data lacks what a format asks for, with the format that would do."""
-    have = {
-        CLASSES: ("test images", len(answers.test_names)),
-        SCORES: ("test pairs", len(answers.pair_names)),
-        MATCHES: ("unknown faces", len(answers.match_of_face)),
+    words: dict[Kind, str] = {
+        "image": "test images",
+        "pair": "test pairs",
+        "face": "unknown faces",
     }
-    wanted = FORMATS[format].rows
-    lacks = [rows for rows in wanted if not have[rows][1]]
+    count = answers.count
+    lacks = [kind for kind in entry.rows if not count[kind]]
     if not lacks:
         return
     hints = []
-    if SCORES in lacks and have[CLASSES][1]:
+    if "pair" in lacks and count["image"]:
         hints.append("for classes alone set submission.format=classification")
-    if have[MATCHES][1] and MATCHES not in wanted:
+    if count["face"] and "face" not in entry.rows:
         hints.append("for who the unknown faces are set submission.format=identification")
-    can = [word for word, count in have.values() if count]
+    can = [word for kind, word in words.items() if count[kind]]
     hint = "".join(f"; {text}" for text in hints) or (
         f" (it has {' and '.join(can)})" if can else ""
     )
-    raise UserError(f"submission.format is {format}, but the data has no {have[lacks[0]][0]}{hint}")
+    raise UserError(f"submission.format is {format}, but the data has no {words[lacks[0]]}{hint}")

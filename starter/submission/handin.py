@@ -12,9 +12,8 @@ from starter.recipe.schema import Recipe
 from starter.runs.folder import RunFolder
 from starter.runs.result import Fusion
 from starter.submission.answers import Answers
-from starter.submission.check import check
+from starter.submission.check import Problem, check
 from starter.submission.formats import fill
-from starter.submission.problem import Problem
 from starter.submission.table import Table, read_sheet, write
 
 log = logging.getLogger(__name__)

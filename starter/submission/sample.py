@@ -8,9 +8,16 @@ from collections.abc import Sequence
 
 from starter.errors import UserError
 from starter.submission.answers import Answers, Ask, Kind
-from starter.submission.ids import bare, difference, first_five, is_number, pair_keys, stem
-from starter.submission.table import Sheet
-from starter.submission.years import FORMATS, MATCHES
+from starter.submission.table import (
+    Sheet,
+    bare,
+    difference,
+    first_five,
+    is_number,
+    pair_keys,
+    stem,
+)
+from starter.submission.years import FORMATS
 
 SIMILARITY_HEADERS = {"match", "score", "similarity"}  # S19 to S22 verification samples
 OTHER_DATA = "is this the sample of the data at data.root?"
@@ -36,11 +43,9 @@ def recognise(sample: Sheet, format: str, answers: Answers) -> list[Ask]:
         else:
             asks.append(None if image is None else Ask("image", image))
     open_R = [r for r, ask in enumerate(asks) if ask is None]
-    if open_R:
-        kinds = {ask.kind for ask in asks if ask is not None}
-        rest = iter(_numbered(sample, open_R, kinds, format, answers))
-        return [next(rest) if ask is None else ask for ask in asks]
-    return [ask for ask in asks if ask is not None]
+    kinds = {ask.kind for ask in asks if ask is not None}
+    rest = iter(_numbered(sample, open_R, kinds, format, answers) if open_R else ())
+    return [next(rest) if ask is None else ask for ask in asks]
 
 
 def _numbered(
@@ -50,28 +55,22 @@ def _numbered(
     unknown faces. kinds: what the other rows ask for."""
     ids = [bare(sample.rows[r][0]) for r in open_R]
     numbers = all(map(is_number, ids)) and {int(i) for i in ids} == set(range(len(ids)))
+    fits = {kind: numbers and len(ids) == count for kind, count in answers.count.items()}
     by_stem = {stem(name): i for i, name in enumerate(answers.test_names)}
-    images: list[Ask] = []
-    pairs: list[Ask] = []
-    if "pair" not in kinds and numbers and len(ids) == len(answers.pair_names):
-        pairs = [Ask("pair", int(i)) for i in ids]
-    if "image" not in kinds:
-        every = len(ids) == len(answers.test_names)  # "0" to "4999" are also stems of 0 to 9999.jpg
-        stems = len(by_stem) == len(answers.test_names) and all(i in by_stem for i in ids)
-        if stems and (every or not pairs):
-            images = [Ask("image", by_stem[i]) for i in ids]
-        elif numbers and every:
-            images = [Ask("image", int(i)) for i in ids]
-    faces = len(answers.match_of_face)
-    if faces and numbers and len(ids) == faces and "pair" not in kinds:
-        if not images or _means_faces(sample, open_R, format):
-            return [Ask("face", int(i)) for i in ids]
-        return images
-    if images and pairs:
-        return images if _means_images(sample, open_R, format) else pairs
-    if images or pairs:
-        return images or pairs
-    raise _unknown(sample, open_R, answers)
+    stems = len(by_stem) == len(answers.test_names) and all(i in by_stem for i in ids)
+    pair = "pair" not in kinds and fits["pair"]
+    # "0" to "4999" are also stems of 0.jpg to 9999.jpg
+    stems = stems and (len(ids) == len(by_stem) or not pair)
+    image = "image" not in kinds and (stems or fits["image"])
+    if "pair" not in kinds and fits["face"]:
+        kind: Kind = "face" if not image or _means_faces(sample, open_R, format) else "image"
+    elif image:
+        kind = "pair" if pair and not _means_images(sample, open_R, format) else "image"
+    elif pair:
+        kind = "pair"
+    else:
+        raise _unknown(sample, open_R, answers)
+    return [Ask(kind, by_stem[i] if kind == "image" and stems else int(i)) for i in ids]
 
 
 def _unknown(sample: Sheet, open_R: Sequence[int], answers: Answers) -> UserError:
@@ -111,7 +110,7 @@ def _means_images(sample: Sheet, open_R: Sequence[int], format: str) -> bool:
 def _means_faces(sample: Sheet, open_R: Sequence[int], format: str) -> bool:
     """Row numbers fit as many images as unknown faces: which are meant?"""
     if format != "verification":  # the default, which says nothing here
-        return MATCHES in FORMATS[format].rows
+        return "face" in FORMATS[format].rows
     labels = [sample.rows[r][1].strip() for r in open_R]
     if any(label and not is_number(label) for label in labels):
         return True

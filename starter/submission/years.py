@@ -7,15 +7,15 @@ unverified.
 from dataclasses import dataclass
 from typing import Literal
 
-CLASSES, SCORES, MATCHES = "classes", "scores", "matches"
+from starter.submission.answers import Kind
 
 
 @dataclass(frozen=True)
 class Format:
     """One file of one year.
 
-    rows: what each row answers, in order: classes of test images, scores of test pairs, matches of
-        unknown faces; several are blocks one after the other.
+    rows: what each row answers, in order: the class of a test image, the score of a test pair, who
+        an unknown face is; several are blocks one after the other.
     id: "name" (file name), "stem" (without its ending), "row" (0, 1, ...), "pair" (both names as
         the pair file spells them).
     label: of classes, "name" (the folder's) or "index" (ImageFolder's number of it). Scores are
@@ -24,33 +24,33 @@ class Format:
     """
 
     header: tuple[str, str]
-    rows: tuple[str, ...]
+    rows: tuple[Kind, ...]
     id: Literal["name", "stem", "row", "pair"]
     label: Literal["name", "index"] = "name"
     upload: str = "submission.csv"
     verified: bool = True
 
 
-def _classes(header: tuple[str, str], id: Literal["name", "stem"], label: Literal["name", "index"]):
-    return Format(header, (CLASSES,), id, label)
-
-
 _LOWER, _UPPER, _TRIAL = ("id", "label"), ("Id", "Category"), ("trial", "score")
-_BY_ROW = Format(("ID", "Label"), (SCORES,), "row", upload="verification_early_submission.csv")
-_INDEXED = _classes(_LOWER, "name", "index")
-_MATCHED = Format(_LOWER, (MATCHES,), "row")
+_NAMED = Format(_LOWER, ("image",), "name")
+_INDEXED = Format(_LOWER, ("image",), "name", "index")
+_TRIALS = Format(_TRIAL, ("pair",), "pair")
+_PAIRS = Format(_UPPER, ("pair",), "pair")
+_BY_ROW = Format(("ID", "Label"), ("pair",), "row", upload="verification_early_submission.csv")
+_MATCHED = Format(_LOWER, ("face",), "row")
+_COMBINED = Format(("ID", "Label"), ("image", "pair"), "name", verified=False)
 FORMATS: dict[str, Format] = {
-    "s19_classification": _classes(_LOWER, "stem", "name"),
-    "s19_verification": Format(_TRIAL, (SCORES,), "pair"),
-    "s20_classification": _classes(_UPPER, "name", "name"),
-    "s20_verification": Format(_TRIAL, (SCORES,), "pair"),
-    "f20_verification": Format(_UPPER, (SCORES,), "pair"),
-    "s21_classification": _classes(_LOWER, "name", "name"),
-    "s21_verification": Format(_UPPER, (SCORES,), "pair"),
-    "f21_classification": _classes(_LOWER, "name", "name"),
-    "f21_verification": Format(_UPPER, (SCORES,), "pair"),
+    "s19_classification": Format(_LOWER, ("image",), "stem"),
+    "s19_verification": _TRIALS,
+    "s20_classification": Format(_UPPER, ("image",), "name"),
+    "s20_verification": _TRIALS,
+    "f20_verification": _PAIRS,
+    "s21_classification": _NAMED,
+    "s21_verification": _PAIRS,
+    "f21_classification": _NAMED,
+    "f21_verification": _PAIRS,
     "s22_classification": _INDEXED,
-    "s22_verification": Format(("id", "match"), (SCORES,), "row"),
+    "s22_verification": Format(("id", "match"), ("pair",), "row"),
     "f22_classification": _INDEXED,
     "f22_identification": _MATCHED,
     "s23_classification": _INDEXED,
@@ -63,10 +63,10 @@ FORMATS: dict[str, Format] = {
     "s25_verification": _BY_ROW,
     "f25_verification": _BY_ROW,
     "s26_verification": _BY_ROW,
-    "f26_combined": Format(("ID", "Label"), (CLASSES, SCORES), "name", verified=False),
+    "f26_combined": _COMBINED,
     # Not of a year: what the kit wrote before it knew years.
-    "verification": Format(("ID", "Label"), (SCORES,), "row"),
-    "classification": _classes(_LOWER, "name", "name"),
+    "verification": Format(("ID", "Label"), ("pair",), "row"),
+    "classification": _NAMED,
     "identification": _MATCHED,
-    "combined": Format(("ID", "Label"), (CLASSES, SCORES), "name", verified=False),
+    "combined": _COMBINED,
 }

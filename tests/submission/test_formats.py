@@ -115,9 +115,9 @@ def test_a_combined_answer_passes_the_check_of_its_sample_of_zeros(answer, tmp_p
 def test_ids_are_text(answer):
     """F21 counts without zeros, S22 with: as stems, 007 is not 7."""
     names = ["007.jpg", "7.jpg", "0.jpg"]
-    table = answer("id,label\n7,0\n007,0\n0,0\n", names=names, pairs=[], scores=None)
+    table = answer("id,label\n7,0\n007,0\n0,0\n", names=names, pairs=[], scores=())
     assert table.rows == rows("7|007|0", "3", "17", CLASSES[2])
-    table = answer("id,label\n7.jpg,0\n0.jpg,0\n007.jpg,0\n", names=names, pairs=[], scores=None)
+    table = answer("id,label\n7.jpg,0\n0.jpg,0\n007.jpg,0\n", names=names, pairs=[], scores=())
     assert table.rows == rows("7.jpg|0.jpg|007.jpg", "3", CLASSES[2], "17")
 
 
@@ -163,12 +163,12 @@ def test_without_a_sample_the_format_is_written_and_the_note_says_so(answer, for
 def test_a_default_asks_only_for_what_it_needs(answer):
     assert len(answer(None, "verification", names=[], classes=[]).rows) == 2
     assert len(answer(None, "verification", classes=None).rows) == 2
-    assert len(answer(None, "classification", pairs=[], scores=None).rows) == 3
+    assert len(answer(None, "classification", pairs=[], scores=()).rows) == 3
     assert len(answer("ID,Label\n0,0\n1,0\n", classes=None).rows) == 2
 
 
 NONE = {"names": [], "classes": []}
-NO_PAIRS = {"pairs": [], "scores": None}
+NO_PAIRS = {"pairs": [], "scores": ()}
 REFUSED = {
     "images missing in the data": (None, {"format": "combined", **NONE}, ["no test images"]),
     "no images for classes": (None, {"format": "classification", **NONE}, ["no test images"]),
