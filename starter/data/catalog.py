@@ -17,7 +17,14 @@ from starter.errors import UserError
 
 SPLITS = ("train", "dev", "test", "verify")  # verify: images only used in pairs
 TRAIN, DEV, TEST, VERIFY = range(len(SPLITS))
-TURNS = ("as it is", "rot90", "rot180", "rot270", "hflip", "vflip")  # quarter turns to the left
+TURNS = {  # of (H,W,C); quarter turns are to the left
+    "as it is": lambda image: image,
+    "rot90": np.rot90,
+    "rot180": lambda image: np.rot90(image, 2),
+    "rot270": lambda image: np.rot90(image, 3),
+    "hflip": np.fliplr,
+    "vflip": np.flipud,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +122,7 @@ class Catalog:
         else:
             image = self.array_N[i]
             image = np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else image
-        return image if self.turn_N is None else _turn(image, TURNS[self.turn_N[i]])
+        return image if self.turn_N is None else list(TURNS.values())[self.turn_N[i]](image)
 
     def index(self, split: str) -> np.ndarray:
         """int64 items of a split, in catalog order."""
@@ -202,11 +209,3 @@ def in_order(labels: Iterable[str]) -> list[str]:
     if all(label.isdecimal() for label in labels):
         return sorted(labels, key=lambda label: (int(label), label))
     return sorted(labels)
-
-
-def _turn(image_HWC: np.ndarray, turn: str) -> np.ndarray:
-    if turn.startswith("rot"):
-        return np.rot90(image_HWC, int(turn.removeprefix("rot")) // 90)
-    if turn == "hflip":
-        return image_HWC[:, ::-1]
-    return image_HWC[::-1] if turn == "vflip" else image_HWC

@@ -145,30 +145,33 @@ def _column(catalog: Catalog, section: SplitSection, train_M: np.ndarray) -> lis
 
 def _by_column(cells: list[str], label_M: np.ndarray, section: SplitSection) -> np.ndarray:
     """Which train images the column moves to dev, bool (M)."""
+    group_M = np.arange(len(cells))
     if section.by == "column":
         (yes, no), kinds = MARKS, {cell.lower() for cell in cells}
         dev = yes if kinds <= {*yes, *no} else in_order(kinds)[:1]
         moved_M = np.array([cell.lower() in dev for cell in cells])
-        return moved_M & ~_last_of_class(label_M, np.arange(len(cells)), moved_M)
-    if section.by == "time":
+    elif section.by == "time":
         place = {cell: k for k, cell in enumerate(in_order(cells))}
         order_M = np.argsort([place[cell] for cell in cells], kind="stable")
         moved_M = np.zeros(len(cells), bool)
         moved_M[order_M[len(cells) - round(section.dev * len(cells)) :]] = True
-        return moved_M & ~_last_of_class(label_M, np.arange(len(cells)), moved_M)
-    # An empty cell is a group of its own.
-    names = [cell or f"row {i}" for i, cell in enumerate(cells)]
-    group_M = np.unique(names, return_inverse=True)[1]
-    moved_M = _whole_groups(group_M, label_M, section)
-    moved_M &= ~_last_of_class(label_M, group_M, moved_M)
-    log.info(
-        "data.split: %d of %d images are dev: %d of %d groups of %s, none on both sides",
-        moved_M.sum(),
-        len(moved_M),
-        len(np.unique(group_M[moved_M])),
-        group_M.max() + 1,
-        section.column,
-    )
+    else:  # an empty cell is a group of its own
+        names = [cell or f"row {i}" for i, cell in enumerate(cells)]
+        group_M = np.unique(names, return_inverse=True)[1]
+        moved_M = _whole_groups(group_M, label_M, section)
+    # A class with nothing left to train keeps one of its groups.
+    lost_K = np.setdiff1d(label_M, label_M[~moved_M])
+    kept = [group_M[np.flatnonzero(label_M == k)[0]] for k in lost_K]
+    moved_M &= ~np.isin(group_M, kept)
+    if "group" in section.by:
+        log.info(
+            "data.split: %d of %d images are dev: %d of %d groups of %s, none on both sides",
+            moved_M.sum(),
+            len(moved_M),
+            len(np.unique(group_M[moved_M])),
+            group_M.max() + 1,
+            section.column,
+        )
     return moved_M
 
 
@@ -186,10 +189,3 @@ def _whole_groups(group_M: np.ndarray, label_M: np.ndarray, section: SplitSectio
     except ValueError as error:
         raise UserError(f"data.split: {section.by} of {section.column}: {error}") from error
     return np.isin(np.arange(len(label_M)), dev_M)
-
-
-def _last_of_class(label_M: np.ndarray, group_M: np.ndarray, moved_M: np.ndarray) -> np.ndarray:
-    """The images, bool (M), of groups that have to stay: of a class with nothing left to train."""
-    lost_K = np.setdiff1d(label_M, label_M[~moved_M])
-    kept = [group_M[np.flatnonzero(label_M == k)[0]] for k in lost_K]
-    return np.isin(group_M, kept)

@@ -78,7 +78,7 @@ def add_turned(catalog: Catalog, turns: Sequence[str]) -> Catalog:
     if more.identity_N is not None:
         more.identity_N[count:] = -1  # of nobody that is in a pair
     turn_N = np.zeros(len(more), np.uint8)
-    turn_N[count:] = np.repeat([TURNS.index(name) for name in turns], len(train_M))
+    turn_N[count:] = np.repeat([[*TURNS].index(name) for name in turns], len(train_M))
     return dataclasses.replace(
         more,
         classes=(*catalog.classes, *(f"{name}@{t}" for t in turns for name in catalog.classes)),

@@ -135,11 +135,11 @@ def read(root: Path, *, shape: Shape, splits: SplitsSection) -> Catalog:
     survey = Survey(root)
     parts = _find_splits(survey, shape, splits)
     faces = _find_faces(survey, shape, splits)
-    tree = known.find(survey) if shape.known else None
+    people = known.find(survey) if shape.known else {}
     base = root
     if not shape.inside:
         places = [*parts.values(), *(place for _, place in faces.values())]
-        base = Path(os.path.commonpath([*places, *(tree.folders if tree else [])]))
+        base = Path(os.path.commonpath([*places, *people.values()]))
         base = base if base != parts["train"] else base.parent
     train = _read_split(parts["train"], base, shape)
     draft = Draft(base, class_order(train))
@@ -151,8 +151,8 @@ def read(root: Path, *, shape: Shape, splits: SplitsSection) -> Catalog:
         test = test or folders.read_test(parts["test"], base, draft.classes)
         order = survey.text(*shape.order)
         draft.add(TEST, test.take(_order(test, order, parts["test"])))
-    if tree is not None:
-        known.add(draft, tree)
+    if people:
+        known.add(draft, people, survey.text(*known.ANSWERS))
     _add_pairs(draft, faces, shape)
     return draft.finish()
 

@@ -1,14 +1,13 @@
 """What readers need of a disk: folders, image names and text lines, one scan a folder; and what
 lies under a root, a few levels deep."""
 
-import difflib
 import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from starter.errors import UserError
+from starter.errors import UserError, did_you_mean
 
 log = logging.getLogger(__name__)
 
@@ -90,8 +89,7 @@ def expand_root(text: str, *, make: bool = False) -> Path:
     while not parent.is_dir():
         parent = parent.parent
     near = sorted(entry.name for entry in parent.iterdir() if not entry.name.startswith("."))
-    close = difflib.get_close_matches(root.name, near, n=1)
-    hint = f"; did you mean {parent / close[0]}?" if close else ""
+    hint = did_you_mean(root.name, near)
     raise UserError(f"data.root: no folder {root}; {parent} holds {some(near)}{hint}")
 
 

@@ -12,24 +12,20 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from starter.data.catalog import DEV, TEST, TRAIN, VERIFY, Catalog, Pairs, in_order
+from starter.data.catalog import DEV, SPLITS, TEST, TRAIN, VERIFY, Catalog, Pairs, in_order
 from starter.data.layouts import pixels
-from starter.data.layouts.columns import Columns, id_column, image_columns
-from starter.data.layouts.disk import some
+from starter.data.layouts.disk import SPLIT_NAMES, some
 from starter.data.layouts.draft import Draft, Rows
 from starter.data.layouts.images import Files, without_ending
 from starter.data.layouts.roles import find_train, is_test, pixel_tables, sample_tables
-from starter.data.layouts.tables import Table, read_table
+from starter.data.layouts.tables import Columns, Table, id_column, image_columns, read_table
 from starter.errors import UserError
 
 log = logging.getLogger(__name__)
 
-SPLITS = {
-    **dict.fromkeys(("train", "training", "database"), TRAIN),
-    **dict.fromkeys(("dev", "val", "valid", "validation"), DEV),
-    **dict.fromkeys(("test", "testing", "query"), TEST),
-    **dict.fromkeys(("verify", "verification"), VERIFY),
-}
+# What the cells of a column of splits mean.
+SPLIT_OF = {word: SPLITS.index(split) for split, words in SPLIT_NAMES.items() for word in words}
+SPLIT_OF |= {"database": TRAIN, "query": TEST, "verify": VERIFY, "verification": VERIFY}
 
 
 class Item(NamedTuple):
@@ -114,9 +110,9 @@ def _labelled_items(table: Table, columns: Columns, files: Files, id_name: str) 
     items: dict[str, Item] = {}
     absent = []
     for row, (cell, word, label) in enumerate(zip(cells, words, labels, strict=True)):
-        split, place = SPLITS.get(word.lower()), table.place(row)
+        split, place = SPLIT_OF.get(word.lower()), table.place(row)
         if split is None:
-            raise UserError(f"{place}: the split {word!r} is none of {', '.join(SPLITS)}")
+            raise UserError(f"{place}: the split {word!r} is none of {', '.join(SPLIT_OF)}")
         if not label and split in (TRAIN, DEV):
             raise UserError(f"{place}: a {word} row without a class")
         name = files.find(cell, split)

@@ -2,7 +2,6 @@
 
 import csv
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,66 +19,50 @@ COLUMNS = ("label", "identity", "match")
 NO_MATCH = "n000000"  # S23 to S24; in F22 every unknown face is somebody known
 
 
-@dataclass(frozen=True)
-class Tree:
-    """Where the parts lie; None for what is missing."""
-
-    known: Path
-    dev: Path | None
-    test: Path | None
-    answers: Path | None
-
-    @property
-    def folders(self) -> list[Path]:
-        """Every folder of images."""
-        return [path for path in (self.known, self.dev, self.test) if path is not None]
-
-
-def find(survey: Survey) -> Tree | None:
-    """The parts under a root, by name; None where there is none of them."""
-    known, dev, test = map(survey.folder, ("known", "unknown_dev", "unknown_test"))
-    if known is not None:
-        return Tree(known, dev, test, survey.text(*ANSWERS))
-    if dev or test:
+def find(survey: Survey) -> dict[str, Path]:
+    """The folders of faces under a root, by name; empty where there is none of them."""
+    places = {name: survey.folder(name) for name in ("known", "unknown_dev", "unknown_test")}
+    parts = {name: path for name, path in places.items() if path is not None}
+    if parts and "known" not in parts:
         raise UserError(f"data.root: {survey.root} has unknown faces but no folder known/")
-    log.warning("%s: no folder known/, so nobody can be identified", survey.root)
-    return None
+    if not parts:
+        log.warning("%s: no folder known/, so nobody can be identified", survey.root)
+    return parts
 
 
-def add(draft: Draft, tree: Tree) -> None:
+def add(draft: Draft, parts: dict[str, Path], answers_csv: Path | None) -> None:
     """The gallery and its probes, as images for verification.
 
     Unknown faces are in sorted order of their names: the order of the answers and of the rows that
     a submission asks for. Identities of the gallery are their own, whatever they are called.
     """
     assert draft.root is not None
-    known = read_classes(tree.known, draft.root)
+    known = read_classes(parts["known"], draft.root)
     known_G = draft.add(VERIFY, known)
     people = list(draft.people)
     number = {name: k for k, name in enumerate(people)}
-    dev, test = (_faces(folder, draft.root) for folder in (tree.dev, tree.test))
+    unknown = {name: _faces(path, draft.root) for name, path in parts.items() if name != "known"}
+    dev = unknown.get("unknown_dev", [])
     answers: list[str] = []
-    if tree.dev and tree.answers is None:
-        log.warning("%s: no %s, so no threshold can be fitted", tree.dev, " or ".join(ANSWERS))
-    elif tree.dev and tree.answers:
-        answers = _answers(tree.answers, number, tree.dev, len(dev))
+    if dev and answers_csv is None:
+        log.warning("%s: no %s, so no threshold can be fitted", draft.root, " or ".join(ANSWERS))
+    elif dev and answers_csv:
+        answers = _answers(answers_csv, number, parts["unknown_dev"], len(dev))
     labels = [who if who in number else "" for who in answers] or [""] * len(dev)
-    dev_Q = draft.add(VERIFY, Rows(tree.known, dev, labels))
+    dev_Q = draft.add(VERIFY, Rows(parts["known"], dev, labels))
     draft.gallery = Gallery(
         people=tuple(people),
         known_G=known_G,
         identity_G=np.array([number[name] for name in known.labels], np.int64),
         dev_Q=dev_Q if answers else dev_Q[:0],
         answer_Q=np.array([number.get(who, -1) for who in answers], np.int64),
-        test_T=draft.add_unlabelled(VERIFY, test),
+        test_T=draft.add_unlabelled(VERIFY, unknown.get("unknown_test", [])),
         no_match=NO_MATCH if not answers or NO_MATCH in answers else None,
     )
 
 
-def _faces(folder: Path | None, root: Path) -> list[str]:
-    """The images in a folder of unknown faces; none without one."""
-    if folder is None:
-        return []
+def _faces(folder: Path, root: Path) -> list[str]:
+    """The images in a folder of unknown faces."""
     images = scan(folder).images
     if not images:
         raise UserError(f"{folder}: an empty folder of unknown faces")

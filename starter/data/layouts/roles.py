@@ -4,11 +4,18 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from starter.data.catalog import TRAIN
-from starter.data.layouts.columns import Columns, image_columns, recognise_columns
 from starter.data.layouts.disk import some
 from starter.data.layouts.images import Files
 from starter.data.layouts.pixels import pixel_columns
-from starter.data.layouts.tables import PROBE, Table, joined, read_table
+from starter.data.layouts.tables import (
+    PROBE,
+    Columns,
+    Table,
+    image_columns,
+    joined,
+    read_table,
+    recognise_columns,
+)
 from starter.errors import UserError
 
 # How the names of tables of train rows begin, the likeliest first; any other name comes last.

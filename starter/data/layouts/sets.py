@@ -50,11 +50,11 @@ def read_array(root: Path, *, layout: str, splits: SplitsSection, download: bool
 
 def _second_split(layout: str, splits: SplitsSection) -> int:
     """What the test part is used as."""
-    for key, allowed in (("train", "train"), ("dev", "test"), ("test", "test"), ("verify", None)):
-        name = getattr(splits, key)
-        if name is not None and name != allowed:
-            parts = f"may only be {allowed}" if allowed else "must be unset"
-            raise UserError(f"data.splits.{key}: {layout} has no part {name}; it {parts}")
+    parts = {"train": "train", "dev": "test", "test": "test"}
+    for key, name in splits.model_dump(exclude_none=True).items():
+        if name != parts.get(key):
+            may = f"may only be {parts[key]}" if key in parts else "must be unset"
+            raise UserError(f"data.splits.{key}: {layout} has no part {name}; it {may}")
     if splits.dev and splits.test:
         raise UserError("data.splits: the test part cannot be both dev and test")
     return DEV if splits.dev else TEST
