@@ -7,7 +7,6 @@ The files are small, different from each other and laid out as HW2P2 of 2026. Pr
 the largest resident memory of the inspecting process, and what else the machine was doing.
 """
 
-import argparse
 import json
 import os
 import resource
@@ -20,30 +19,22 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from benchmarks.timing import parser
 from starter.distributed import cores
 
 CLASSES = 8631
 SHARES = {"train": 0.80, "dev": 0.09, "test": 0.09}  # the rest is ver_data
 PAIRS = 1000
-RECIPE = """\
-name: many
-data: {{layout: hw2p2, root: {root}}}
-stages: {{classify: {{loss: [{{kind: softmax}}]}}}}
-"""
-
-
-def scene(rng: np.random.Generator, size: int) -> np.ndarray:
-    """A smooth picture of its own, as a photograph is: 5x5 random colours, interpolated."""
-    coarse = rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)
-    return cv2.resize(coarse, (size, size), interpolation=cv2.INTER_LINEAR)
 
 
 def write_images(folder: Path, names: list[str], rng: np.random.Generator, size: int) -> None:
+    """Smooth pictures, each its own, as photographs are: 5x5 random colours, interpolated."""
     folder.mkdir(parents=True)
     for name in names:
-        done, encoded = cv2.imencode(".jpg", scene(rng, size))
-        assert done
-        (folder / name).write_bytes(encoded.tobytes())
+        coarse = rng.integers(0, 256, (5, 5, 3), dtype=np.uint8)
+        image = cv2.resize(coarse, (size, size), interpolation=cv2.INTER_LINEAR)
+        written = cv2.imwrite(str(folder / name), image)
+        assert written
 
 
 def build(root: Path, files: int, size: int) -> None:
@@ -69,14 +60,20 @@ def build(root: Path, files: int, size: int) -> None:
         (root / file).write_text("".join(" ".join(row) + "\n" for row in rows))
 
 
-def measure(root: Path, folder: Path) -> dict:
+def measure(root: Path) -> dict:
     """Inspects in a process of its own, as a user does; seconds and MiB."""
-    recipe = folder / "many.yaml"
-    recipe.write_text(RECIPE.format(root=root.as_posix()))
     load = os.getloadavg()[0]
     start = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "starter.data", "inspect", str(recipe), "--json"],
+        [
+            sys.executable,
+            "-m",
+            "starter.data",
+            "inspect",
+            "configs/hw2p2.yaml",
+            f"data.root={root}",
+            "--json",
+        ],
         check=True,
         capture_output=True,
         text=True,
@@ -98,21 +95,19 @@ def measure(root: Path, folder: Path) -> dict:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--folder", type=Path, required=True, help="where the files go")
-    parser.add_argument("--files", type=int, default=430_000)
-    parser.add_argument("--size", type=int, default=32, help="pixels a side")
-    parser.add_argument("--keep", action="store_true", help="leave the files, for another run")
-    options = parser.parse_args(arguments)
+    command = parser("inspect", __doc__)
+    command.add_argument("--folder", type=Path, required=True, help="where the files go")
+    command.add_argument("--files", type=int, default=430_000)
+    command.add_argument("--size", type=int, default=32, help="pixels a side")
+    command.add_argument("--keep", action="store_true", help="leave the files, for another run")
+    options = command.parse_args(arguments)
     root = options.folder / f"{options.files}x{options.size}"
     if not root.exists():
         beside = root.with_suffix(".part")
         shutil.rmtree(beside, ignore_errors=True)
         build(beside, options.files, options.size)
         beside.rename(root)
-    print(json.dumps(measure(root, options.folder) | {"pixels": options.size}, indent=1))
+    print(json.dumps(measure(root) | {"pixels": options.size}, indent=1))
     if not options.keep:
         shutil.rmtree(root)
     return 0

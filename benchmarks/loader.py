@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.timing import add_arguments, interleaved, machine, show
+from benchmarks.timing import interleaved, machine, parser, show
 
 FACE = [
     {"kind": "HorizontalFlip", "p": 0.5},
@@ -49,18 +49,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.loader",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--root", type=Path, help="folder of classes with pictures, else drawn")
-    parser.add_argument("--images", type=int, default=2048, help="to draw (default 2048)")
-    parser.add_argument("--size", type=int, default=112, help="pixels a side (default 112)")
-    parser.add_argument("--batch", type=int, default=256, help="images a batch (default 256)")
-    parser.add_argument("--workers", type=int, default=2, help="processes a loader (default 2)")
-    add_arguments(parser)
-    return parser.parse_args(arguments)
+    command = parser("loader", __doc__, rounds=5)
+    command.add_argument("--root", type=Path, help="folder of classes with pictures, else drawn")
+    command.add_argument("--images", type=int, default=2048, help="to draw (default 2048)")
+    command.add_argument("--size", type=int, default=112, help="pixels a side (default 112)")
+    command.add_argument("--batch", type=int, default=256, help="images a batch (default 256)")
+    command.add_argument("--workers", type=int, default=2, help="processes a loader (default 2)")
+    return command.parse_args(arguments)
 
 
 def _work(epoch: Callable[[], Iterator[int]], times: int) -> Callable[[], int]:
@@ -97,37 +92,28 @@ class Loaders:
 
     def __init__(self, root: Path, scratch: Path, options: argparse.Namespace):
         import torch
-        from torchvision.datasets import ImageFolder
+
+        from starter.data import load_catalog, load_pack
+        from starter.recipe.schema.data import DataSection
 
         self.root, self.options = root, options
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.count = len(ImageFolder(root))
         self._open: list = []
-        self._pack(scratch)
-
-    def _pack(self, scratch: Path) -> None:
-        from starter.data.decode import fit, read_image
-
-        files = sorted(path for path in self.root.rglob("*") if path.is_file())
-        size = self.options.size
-        shape = (len(files), size, size, 3)
-        pack = np.memmap(scratch / "pack.u8", np.uint8, "w+", shape=shape)
-        for i, path in enumerate(files):
-            pack[i] = fit(read_image(path), size, 3)
-        pack.flush()
-        self.image_NHWC = np.memmap(scratch / "pack.u8", np.uint8, "r", shape=shape)
+        catalog = load_catalog(DataSection.model_validate({"layout": "folders", "root": str(root)}))
+        self.image_NHWC = load_pack(catalog, options.size, 3, scratch)
+        self.count = len(catalog)
 
     def all(self) -> dict[str, tuple[Callable[[], Iterator[int]], int]]:
         """Those that are quick run several times a round."""
-        size = self.options.size
+        size, epochs = self.options.size, self._epochs
         return {
             "packed": (self._kit(None), 20),
             "packed, augmented by processes": (self._kit("processes"), 2),
             "packed, augmented by a thread": (self._kit("thread"), 2),
-            "timm, augmented": (self._timm(), 1),
-            "torchvision v2, augmented": (self._torch(v2_transform(size), v2_load), 1),
-            COURSE: (self._torch(course_transform(size, augmented=False)), 1),
-            COURSE_AUGMENTED: (self._torch(course_transform(size, augmented=True)), 1),
+            "timm, augmented": (epochs(timm_loader, size), 1),
+            "torchvision v2, augmented": (epochs(torch_loader, v2_transform(size), v2_load), 1),
+            COURSE: (epochs(torch_loader, course_transform(size, augmented=False)), 1),
+            COURSE_AUGMENTED: (epochs(torch_loader, course_transform(size, augmented=True)), 1),
         }
 
     def _kit(self, how: str | None) -> Callable[[], Iterator[int]]:
@@ -157,37 +143,11 @@ class Loaders:
 
         return epoch
 
-    def _torch(self, transform: Callable, load: Callable | None = None):
-        from torch.utils.data import DataLoader
-        from torchvision.datasets import ImageFolder
-        from torchvision.datasets.folder import default_loader
+    def _epochs(self, make: Callable, *how) -> Callable[[], Iterator[int]]:
+        """Of a loader that `make` gives of the files; `how` is what it takes besides."""
+        options = self.options
+        loader = make(self.root, *how, batch=options.batch, workers=options.workers)
 
-        dataset = ImageFolder(self.root, transform, loader=load or default_loader)
-        rest = {"shuffle": True, "drop_last": True, **self._processes()}
-        return self._epochs(DataLoader(dataset, self.options.batch, **rest))
-
-    def _processes(self) -> dict[str, Any]:
-        """Options of torch's DataLoader and of timm's."""
-        workers, cuda = self.options.workers, self.device.type == "cuda"
-        return {"num_workers": workers, "persistent_workers": workers > 0, "pin_memory": cuda}
-
-    def _timm(self):
-        from timm.data import create_dataset, create_loader
-
-        dataset = create_dataset("", root=str(self.root), split="train", is_training=True)
-        shape, cuda = (3, self.options.size, self.options.size), self.device.type == "cuda"
-        augment: dict[str, Any] = {
-            "scale": (0.9, 1.0),
-            "ratio": (1.0, 1.0),
-            "hflip": 0.5,
-            "re_prob": 0.25,
-        }
-        augment |= {"color_jitter": 0.2, "color_jitter_prob": 0.5, "interpolation": "bilinear"}
-        rest: dict[str, Any] = {"is_training": True, "use_prefetcher": cuda, "device": self.device}
-        rest |= augment | self._processes()
-        return self._epochs(create_loader(dataset, shape, self.options.batch, **rest))
-
-    def _epochs(self, loader) -> Callable[[], Iterator[int]]:
         def epoch() -> Iterator[int]:
             for image_BCHW, label_B in loader:
                 image_BCHW.to(self.device, non_blocking=True)
@@ -199,6 +159,53 @@ class Loaders:
         """Ends the kit's processes; those of DataLoaders end with them."""
         for batches in self._open:
             batches.close()
+
+
+def torch_loader(
+    root: Path, transform: Callable, load: Callable | None = None, *, batch: int, workers: int
+):
+    """torch's DataLoader over a folder of classes, as most write it."""
+    from torch.utils.data import DataLoader
+    from torchvision.datasets import ImageFolder
+    from torchvision.datasets.folder import default_loader
+
+    dataset = ImageFolder(root, transform, loader=load or default_loader)
+    return DataLoader(dataset, batch, shuffle=True, drop_last=True, **_processes(workers))
+
+
+def timm_loader(root: Path, size: int, *, batch: int, workers: int):
+    """timm's loader over a folder of classes, as its training script makes it."""
+    import torch
+    from timm.data import create_loader
+    from torchvision.datasets import ImageFolder
+
+    cuda = torch.cuda.is_available()
+    return create_loader(
+        ImageFolder(root),
+        (3, size, size),
+        batch,
+        is_training=True,
+        mean=(0.5,) * 3,
+        std=(0.5,) * 3,
+        scale=(0.9, 1.0),
+        ratio=(1.0, 1.0),
+        hflip=0.5,
+        color_jitter=0.2,
+        color_jitter_prob=0.5,
+        re_prob=0.25,
+        interpolation="bilinear",
+        use_prefetcher=cuda,
+        device=torch.device("cuda" if cuda else "cpu"),
+        **_processes(workers),
+    )
+
+
+def _processes(workers: int) -> dict[str, Any]:
+    """Options of torch's DataLoader and of timm's."""
+    import torch
+
+    pin = torch.cuda.is_available()
+    return {"num_workers": workers, "persistent_workers": workers > 0, "pin_memory": pin}
 
 
 def course_transform(size: int, *, augmented: bool) -> Callable:

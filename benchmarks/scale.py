@@ -7,6 +7,7 @@ slope of log seconds over log size by least squares: 1 is linear.
 """
 
 import argparse
+import itertools
 import json
 import resource
 import subprocess
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.timing import machine
+from benchmarks.timing import machine, parser
 
 SIZES = {
     "images": (10_000, 100_000, 1_000_000),
@@ -50,7 +51,7 @@ def images(count: int) -> dict[str, float]:
         iterator = batches.epoch(0)
         next(iterator)
         first = time.perf_counter() - start
-        taken = 1 + sum(1 for _ in zip(range(99), iterator, strict=False))
+        taken = 1 + sum(1 for _ in itertools.islice(iterator, 99))
         seconds = time.perf_counter() - start - first
         del iterator  # ends its thread
         batches.close()
@@ -94,16 +95,11 @@ KINDS: dict[str, Callable] = {"images": images, "pairs": pairs, "classes": class
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.scale",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("kinds", nargs="*", help=f"of {', '.join(KINDS)}; all by default")
-    parser.add_argument("--most", type=int, default=10_000_000, help="leave out larger sizes")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--one", nargs=2, metavar=("KIND", "SIZE"), help=argparse.SUPPRESS)
-    return parser.parse_args(arguments)
+    command = parser("scale", __doc__)
+    command.add_argument("kinds", nargs="*", help=f"of {', '.join(KINDS)}; all by default")
+    command.add_argument("--most", type=int, default=10_000_000, help="leave out larger sizes")
+    command.add_argument("--one", nargs=2, metavar=("KIND", "SIZE"), help=argparse.SUPPRESS)
+    return command.parse_args(arguments)
 
 
 def one(kind: str, size: int) -> dict[str, float]:
@@ -118,8 +114,10 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def exponent(rows: list[dict[str, float]]) -> float:
-    """The least-squares slope of log seconds over log size."""
+def exponent(rows: list[dict[str, float]]) -> float | None:
+    """The least-squares slope of log seconds over log size, of two sizes or more."""
+    if len(rows) < 2:
+        return None
     size, seconds = (np.log([row[key] for row in rows]) for key in ("size", "seconds"))
     return float(np.polyfit(size, seconds, 1)[0])
 
@@ -140,7 +138,7 @@ def main(arguments: list[str] | None = None) -> int:
             command = [sys.executable, "-m", "benchmarks.scale", "--one", kind, str(size)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             rows.append(json.loads(done.stdout))
-        results[kind] = {"rows": rows, "exponent": exponent(rows) if len(rows) > 1 else None}
+        results[kind] = {"rows": rows, "exponent": exponent(rows)}
     if options.json:
         print(json.dumps(machine() | results, indent=1))
         return 0

@@ -29,7 +29,7 @@ class Rate:
 def interleaved(
     alternatives: Mapping[str, Callable[[], int]],
     rounds: int,
-    bases: Mapping[str, str] | None = None,
+    bases: Mapping[str, str],
     pause: float = 0.0,
 ) -> list[Rate]:
     """Runs every alternative once a round, after one round to warm up.
@@ -38,8 +38,6 @@ def interleaved(
     waits for the device before it returns. bases: name -> the alternative it is compared with.
     pause: seconds before each, where one fetches ahead and would still do so in another's time.
     """
-    assert rounds > 0
-    bases = bases or {}
     rates: dict[str, list[float]] = {name: [] for name in alternatives}
     for i in range(rounds + 1):
         for name, work in alternatives.items():
@@ -73,10 +71,17 @@ def machine() -> dict:
     }
 
 
-def add_arguments(parser: argparse.ArgumentParser, rounds: int = 5) -> None:
-    """--rounds and --json, of benchmarks that compare rates."""
-    parser.add_argument("--rounds", type=int, default=rounds, help=f"default {rounds}")
-    parser.add_argument("--json", action="store_true", help="print a line of JSON for each table")
+def parser(name: str, page: str | None, rounds: int | None = None) -> argparse.ArgumentParser:
+    """With a module's docstring as its help, --json, and --rounds where rates are compared."""
+    made = argparse.ArgumentParser(
+        prog=f"python -m benchmarks.{name}",
+        description=page,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    if rounds is not None:
+        made.add_argument("--rounds", type=int, default=rounds, help=f"default {rounds}")
+    return made
 
 
 def show(title: str, unit: str, rates: Sequence[Rate], facts: dict, as_json: bool) -> str:

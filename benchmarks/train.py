@@ -13,17 +13,18 @@ its own; the images are the built-in competition's. `--steps` updates of each, i
 import argparse
 import contextlib
 import copy
+import itertools
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.loader import course_transform
-from benchmarks.timing import add_arguments, interleaved, machine, show
+from benchmarks.loader import course_transform, timm_loader, torch_loader
+from benchmarks.timing import interleaved, machine, parser, show
 from starter.data import Catalog, load_catalog, load_pack
 from starter.data.batches import Batch
 from starter.data.demo import ensure_demo
@@ -43,23 +44,18 @@ COMPILED = "bare step, compiled"
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.train",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("recipe", nargs="?", default="configs/faces64.yaml")
-    parser.add_argument("changes", nargs="*", metavar="key=value", help="over the recipe")
-    parser.add_argument("--stage", help="of the recipe (default: the first)")
-    parser.add_argument("--steps", type=int, default=20, help="updates a stretch (default 20)")
-    parser.add_argument("--workers", type=int, default=2, help="processes of the others' loaders")
-    parser.add_argument(
+    command = parser("train", __doc__, rounds=3)
+    command.add_argument("recipe", nargs="?", default="configs/faces64.yaml")
+    command.add_argument("changes", nargs="*", metavar="key=value", help="over the recipe")
+    command.add_argument("--stage", help="of the recipe (default: the first)")
+    command.add_argument("--steps", type=int, default=20, help="updates a stretch (default 20)")
+    command.add_argument("--workers", type=int, default=2, help="processes of the others' loaders")
+    command.add_argument(
         "--compile",
         action="store_true",
         help="the bare step with torch.compile too: does train.compile pay here?",
     )
-    add_arguments(parser, rounds=3)
-    return parser.parse_intermixed_args(arguments)
+    return command.parse_intermixed_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -115,17 +111,14 @@ class Bench:
 
     def kit(self) -> Callable[[], int]:
         """What the page's loop does, evaluation and checkpoints apart."""
-        meter, endless = LossMeter(self.job.name), self._endless()
-        step = 0
+        meter = LossMeter(self.job.name)
+        endless = itertools.chain.from_iterable(map(self.batches.epoch, itertools.count()))
+        updates = zip(itertools.count(1), endless)
 
         def work() -> int:
-            nonlocal step
             images = 0
-            for _ in range(self.options.steps):
-                batch = next(endless)
-                losses = update(self.state, batch, step)
-                step += 1
-                meter.add(step, 0.0, losses)
+            for step, batch in itertools.islice(updates, self.options.steps):
+                meter.add(step, 0.0, update(self.state, batch, step - 1))
                 images += len(batch.label_B)
                 if step % LOG_EVERY == 0:
                     meter.end_interval()
@@ -133,12 +126,6 @@ class Bench:
             return images
 
         return work
-
-    def _endless(self) -> Iterator[Any]:
-        epoch = 0
-        while True:
-            yield from self.batches.epoch(epoch)
-            epoch += 1
 
     def bare(self, *, compiled: bool = False) -> Callable[[], int]:
         """The same update, with nothing to prepare."""
@@ -164,48 +151,18 @@ class Bench:
 
     def timm(self) -> Callable[[], int]:
         """timm's training script in short: its loader, autocast, the loss read every update."""
-        from timm.data import create_loader
-        from torchvision.datasets import ImageFolder
-
-        size, cuda = self.job.image_size, self.device.type == "cuda"
-        loader = create_loader(
-            ImageFolder(self._files()),
-            (3, size, size),
-            self.batch,
-            is_training=True,
-            num_workers=self.options.workers,
-            mean=(0.5,) * 3,
-            std=(0.5,) * 3,
-            scale=(0.9, 1.0),
-            ratio=(1.0, 1.0),
-            hflip=0.5,
-            color_jitter=0.2,
-            color_jitter_prob=0.5,
-            re_prob=0.25,
-            interpolation="bilinear",
-            use_prefetcher=cuda,
-            device=self.device,
-            pin_memory=cuda,
-            persistent_workers=self.options.workers > 0,
-        )
+        loader = self._loader(timm_loader, self.job.image_size)
         return self._loop(loader, channels_last=True, autocast=self.state.precision.autocast)
 
     def course(self) -> Callable[[], int]:
         """PIL images, torchvision's first transforms, float32, the loss read every update."""
-        from torch.utils.data import DataLoader
-        from torchvision.datasets import ImageFolder
-
-        transform = course_transform(self.job.image_size, augmented=True)
-        loader = DataLoader(
-            ImageFolder(self._files(), transform),
-            self.batch,
-            shuffle=True,
-            drop_last=True,
-            num_workers=self.options.workers,
-            persistent_workers=self.options.workers > 0,
-            pin_memory=self.device.type == "cuda",
-        )
+        loader = self._loader(torch_loader, course_transform(self.job.image_size, augmented=True))
         return self._loop(loader, channels_last=False, autocast=contextlib.nullcontext)
+
+    def _loader(self, make: Callable, how: Any) -> Any:
+        """Over the competition's training images, a folder a class."""
+        files = next(Path(self.recipe.data.root).rglob("train"))
+        return make(files, how, batch=self.batch, workers=self.options.workers)
 
     def _loop(self, loader, *, channels_last: bool, autocast: Callable) -> Callable[[], int]:
         """The network of the recipe under a plain linear classifier, trained the plain way."""
@@ -229,7 +186,7 @@ class Bench:
         optimizer = torch.optim.SGD(network.parameters(), 0.01, 0.9, weight_decay=5e-4)
         criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
         layout = torch.channels_last if channels_last else torch.contiguous_format
-        batches = _forever(loader)
+        batches = itertools.chain.from_iterable(itertools.repeat(loader))
 
         def work() -> int:
             images, total = 0, 0.0
@@ -249,18 +206,9 @@ class Bench:
 
         return work
 
-    def _files(self) -> Path:
-        """The competition's training images, a folder a class."""
-        return next(Path(self.recipe.data.root).rglob("train"))
-
     def _wait(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize()
-
-
-def _forever(loader) -> Iterator[Any]:
-    while True:
-        yield from loader
 
 
 def _on_the_built_in(recipe: Recipe, folder: Path) -> Recipe:

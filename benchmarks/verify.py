@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from benchmarks.timing import add_arguments, interleaved, machine, show
+from benchmarks.timing import interleaved, machine, parser, show
 from starter.metrics import cosine, evaluate
 
 EPS = 1e-8
@@ -20,21 +21,18 @@ LOOP, SCIKIT = "a loop over pairs (course)", "scikit-learn and scipy (course)"
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.verify",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--images", type=int, default=60_000)
-    parser.add_argument("--embedding", type=int, default=512)
-    parser.add_argument("--pairs", type=int, default=1_000_000, help="to score")
-    parser.add_argument("--labelled", type=int, default=6_000, help="to measure")
-    add_arguments(parser)
-    return parser.parse_args(arguments)
+    command = parser("verify", __doc__, rounds=5)
+    command.add_argument("--images", type=int, default=60_000)
+    command.add_argument("--embedding", type=int, default=512)
+    command.add_argument("--pairs", type=int, default=1_000_000, help="to score")
+    command.add_argument("--labelled", type=int, default=6_000, help="to measure")
+    return command.parse_args(arguments)
 
 
 def scoring(options: argparse.Namespace) -> dict[str, Callable[[], int]]:
     """name -> a function that scores some of the pairs and says how many."""
+    from pytorch_metric_learning.distances import CosineSimilarity
+
     rng = np.random.default_rng(0)
     emb_ND = rng.standard_normal((options.images, options.embedding), dtype=np.float32)
     a_P, b_P = rng.integers(options.images, size=(2, options.pairs))
@@ -44,7 +42,7 @@ def scoring(options: argparse.Namespace) -> dict[str, Callable[[], int]]:
         cosine(emb_ND, a_P, b_P)
         return options.pairs
 
-    emb = torch.from_numpy(emb_ND)
+    emb, index_a, index_b = (torch.from_numpy(array) for array in (emb_ND, a_P, b_P))
 
     def course() -> int:
         """A loop over pairs, as the course's starter notebook scores them."""
@@ -55,29 +53,21 @@ def scoring(options: argparse.Namespace) -> dict[str, Callable[[], int]]:
         assert np.allclose(scores, cosine(emb_ND, a_P[:few], b_P[:few]), atol=1e-5)
         return few
 
-    def batched() -> int:
-        """torch's cosine_similarity over batches of 1,024 pairs, each row normalised anew."""
-        index_a, index_b = torch.from_numpy(a_P), torch.from_numpy(b_P)
-        for start in range(0, options.pairs, 1024):
-            part = slice(start, start + 1024)
-            torch.nn.functional.cosine_similarity(emb[index_a[part]], emb[index_b[part]])
-        return options.pairs
+    def batched(similarity: Callable[[Tensor, Tensor], Tensor]) -> Callable[[], int]:
+        """Rows of two batches of 1,024 compared, each normalised anew."""
 
-    def metric_learning() -> int:
-        """pytorch-metric-learning's distance of the rows of two batches of 1,024."""
-        from pytorch_metric_learning.distances import CosineSimilarity
+        def work() -> int:
+            for a_B, b_B in zip(index_a.split(1024), index_b.split(1024), strict=True):
+                similarity(emb[a_B], emb[b_B])
+            return options.pairs
 
-        distance = CosineSimilarity()
-        for start in range(0, options.pairs, 1024):
-            part = slice(start, start + 1024)
-            distance.pairwise_distance(emb[a_P[part]], emb[b_P[part]])
-        return options.pairs
+        return work
 
     return {
         "starter": ours,
         LOOP: course,
-        "torch, batches of 1,024": batched,
-        "pytorch-metric-learning": metric_learning,
+        "torch, batches of 1,024": batched(torch.nn.functional.cosine_similarity),
+        "pytorch-metric-learning": batched(CosineSimilarity().pairwise_distance),
     }
 
 
@@ -87,8 +77,8 @@ def measuring(options: argparse.Namespace) -> dict[str, Callable[[], int]]:
     same_P = np.arange(options.labelled) % 2 == 0
     score_P = (same_P + rng.normal(0, 0.8, options.labelled)).astype(np.float32)
 
-    def ours() -> int:
-        evaluate(score_P, same_P)
+    def ours(resamples: int = 0) -> int:
+        evaluate(score_P, same_P, resamples=resamples)
         return 1
 
     def course() -> int:
@@ -103,11 +93,7 @@ def measuring(options: argparse.Namespace) -> dict[str, Callable[[], int]]:
         roc_auc_score(same_P, score_P)
         return 1
 
-    def resamples() -> int:
-        evaluate(score_P, same_P, resamples=1000)
-        return 1
-
-    return {"starter": ours, SCIKIT: course, "starter, 1,000 resamples": resamples}
+    return {"starter": ours, SCIKIT: course, "starter, 1,000 resamples": lambda: ours(1000)}
 
 
 def main(arguments: list[str] | None = None) -> int:

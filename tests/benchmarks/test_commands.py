@@ -16,9 +16,9 @@ def tables(capsys) -> list[dict]:
 def test_train_compares_its_own_step_with_the_others(capsys):
     small = ["configs/smoke.yaml", "train.batch_size=8", "--steps", "2", "--rounds", "1"]
     assert train.main([*small, "--workers", "0", "--json"]) == 0
-    (found,) = tables(capsys)
-    rates = {rate["name"]: rate for rate in found["rates"]}
-    assert found["stage"] == "classify" and found["batch"] == 8 and found["size"] == 16
+    (table,) = tables(capsys)
+    rates = {rate["name"]: rate for rate in table["rates"]}
+    assert table["stage"] == "classify" and table["batch"] == 8 and table["size"] == 16
     assert set(rates) == {"train.py, end to end", train.BARE, "timm's loop", "course style"}
     for rate in rates.values():
         assert rate["ratio"] == pytest.approx(rate["median"] / rates[train.BARE]["median"])
@@ -55,9 +55,9 @@ def test_scale_fits_the_exponent():
 @pytest.mark.slow
 def test_scale_measures_each_size_in_a_process_of_its_own(capsys):
     assert scale.main(["pairs", "--most", "10000", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    (row,) = found["pairs"]["rows"]
-    assert row["size"] == 10_000 and row["seconds"] > 0 and found["pairs"]["exponent"] is None
+    table = json.loads(capsys.readouterr().out)
+    (row,) = table["pairs"]["rows"]
+    assert row["size"] == 10_000 and row["seconds"] > 0 and table["pairs"]["exponent"] is None
     assert scale.main(["images?"]) == 2
     assert "there is images, pairs, classes" in capsys.readouterr().err
 
@@ -65,5 +65,5 @@ def test_scale_measures_each_size_in_a_process_of_its_own(capsys):
 @pytest.mark.slow
 def test_inspect_measures_a_tree_that_it_draws(tmp_path, capsys):
     assert inspect.main(["--folder", str(tmp_path / "many"), "--files", "300"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["images"] == 300 and found["undecodable"] == 0 and found["seconds"] > 0
+    table = json.loads(capsys.readouterr().out)
+    assert table["images"] == 300 and table["undecodable"] == 0 and table["seconds"] > 0

@@ -35,23 +35,23 @@ def test_medians_and_ratios_of_a_round(clock):
         clock(0.25 * slow.factor)
         return 10
 
-    found = timing.interleaved({"slow": slow, "quick": quick}, 3, {"quick": "slow"})
+    rates = timing.interleaved({"slow": slow, "quick": quick}, 3, {"quick": "slow"})
     assert order == ["slow", "quick"] * 4
-    assert found[0] == timing.Rate("slow", 10.0, 5.0, 10.0)
-    assert found[1] == timing.Rate("quick", 40.0, 20.0, 40.0, "slow", 4.0)
+    assert rates[0] == timing.Rate("slow", 10.0, 5.0, 10.0)
+    assert rates[1] == timing.Rate("quick", 40.0, 20.0, 40.0, "slow", 4.0)
 
 
 def test_table_and_json():
     rates = [timing.Rate("a", 1000.4, 900, 1100), timing.Rate("b", 5, 4, 6, "a", 0.005)]
     table = timing.show("Things", "things/s", rates, {"device": "CPU"}, False)
     assert "| a | 1,000 (900 to 1,100) |  |  |" in table and "Things (device CPU)" in table
-    found = json.loads(timing.show("Things", "things/s", rates, {"device": "CPU"}, True))
-    assert found["device"] == "CPU" and found["rates"][1]["ratio"] == 0.005
+    rates = json.loads(timing.show("Things", "things/s", rates, {"device": "CPU"}, True))
+    assert rates["device"] == "CPU" and rates["rates"][1]["ratio"] == 0.005
 
 
 def test_the_loaders_deliver_every_image(capsys):
     small = ["--images", "64", "--size", "16", "--batch", "16", "--workers", "0", "--rounds", "1"]
     assert loader.main([*small, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["images"] == 64 and len(found["rates"]) == 7
-    assert all(rate["median"] > 0 for rate in found["rates"])
+    rates = json.loads(capsys.readouterr().out)
+    assert rates["images"] == 64 and len(rates["rates"]) == 7
+    assert all(rate["median"] > 0 for rate in rates["rates"])
