@@ -53,7 +53,7 @@ def run_inspect(options: argparse.Namespace) -> tuple[dict, str]:
 
 def run_augmented(options: argparse.Namespace) -> tuple[dict, str]:
     from starter.data import load_catalog
-    from starter.data.inspect.augmented import draw_augmented
+    from starter.data.inspect.sheet import draw_augmented
 
     recipe = load(options.recipe, options.changes)
     stage = options.stage or next(iter(recipe.stages))

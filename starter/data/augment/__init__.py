@@ -1,7 +1,7 @@
 """How training images vary: `pipeline.py` draws and applies a recipe's `augment:` list.
 
-`kinds.py` finds what its names mean; `geometry.py` and `pixels.py` hold the steps that the kit
-draws itself; `others.py` calls those of torchvision and of the user. `mix.py` is mixup and cutmix.
+`kinds.py` finds what its names mean, in albumentations, torchvision and the user's file; `step.py`,
+`geometry.py` and `pixels.py` are the steps that the kit draws itself. `mix.py` is mixup and cutmix.
 """
 
 from starter.data.augment.kinds import resolve

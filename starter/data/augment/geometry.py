@@ -58,16 +58,12 @@ class Map(Step):
         raise NotImplementedError
 
     def function(self, drawn: Drawn) -> Function:
-        inverse_B33 = list(self.inverse(drawn))
+        perspective = isinstance(self, Perspective)
+        warp, rows = (cv2.warpPerspective, 3) if perspective else (cv2.warpAffine, 2)
+        inverse_B = list(self.inverse(drawn)[:, :rows])
         flags, size = self.interpolation | cv2.WARP_INVERSE_MAP, (self.size, self.size)
         border = {"borderMode": self.t.border_mode, "borderValue": self.fill_C}
-        if isinstance(self, Perspective):
-            return lambda image_HWC, i: cv2.warpPerspective(
-                image_HWC, inverse_B33[i], size, flags=flags, **border
-            )
-        return lambda image_HWC, i: cv2.warpAffine(
-            image_HWC, inverse_B33[i][:2], size, flags=flags, **border
-        )
+        return lambda image_HWC, i: warp(image_HWC, inverse_B[i], size, flags=flags, **border)
 
 
 class Affine(Map):
@@ -77,11 +73,7 @@ class Affine(Map):
     """
 
     draws = 7
-    only: ClassVar = {
-        "interpolation": cv2.INTER_LINEAR,
-        "fit_output": False,
-        "balanced_scale": False,
-    }
+    only: ClassVar = {"interpolation": LINEAR, "fit_output": False, "balanced_scale": False}
 
     def draw(self, u_BD: np.ndarray) -> Drawn:
         t = self.t

@@ -1,5 +1,11 @@
-"""What the kinds of a recipe's `augment:` name: albumentations', torchvision's, the user's own."""
+"""What the kinds of a recipe's `augment:` name: albumentations', torchvision's, the user's own.
 
+Steps of torchvision and of the user become albumentations', so that they can stand inside its own.
+
+Shapes: H W pixels, C channels.
+"""
+
+import enum
 import inspect
 import logging
 import warnings
@@ -8,14 +14,13 @@ from functools import cache
 from typing import Any
 
 import albumentations as A
+import numpy as np
+import torch
+from PIL import Image
 from pydantic import ValidationError
+from torch.overrides import TorchFunctionMode
+from torchvision.transforms import v2
 
-from starter.data.augment.others import (
-    TORCHVISION,
-    OwnStep,
-    TorchvisionStep,
-    torchvision_transforms,
-)
 from starter.errors import UserError
 from starter.recipe.named import fill, problem, raise_all, unknown
 from starter.recipe.own import is_own, load_own, split_own, told
@@ -27,9 +32,26 @@ from starter.recipe.schema.data import AugmentStep
 log = logging.getLogger(__name__)
 
 CHILDREN = ("transforms", "first", "second")  # arguments of OneOf and the like: steps themselves
-BASES = {"BaseCompose", "BasicTransform", "DualTransform", "ImageOnlyTransform", "Transform3D"}
-OUTER = {"Compose", "ReplayCompose"}  # the kit's own pipeline stands in their place
-CODE = {"Lambda"}  # takes functions, which a recipe has none of
+TORCHVISION = "tv/"  # before the name of one of torchvision's transforms
+# albumentations' that are bases, stand in the place of the kit's own pipeline, or take functions
+NOT_ALBUMENTATIONS = (
+    "BaseCompose BasicTransform DualTransform ImageOnlyTransform Transform3D Compose ReplayCompose "
+    "Lambda"
+)
+# torchvision's that hold others, mix a batch, or change what an image is
+NOT_TORCHVISION = (
+    "ClampBoundingBoxes ClampKeyPoints Compose ConvertBoundingBoxFormat ConvertImageDtype CutMix "
+    "FiveCrop Identity Lambda LinearTransformation MixUp Normalize PILToTensor RandomApply "
+    "RandomChoice RandomIoUCrop RandomOrder RandomResize RandomShortestSize SanitizeBoundingBoxes "
+    "SanitizeKeyPoints ScaleJitter SetClampingMode TenCrop ToDtype ToImage ToPILImage ToPureTensor "
+    "ToTensor Transform UniformTemporalSubsample"
+)
+TENSORS = {"GaussianNoise", "JPEG", "RandomErasing"}  # take no PIL image; the others are faster so
+# torch's functions and methods that draw
+DRAWING = (
+    "rand randn randint randperm normal bernoulli multinomial uniform_ normal_ bernoulli_ random_ "
+    "exponential_ _sample_dirichlet"
+)
 STEP = "should be a step such as {kind: HorizontalFlip, p: 0.5}"
 YOURS = "torchvision's are tv/NAME, yours path/to/aug.py:Step"
 
@@ -64,8 +86,7 @@ def _transform(step: AugmentStep) -> tuple[Any, list[Problem]]:
     except UserError as error:
         return None, [problem(step, "kind", str(error))]
     if kind is None:
-        names = [*albumentations_transforms(), *(TORCHVISION + n for n in torchvision_transforms())]
-        return None, [unknown(step, "transform", names, YOURS)]
+        return None, [unknown(step, "transform", list(library_transforms()), YOURS)]
     options = step.options
     p = options.pop("p", 1.0) if is_own(step.kind) else options.get("p", 1.0)
     _, problems = fill(step.with_options(options), kind, given=("strict",), typed=False)
@@ -93,20 +114,22 @@ def _class(kind: str) -> type | None:
         if not inspect.isclass(own):
             raise UserError(f"{kind} is no class")
         return own
-    if kind.startswith(TORCHVISION):
-        return torchvision_transforms().get(kind.removeprefix(TORCHVISION))
-    return albumentations_transforms().get(kind)
+    return library_transforms().get(kind)
 
 
 @cache
-def albumentations_transforms() -> dict[str, type]:
-    """Every step of the installed albumentations by its name."""
+def library_transforms() -> dict[str, type]:
+    """Every step of the installed albumentations by its name, and of torchvision as tv/NAME."""
     return {
-        name: kind
-        for name, kind in sorted(vars(A).items())
+        prefix + name: kind
+        for prefix, library, base, left_out in (
+            ("", A, A.BasicTransform | A.BaseCompose, NOT_ALBUMENTATIONS),
+            (TORCHVISION, v2, v2.Transform, NOT_TORCHVISION),
+        )
+        for name, kind in sorted(vars(library).items())
         if inspect.isclass(kind)
-        and issubclass(kind, A.BasicTransform | A.BaseCompose)
-        and name not in BASES | OUTER | CODE
+        and issubclass(kind, base)
+        and name not in left_out.split()
         and not inspect.isabstract(kind)
     }
 
@@ -172,3 +195,72 @@ def _tuples(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _tuples(item) for key, item in value.items()}
     return value
+
+
+class OwnStep(A.ImageOnlyTransform):
+    """A user's `step(image_HWC, rng) -> image_HWC`, uint8, which acts with probability p.
+
+    rng: numpy's Generator, seeded for every image. The step may overwrite its image.
+    """
+
+    def __init__(self, step: Any, p: float):
+        super().__init__(p=p)
+        self.step = step
+
+    def apply(self, img: np.ndarray, **params: Any) -> np.ndarray:
+        return self.step(img, self.random_generator)
+
+
+class TorchvisionStep(A.ImageOnlyTransform):
+    """One of torchvision's transforms, seeded for every image.
+
+    It decides itself how often it acts: it has torchvision's own p, or none.
+    """
+
+    def __init__(self, kind: type, arguments: dict[str, Any]):
+        super().__init__(p=1.0)
+        self.on_tensors = kind.__name__ in TENSORS
+        self.transform = kind(**_enums(kind, arguments))
+        self._generator = torch.Generator()
+
+    def get_params(self) -> dict[str, Any]:
+        return {"seed": self.py_random.getrandbits(63)}
+
+    def apply(self, img: np.ndarray, seed: int, **params: Any) -> np.ndarray:
+        self._generator.manual_seed(seed)
+        with _OwnGenerator(self._generator), torch.no_grad():
+            if self.on_tensors:
+                tensor_CHW = torch.from_numpy(np.ascontiguousarray(img.transpose(2, 0, 1)))
+                return self.transform(tensor_CHW).numpy().transpose(1, 2, 0)
+            picture = Image.fromarray(img[..., 0] if img.shape[2] == 1 else img)
+            return np.atleast_3d(np.asarray(self.transform(picture)))
+
+
+class _OwnGenerator(TorchFunctionMode):
+    """In this thread, torch draws from `generator`.
+
+    torchvision draws from torch's global generator, which dropout draws from at the same time in
+    another thread.
+    """
+
+    def __init__(self, generator: torch.Generator):
+        super().__init__()
+        self.generator = generator
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = dict(kwargs or {})
+        if func is torch.randn_like:  # takes no generator in older versions
+            dtype = kwargs.get("dtype") or args[0].dtype
+            return torch.randn(args[0].shape, generator=self.generator, dtype=dtype)
+        if func.__name__ in DRAWING.split():
+            kwargs.setdefault("generator", self.generator)
+        return func(*args, **kwargs)
+
+
+def _enums(kind: type, arguments: dict[str, Any]) -> dict[str, Any]:
+    """YAML has text where torchvision wants a member: interpolation: bilinear, policy: cifar10."""
+    values = dict(arguments)
+    for name, parameter in inspect.signature(kind).parameters.items():
+        if isinstance(parameter.default, enum.Enum) and isinstance(values.get(name), str):
+            values[name] = type(parameter.default)(values[name])
+    return values

@@ -13,14 +13,14 @@ import random
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from starter.data.augment import geometry, pixels
-from starter.data.augment.counter import uniforms
 from starter.data.augment.kinds import build_transforms, reason
-from starter.data.augment.step import Drawn, Function, NotOurs, Step
+from starter.data.augment.step import Function, NotOurs, Step, uniforms
 from starter.errors import UserError
 from starter.recipe.schema.data import AugmentStep
 
@@ -92,18 +92,14 @@ class Augment:
         u_BD = uniforms(seed, epoch, position + np.arange(count), self.draws)
         for number, entries in enumerate(self.entries):
             if entries is None:
-                others = self._by_transform(number)
                 for todo in todo_B:
-                    todo.append(others)
+                    todo.append(partial(self._apply, number))
                 continue
             for entry in entries:
-                function = entry.step.function(entry.draw(u_BD))
+                function = entry.step.function(entry.step.draw(u_BD[:, entry.columns]))
                 for i in np.flatnonzero(entry.fires(u_BD)):
                     todo_B[i].append(function)
         return todo_B
-
-    def _by_transform(self, number: int) -> Function:
-        return lambda image_HWC, i: self._apply(number, image_HWC)
 
     def _reseed(self, seed: int, epoch: int, position: int) -> None:
         # Philox is counter-based: a key and the high word of the counter select a stream of
@@ -113,8 +109,8 @@ class Augment:
         self._bits.state = self._state
         self._python.seed(self._bits.random_raw())
 
-    def _apply(self, number: int, image_HWC: np.ndarray, **options: Any) -> np.ndarray:
-        """What a step's own object makes of an image."""
+    def _apply(self, number: int, image_HWC: np.ndarray, i: int, **options: Any) -> np.ndarray:
+        """What a step's own object makes of image number i of a batch."""
         step, size = self.steps[number], "x".join(map(str, image_HWC.shape))
         try:
             new_HWC = self.transforms[number](image=image_HWC, **options)["image"]
@@ -136,7 +132,7 @@ class Augment:
         for number in range(len(self.steps)):
             for trial, image_HWC in enumerate(noise_NHWC):
                 self._reseed(0, 0, trial)
-                self._apply(number, image_HWC.copy(), force_apply=True)
+                self._apply(number, image_HWC.copy(), trial, force_apply=True)
         self.batch(noise_NHWC, 0, 0, 0)
 
 
@@ -184,10 +180,6 @@ class Entry:
     columns: slice
     gates: tuple[tuple[int, float], ...]
 
-    def draw(self, u_BD: np.ndarray) -> Drawn:
-        """What is done to each image that it fires for."""
-        return self.step.draw(u_BD[:, self.columns])
-
     def fires(self, u_BD: np.ndarray) -> np.ndarray:
         """Whether it acts on each image, (B,) bool."""
         return np.all([u_BD[:, column] < p for column, p in self.gates], axis=0)
@@ -218,17 +210,13 @@ class Planner:
     def _sequence(self, transforms: list, gates: tuple) -> list[Entry]:
         entries, rest = [], list(transforms)
         while rest:
-            first, second = rest[0], rest[1] if len(rest) > 1 else None
-            if (
-                type(first).__name__ in ("Pad", "PadIfNeeded")
-                and type(second).__name__ == "RandomCrop"
-            ):
-                step = geometry.PadAndCrop(first, second, self.image_size, self.channels)
+            first = rest.pop(0)
+            pads = type(first).__name__ in ("Pad", "PadIfNeeded")
+            if pads and rest and type(rest[0]).__name__ == "RandomCrop":
+                step = geometry.PadAndCrop(first, rest.pop(0), self.image_size, self.channels)
                 entries.append(self._entry(step, gates))
-                rest = rest[2:]
             else:
                 entries += self._entries(first, gates)
-                rest = rest[1:]
         return entries
 
     def _entry(self, step: Step, gates: tuple) -> Entry:

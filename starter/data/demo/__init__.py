@@ -4,7 +4,6 @@ Identity is geometry and colour (`Face`); pose, light, expression, what is in fr
 are nuisance (`View`).
 """
 
-from starter.data.demo.answers import Compared, score
-from starter.data.demo.competition import answers_of, ensure_demo, make_demo
+from starter.data.demo.competition import Compared, answers_of, ensure_demo, make_demo, score
 
 __all__ = ["Compared", "answers_of", "ensure_demo", "make_demo", "score"]

@@ -1,6 +1,7 @@
-"""Writes the built-in competition to disk: the HW2P2 layout of F26, its answers beside it.
+"""Writes the built-in competition to disk, in the HW2P2 layout of F26, and its held-back answers
+beside it.
 
-Shapes: N images, M images of one split, P pairs.
+Shapes: M images of one split, P pairs.
 """
 
 import logging
@@ -8,6 +9,7 @@ import os
 import string
 import tempfile
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -17,7 +19,7 @@ from starter.data.demo.drawing import render
 from starter.data.demo.traits import Face, draw_face, draw_view
 from starter.data.pairs import make_pairs
 from starter.errors import UserError
-from starter.files import read_json, write_json
+from starter.files import read_json, write_json, write_text
 from starter.recipe.schema.data import DemoSection
 
 log = logging.getLogger(__name__)
@@ -82,6 +84,58 @@ def ensure_demo(section: DemoSection, root: str | Path) -> Path:
     return root
 
 
+@dataclass(frozen=True, eq=False)
+class Compared:
+    """A submission beside the answers, in their order; None for what it does not hold.
+
+    predicted_M, label_M: int64. score_P: float32; same_P: bool.
+    """
+
+    predicted_M: np.ndarray | None = None
+    label_M: np.ndarray | None = None
+    score_P: np.ndarray | None = None
+    same_P: np.ndarray | None = None
+
+
+def score(submission: str | Path, root: str | Path) -> Compared:
+    """Lays a submission for the competition at `root` beside its answers.
+
+    Ids are file names (a class), "a b" pairs or row numbers of the test pairs (a similarity).
+
+    Raises:
+        UserError: images or pairs are left out, or the submission or the answers are missing.
+    """
+    import pandas as pd
+
+    folder = answers_of(place_of(root))
+    try:
+        given = pd.read_csv(submission, dtype={0: str}, index_col=0).iloc[:, 0]
+        images, pairs = (
+            pd.read_csv(folder / f"test_{what}.txt", sep=" ", header=None, dtype={0: str, 1: str})
+            for what in ("labels", "pairs")
+        )
+    except OSError as error:
+        raise UserError(f"{error.filename}: {error.strerror}") from error
+    given.index = given.index.astype(str)
+
+    def holds(what: str, ids: pd.Series) -> bool:
+        absent = ids[~ids.isin(given.index)]
+        if 0 < len(absent) < len(ids):
+            raise UserError(f"{submission}: {len(absent)} of {len(ids)} test {what} are missing")
+        return not len(absent)
+
+    compared = {}
+    if holds("images", images[0]):
+        compared["predicted_M"] = given[images[0]].to_numpy(np.int64)
+        compared["label_M"] = images[1].to_numpy(np.int64)
+    by_row = "0" in given.index
+    pair_ids = pairs.index.astype(str).to_series() if by_row else pairs[0] + " " + pairs[1]
+    if holds("pairs", pair_ids):
+        compared["score_P"] = given[pair_ids].to_numpy(np.float32)
+        compared["same_P"] = pairs[2].to_numpy() == 1
+    return Compared(**compared)
+
+
 def _is_there(manifest: dict[str, int], root: Path) -> bool:
     """Whether both folders stand, of these parameters; UserError where anything else does."""
     for folder in (root, answers_of(root)):
@@ -128,7 +182,7 @@ def _draw(section: DemoSection, root: Path) -> None:
         ("verification", "ID,Label", rows),
         ("combined", "ID,Label", images + pairs),
     ):
-        _write(root / f"sample_submission_{kind}.csv", "\n".join([header, *lines]) + "\n")
+        write_text(root / f"sample_submission_{kind}.csv", "\n".join([header, *lines]) + "\n")
 
 
 def _draw_classification(section: DemoSection, root: Path) -> tuple[list[str], np.ndarray]:
@@ -211,8 +265,4 @@ def _write_picture(
 
 
 def _write_rows(path: Path, rows: Iterable) -> None:
-    _write(path, "".join(" ".join(map(str, row)) + "\n" for row in rows))
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n")
+    write_text(path, "".join(" ".join(map(str, row)) + "\n" for row in rows))

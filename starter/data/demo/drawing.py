@@ -6,8 +6,7 @@ Shapes: N points, H W pixels. Lengths in head units (see traits.py).
 import numpy as np
 
 from starter.data.demo import traits
-from starter.data.demo.camera import lit, photographed
-from starter.data.demo.canvas import Canvas, circle, xy
+from starter.data.demo.canvas import Canvas, circle, lit, photographed, xy
 from starter.data.demo.hair import back_hair, front_hair, on_head
 from starter.data.demo.traits import Face, View, blend
 
@@ -100,7 +99,7 @@ def _beard(canvas: Canvas, face: Face, skin, hair) -> None:
     edge = head_edge(face, 0.02 + 0.05 * face.beard)
     around = edge[(edge[:, 1] > 0.12)]  # from the right ear under the chin to the left
     t = np.linspace(-1, 1, 32)
-    top = face.mouth_y - 0.10 + 0.0 * t + 0.16 * np.exp(-((t / 0.30) ** 2) * 0.5)
+    top = face.mouth_y - 0.10 + 0.16 * np.exp(-((t / 0.30) ** 2) * 0.5)
     rim = np.where(np.abs(t) > 0.6, top - (np.abs(t) - 0.6) * 0.85, top)
     inner = xy(t * face.head_width * 0.98, rim)
     canvas.fill(np.concatenate([canvas.outline(around), canvas.project(inner)]), colour)

@@ -1,6 +1,7 @@
-"""One pass over the images: size, mode, sum of bytes, and a small picture to compare.
+"""One pass over the images: size, mode, sum of bytes, and a small picture to compare; then the
+twins, of equal bytes or nearly equal to look at.
 
-Shapes: N items, S pixels of a small picture.
+Shapes: N items, S pixels of a small picture, T pairs of twins.
 """
 
 import hashlib
@@ -9,18 +10,23 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from typing import NamedTuple
 
+import cv2
 import numpy as np
+from PIL import Image
 
 from starter.data.catalog import Catalog
-from starter.data.decode import JPEG_START, PNG_START, decode, opencv_in_threads, read_file
+from starter.data.decode import decode, opencv_in_threads, read_file
 from starter.errors import UserError
 
 SMALL = 8  # pixels a side of the small picture
 CHUNK = 512
 THREADS = 8  # more than cores: a file that is not in memory yet is waited for
 BAD = -1
-JPEG_MODES = {1: "L", 3: "RGB", 4: "CMYK"}  # by the number of components
-PNG_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}  # by colour type, at 8 bits
+NEAR = 2.0  # mean difference of the small pictures, in grey levels of 255
+PART = 0.05  # and as a part of their deviation: drawings are mostly ground, which differs nowhere
+FLAT = 4.0  # deviation below which a picture shows nothing to compare
+BANDS = 4  # the small picture's quarters, of which near twins share a rough one
+MOST = 64  # compared with so many others that look alike: blank pictures would be a million pairs
 
 
 class Pictures(NamedTuple):
@@ -64,8 +70,6 @@ def look(catalog: Catalog, threads: int = THREADS) -> Pictures:
 
 def _look(catalog: Catalog, i: int):
     """(size, mode, sum, small picture) of an item, or what is wrong with it."""
-    import cv2
-
     try:
         if catalog.array_N is not None:
             image, data = catalog.array_N[i], np.ascontiguousarray(catalog.array_N[i]).tobytes()
@@ -83,32 +87,50 @@ def _look(catalog: Catalog, i: int):
 
 
 def mode_of(data: bytes) -> str:
-    """How an image file holds colour, as PIL calls it ("RGB", "L", "CMYK", ...).
-
-    The header of an ordinary JPEG or PNG says it; PIL, which takes as long as decoding a small
-    picture, is asked of the others.
-    """
-    mode = None
-    if data.startswith(JPEG_START):
-        mode = JPEG_MODES.get(_jpeg_components(data))
-    elif data.startswith(PNG_START):
-        mode = PNG_MODES.get(data[25]) if data[24:25] == b"\x08" else None
-    if mode:
-        return mode
-    from PIL import Image
-
+    """How an image file holds colour, as PIL calls it ("RGB", "L", "CMYK", ...)."""
     try:
         return Image.open(io.BytesIO(data)).mode
-    except (OSError, ValueError, SyntaxError):
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return "unknown"
 
 
-def _jpeg_components(data: bytes) -> int:
-    """How many colours the frame header counts; 0 where there is none."""
-    at = 2
-    while at + 10 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return data[at + 9]
-        at += 1 if marker == 0xFF else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return 0
+def byte_twins(sum_N: np.ndarray, valid_N: np.ndarray) -> np.ndarray:
+    """twin_T2: items of equal bytes, each with the first of its kind."""
+    items = np.flatnonzero(valid_N)
+    order = items[np.argsort(sum_N[items], kind="stable")]
+    _, start, size = np.unique(sum_N[order], return_index=True, return_counts=True)
+    first = np.repeat(order[start], size)
+    return np.stack([first, order], axis=1)[first != order]
+
+
+def near_twins(small_NS: np.ndarray, valid_N: np.ndarray) -> np.ndarray:
+    """twin_T2: pairs whose small pictures differ by at most NEAR on average, and by at most PART of
+    the deviation of either (first < second).
+
+    Candidates share a rough form of a quarter of the picture: which of its pixels are brighter
+    than its mean, so that another brightness or compression hides little. Of many alike each is
+    compared with the MOST that follow it, so this finds groups, not every pair in them.
+    """
+    spread_N = small_NS.std(axis=1)
+    items = np.flatnonzero(valid_N & (spread_N > FLAT))
+    near = [np.empty((0, 2), np.int64)]
+    width = small_NS.shape[1] // BANDS
+    for band in range(BANDS):
+        part = small_NS[items, band * width : (band + 1) * width]
+        bits = np.packbits(part > part.mean(axis=1, keepdims=True), axis=1)
+        key = bits.astype(np.uint64) @ (256 ** np.arange(bits.shape[1], dtype=np.uint64))
+        order = np.argsort(key, kind="stable")
+        for ahead in range(1, MOST + 1):
+            same = np.flatnonzero(key[order[ahead:]] == key[order[:-ahead]])
+            if not len(same):
+                break
+            pair_T2 = np.sort(np.stack([items[order[same]], items[order[same + ahead]]], axis=1))
+            for start in range(0, len(same), 65536):
+                part_T2 = pair_T2[start : start + 65536]
+                near.append(part_T2[_close(small_NS, spread_N, *part_T2.T)])
+    return np.unique(np.concatenate(near), axis=0)
+
+
+def _close(small_NS: np.ndarray, spread_N: np.ndarray, a_T, b_T) -> np.ndarray:
+    difference = np.abs(small_NS[a_T].astype(np.int16) - small_NS[b_T]).mean(axis=1)
+    return difference <= np.minimum(NEAR, PART * np.minimum(spread_N[a_T], spread_N[b_T]))

@@ -8,8 +8,7 @@ from collections import Counter
 import numpy as np
 
 from starter.data.catalog import SPLITS, Catalog, Pairs
-from starter.data.inspect.pictures import BAD, THREADS, Pictures, look
-from starter.data.inspect.twins import byte_twins, near_twins
+from starter.data.inspect.pictures import BAD, THREADS, Pictures, byte_twins, look, near_twins
 from starter.data.layouts import read_layout, settle
 from starter.data.layouts.disk import expand_root
 from starter.recipe.schema.data import DataSection

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from starter.data.augment.counter import philox, uniforms
+from starter.data.augment.step import philox, uniforms
 
 ONES = 0xFFFFFFFF
 

@@ -11,7 +11,7 @@ import pytest
 from scipy import stats
 
 from starter.data.augment import Augment
-from starter.data.augment.counter import uniforms
+from starter.data.augment.step import uniforms
 from tests.data.augment.agree import albumentations_alone, kit_step, picture, steps, written
 
 COUNT, SIZE = 4000, 40

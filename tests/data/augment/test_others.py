@@ -9,7 +9,7 @@ import torch
 import torchvision
 
 from starter.data.augment import build_augment
-from starter.data.augment.others import torchvision_transforms
+from starter.data.augment.kinds import library_transforms
 from tests.data.augment.agree import steps
 
 SIZE = 24
@@ -37,7 +37,10 @@ def image(channels: int = 3) -> np.ndarray:
     return np.random.default_rng(0).integers(30, 220, shape, dtype=np.uint8)
 
 
-@pytest.mark.parametrize("name", sorted(set(torchvision_transforms()) - CHANGE_SIZE))
+NAMES = {kind.removeprefix("tv/") for kind in library_transforms() if kind.startswith("tv/")}
+
+
+@pytest.mark.parametrize("name", sorted(NAMES - CHANGE_SIZE))
 def test_every_transform_repeats_for_the_same_seed_and_leaves_torch_s_generator(name):
     if name == "GaussianNoise" and torchvision.__version__.startswith("0.21."):
         pytest.skip("takes floats alone in the oldest torchvision that the kit accepts")

@@ -81,12 +81,12 @@ def fired(augment, count: int) -> np.ndarray:
     """Which of the horizontal and vertical flip happened, (count, 2) bool."""
     original = image()
     marks = [original, original[:, ::-1], original[::-1], original[::-1, ::-1]]
-    found = []
+    flips = []
     for position in range(count):
         out = augment(original.copy(), (7, 3, position))
         (which,) = [i for i, mark in enumerate(marks) if np.array_equal(out, mark)]
-        found.append((which % 2, which // 2))
-    return np.array(found, bool)
+        flips.append((which % 2, which // 2))
+    return np.array(flips, bool)
 
 
 @pytest.mark.parametrize(
@@ -103,8 +103,8 @@ def fired(augment, count: int) -> np.ndarray:
 )
 def test_two_flips_fire_independently(described):
     count = 2000
-    found = fired(build_augment(steps(*written(described)), 24), count)
-    horizontal, vertical = found.T
+    flips = fired(build_augment(steps(*written(described)), 24), count)
+    horizontal, vertical = flips.T
     # 5 sigma of a binomial; with albumentations' own seeding both would always be equal
     for event, expected in (
         (horizontal, 0.5),
@@ -113,9 +113,9 @@ def test_two_flips_fire_independently(described):
         (horizontal ^ vertical, 0.5),
     ):
         assert abs(event.mean() - expected) < 5 * np.sqrt(0.25 / count)
-    assert abs(np.corrcoef(found.T)[0, 1]) < 5 / np.sqrt(count)
+    assert abs(np.corrcoef(flips.T)[0, 1]) < 5 / np.sqrt(count)
     # and from one image to the next
-    assert abs(np.corrcoef(found[1:, 0], found[:-1, 0])[0, 1]) < 5 / np.sqrt(count)
+    assert abs(np.corrcoef(flips[1:, 0], flips[:-1, 0])[0, 1]) < 5 / np.sqrt(count)
 
 
 def test_every_transform_shares_the_generators_that_are_reseeded():
