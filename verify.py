@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from starter.cli import command, logs
+from starter.cli import command, logs, words
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -60,12 +60,11 @@ def main(arguments: list[str] | None = None) -> int:
     def work() -> None:
         logs.set_up_logging(quiet=bool(options.pair))
         from starter import api
-        from starter.cli import verify_text
 
         more = {"overrides": options.changes, "trust": options.trust}
         if options.pair:
             answer = api.verify_pair(options.runs[0], *options.pair, **more)
-            print(answer.as_json() if options.json else verify_text.pair(answer))
+            print(answer.as_json() if options.json else words.pair(answer))
             return
         more["stage"] = options.stage
         if options.out:
@@ -73,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             result = api.verify(options.runs[0], **more)
         report = api.draw_report(result.run)
-        print(result.as_json() if options.json else verify_text.block(result, report))
+        print(result.as_json() if options.json else words.verified(result, report))
 
     return command.run(work)
 

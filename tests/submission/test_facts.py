@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from starter.cli.submit_text import trust_words
+from starter.cli.words import trust_line
 from starter.errors import UserError
 from starter.submission.facts import facts, fill_message, wilson
 
@@ -26,7 +26,7 @@ def test_a_bare_csv_has_no_facts_and_dashes_in_its_message():
 
 def told(points, r, interval) -> str:
     gap = float(np.mean([y - x for x, y in points]))
-    return trust_words(
+    return trust_line(
         {
             "points": points,
             "metric": "combined",

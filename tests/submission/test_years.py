@@ -212,8 +212,8 @@ def test_the_result_tells_folds_and_retrieval(tmp_path):
     result = api.verify(tmp_path / "runs" / "year")
     assert result.folds.folds == 10 and 0 <= result.folds.accuracy <= 1
     assert result.retrieval.queries == 24 and 0 < result.retrieval.map_at_r <= 1
-    from starter.cli.verify_text import block
+    from starter.cli.words import verified
 
-    lines = {line.split()[0]: line for line in block(result, None).splitlines() if line}
+    lines = {line.split()[0]: line for line in verified(result, None).splitlines() if line}
     assert {"threshold", "calibration", "folds", "retrieval"} <= set(lines)
     assert "recall@1 " in lines["retrieval"]
