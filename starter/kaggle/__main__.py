@@ -9,73 +9,9 @@ python -m starter.kaggle pull configs/hw2p2.yaml              bring runs/hw2p2 b
 
 import argparse
 import sys
-from collections.abc import Callable
 
 from starter.cli import command, logs, words
-from starter.kaggle import fetch, kernel
-
-COMMANDS = {
-    "download": "download a competition's data, check it and unpack it",
-    "push": "send the kit and start training",
-    "status": "the state of the training",
-    "pull": "bring the run folder back",
-}
-
-
-def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m starter.kaggle",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=command.SUBMIT_EXIT_CODES,
-    )
-    parsers = parser.add_subparsers(dest="command", required=True)
-    made = {n: parsers.add_parser(n, help=t, description=t) for n, t in COMMANDS.items()}
-    download, push, status, pull = (made[name].add_argument for name in COMMANDS)
-    download(
-        "target",
-        metavar="COMPETITION|RECIPE",
-        help="the last part of the competition's address, or a recipe that submits to it",
-    )
-    push("target", metavar="RECIPE", help="the recipe to train")
-    for add in (status, pull):
-        add("target", metavar="RECIPE|USER/SLUG", help="a recipe, or a kernel")
-    for add in (download, push, status, pull):
-        add("changes", nargs="*", metavar="OVERLAY.yaml|key=value", help="override the recipe")
-        add("--json", action="store_true", help="print the result as JSON")
-    for add in (download, push):
-        add("--competition", metavar="SLUG", help="overrides submission.competition")
-    download("--to", metavar="DIR", help="default: the recipe's data.root, or data/COMPETITION")
-    download("--force", action="store_true", help="download again, replace files that differ")
-    push(
-        "--attach",
-        metavar="USER/DATASET",
-        action="append",
-        default=[],
-        help="mount a dataset too: data, weights or wheels",
-    )
-    push("--internet", action="store_true", help="switch the internet on (default: off)")
-    push("--continue", dest="again", action="store_true", help="continue from its last output")
-    pull("--force", action="store_true", help="replace a run folder that was trained elsewhere")
-    return parser.parse_args(arguments)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    options = vars(parse(arguments))
-    name, as_json = options.pop("command"), options.pop("json")
-    calls: dict[str, tuple[Callable[..., dict], Callable[[dict], str]]] = {
-        "download": (fetch.download, downloaded),
-        "push": (kernel.push, pushed),
-        "status": (kernel.status, state),
-        "pull": (kernel.pull, pulled),
-    }
-    call, text = calls[name]
-
-    def work() -> None:
-        logs.set_up_logging()
-        words.show(call(options.pop("target"), options.pop("changes"), **options), text, as_json)
-
-    return command.run(work)
+from starter.kaggle import download, pull, push
 
 
 def downloaded(result: dict) -> str:
@@ -101,6 +37,70 @@ def pulled(result: dict) -> str:
         else f"python submit.py {result['run']}"
     )
     return f"{result['run']}: {result['state']}; next: {following}"
+
+
+COMMANDS: dict[str, tuple] = {  # help, the function, its result in words
+    "download": (
+        "download a competition's data, check it and unpack it",
+        download.download,
+        downloaded,
+    ),
+    "push": ("send the kit and start training", push.push, pushed),
+    "status": ("the state of the training", pull.status, state),
+    "pull": ("bring the run folder back", pull.pull, pulled),
+}
+TARGETS = {
+    "download": (
+        "COMPETITION|RECIPE",
+        "the last part of the competition's address, or a recipe that submits to it",
+    ),
+    "push": ("RECIPE", "the recipe to train"),
+    "status": ("RECIPE|USER/SLUG", "a recipe, or a kernel"),
+    "pull": ("RECIPE|USER/SLUG", "a recipe, or a kernel"),
+}
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m starter.kaggle",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=command.SUBMIT_EXIT_CODES,
+    )
+    parsers = parser.add_subparsers(dest="command", required=True)
+    for name, (text, *_) in COMMANDS.items():
+        add = parsers.add_parser(name, help=text, description=text).add_argument
+        metavar, target = TARGETS[name]
+        add("target", metavar=metavar, help=target)
+        add("changes", nargs="*", metavar="OVERLAY.yaml|key=value", help="override the recipe")
+        add("--json", action="store_true", help="print the result as JSON")
+        if name in ("download", "push"):
+            add("--competition", metavar="SLUG", help="overrides submission.competition")
+        if name == "download":
+            add("--to", metavar="DIR", help="default: the recipe's data.root, or data/COMPETITION")
+            add("--force", action="store_true", help="download again, replace files that differ")
+        if name == "push":
+            attached = "mount a dataset too: data, weights or wheels"
+            add("--attach", metavar="USER/DATASET", action="append", default=[], help=attached)
+            add("--internet", action="store_true", help="switch the internet on (default: off)")
+            again = "continue from its last output"
+            add("--continue", dest="again", action="store_true", help=again)
+        if name == "pull":
+            replace = "replace a run folder that was trained elsewhere"
+            add("--force", action="store_true", help=replace)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = vars(parse(arguments))
+    _, call, text = COMMANDS[options.pop("command")]
+    as_json = options.pop("json")
+
+    def work() -> None:
+        logs.set_up_logging()
+        words.show(call(**options), text, as_json)
+
+    return command.run(work)
 
 
 if __name__ == "__main__":

@@ -91,7 +91,7 @@ def bring_back() -> None:
     target = WORKING / "runs" / SETTINGS["name"]
     if not SETTINGS["continue"] or target.exists():
         return
-    earlier = [path.parent for path in INPUT.rglob(f"runs/{SETTINGS['name']}/recipe.yaml")]
+    earlier = [path.parent for path in INPUT.rglob(SETTINGS["run"])]
     if not earlier:
         stop(
             f"no earlier output with runs/{SETTINGS['name']} under {INPUT}: push without --continue"

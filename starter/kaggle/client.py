@@ -8,7 +8,7 @@ asked, so that a check needs neither the package nor a network.
 import io
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, TypeVar
 
@@ -77,6 +77,20 @@ class Client:
                 if text.startswith("Warning"):
                     log.warning("kaggle: %s", self.scrub(text))
 
+    def find(self, work: Callable[[], T], absent: Collection[int]) -> T | None:
+        """As `call`; None where Kaggle answers with one of these statuses."""
+        import requests
+
+        def ask() -> T | None:
+            try:
+                return work()
+            except requests.HTTPError as error:
+                if error.response is not None and error.response.status_code in absent:
+                    return None
+                raise
+
+        return self.call(ask)
+
     def scrub(self, text: str) -> str:
         """The text without a key or token in it, wherever an error repeats one."""
         values = self.api.config_values if self.api is not None else {}
@@ -85,7 +99,7 @@ class Client:
             values.get("token"),
             os.environ.get("KAGGLE_KEY"),
             os.environ.get("KAGGLE_API_TOKEN"),
-            _token(),
+            _token()[0],
         ]
         for secret in secrets:
             if secret and len(secret.strip()) > 3:
@@ -115,8 +129,8 @@ def _sign_in() -> Any:
     except (ImportError, ValueError, requests.RequestException):
         raise
     except SystemExit as error:
-        token = _token_source()
-        reason = f"Kaggle does not accept the token from {token}" if token else "no credentials"
+        source = _token()[1]
+        reason = f"Kaggle does not accept the token from {source}" if source else "no credentials"
         raise NotSignedIn(f"cannot sign in to Kaggle, {reason}: {PLACES}") from error
     except OSError as error:
         raise NotSignedIn(
@@ -130,27 +144,20 @@ def _sign_in() -> Any:
     return api
 
 
-def _token() -> str | None:
+def _token() -> tuple[str | None, str | None]:
+    """The token and where it comes from; the client sends it even where it has signed in by key."""
     try:
         from kagglesdk import get_access_token_from_env
     except ImportError:
-        return None
-    return get_access_token_from_env()[0]
-
-
-def _token_source() -> str | None:
-    """Where the token comes from; the client sends it even where it has signed in by key."""
-    from kagglesdk import get_access_token_from_env
-
-    source = get_access_token_from_env()[1]
-    return "~/.kaggle/access_token" if source == "access_token" else source
+        return None, None
+    token, source = get_access_token_from_env()
+    return token, "~/.kaggle/access_token" if source == "access_token" else source
 
 
 def _source() -> str:
     """Where the credentials come from that go with each call."""
-    token = _token_source()
-    if token:
-        return token
+    if source := _token()[1]:
+        return source
     from kaggle import api
 
     if "key" not in api.config_values:

@@ -88,22 +88,16 @@ def submissions(client: Client) -> list[Submission]:
 
 def submission(client: Client, ref: int) -> Submission | None:
     """One submission; None while Kaggle does not show it yet."""
-    import requests
 
     def ask():
         from kagglesdk.competitions.types.competition_api_service import ApiGetSubmissionRequest
 
         request = ApiGetSubmissionRequest()
         request.ref = ref
-        try:
-            with client.api.build_kaggle_client() as kaggle:
-                return kaggle.competitions.competition_api_client.get_submission(request)
-        except requests.HTTPError as error:
-            if error.response is not None and error.response.status_code == 404:
-                return None
-            raise
+        with client.api.build_kaggle_client() as kaggle:
+            return kaggle.competitions.competition_api_client.get_submission(request)
 
-    answer = client.call(ask)
+    answer = client.find(ask, absent=(404,))
     return None if answer is None else _read(client, answer)
 
 

@@ -1,4 +1,4 @@
-"""The kit as a private dataset and a script kernel on Kaggle's GPUs; its state and its output."""
+"""The kit as a private dataset and a script kernel on Kaggle's GPUs, which trains a recipe."""
 
 import hashlib
 import io
@@ -8,11 +8,17 @@ import re
 import tempfile
 import time
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
+from starter.errors import UserError
 from starter.kaggle.client import Client
 from starter.kaggle.errors import NotReached, Refused, line
+from starter.recipe import load, to_yaml
+from starter.recipe.shares import refuse_uneven
+from starter.runs.folder import RunFolder
+from starter.runs.provenance import commit
+from starter.submission.code_files import code_files, own_files, refuse_secrets
 
 log = logging.getLogger(__name__)
 
@@ -29,21 +35,66 @@ NEEDS = {
 INVALID = ("tags", "dataset_sources", "competition_sources", "kernel_sources", "model_sources")
 
 
-@dataclass(frozen=True)
-class Job:
-    """A run on Kaggle: what is mounted (competition, datasets) and what train.py is told."""
+def push(
+    target: str | Path,
+    changes: Sequence[str] = (),
+    *,
+    competition: str | None = None,
+    attach: Sequence[str] = (),
+    internet: bool = False,
+    again: bool = False,
+) -> dict:
+    """Sends the kit and a recipe to Kaggle and starts training there.
 
-    name: str
-    competition: str | None
-    commit: str | None = None
-    datasets: tuple[str, ...] = ()
-    changes: tuple[str, ...] = ()
-    sample: str | None = None
-    demo: bool = False
-    internet: bool = False
-    again: bool = False
-    processes: int = 1
-    max_hours: float = LONGEST_SESSION - 0.5
+    Args:
+        target: the recipe.
+        changes: overlays (resolved here) and key=value.
+        competition: whose data to mount, over submission.competition.
+        attach: USER/DATASET to mount too: data, weights or wheels.
+        again: continue from the output of the kernel's last run.
+    Returns:
+        kernel, dataset, url, version.
+    """
+    resolved = load(target, changes)
+    slug = competition or resolved.submission.competition
+    demo = resolved.data.demo is not None
+    _refuse_without_data(slug, attach, demo)
+    for name, section in resolved.stages.items():
+        refuse_uneven(name, section, GPUS)
+    files = code_files() | own_files(resolved)
+    files["recipe.yaml"] = to_yaml(resolved).encode()
+    refuse_secrets(files)
+    longest = LONGEST_SESSION - 0.5
+    hours = min(resolved.train.max_hours or longest, longest)
+    competitions = [slug] if slug else []
+    settings = {  # of bootstrap.py
+        "name": resolved.name,
+        "run": RunFolder(Path("runs", resolved.name)).recipe.as_posix(),
+        "commit": commit(),
+        "internet": internet,
+        "continue": again,
+        "processes": GPUS,
+        "demo": demo,
+        "sample": resolved.submission.sample,
+        "changes": [
+            f"train.max_hours={hours:g}",
+            *(change for change in changes if change.startswith("data.root=")),
+        ],
+        "sources": [*competitions, *attach],
+    }
+    mounted = {"dataset_sources": [*attach], "competition_sources": competitions}
+    return _push_kernel(Client(), files, settings, mounted)
+
+
+def _refuse_without_data(slug: str | None, attach: Sequence[str], demo: bool) -> None:
+    if not (slug or attach or demo):
+        raise UserError(
+            "no data to train on there: set submission.competition, give --competition SLUG, or "
+            "--attach USER/DATASET"
+        )
+    wrong = [name for name in attach if name.count("/") != 1]
+    if wrong:
+        raise UserError(f"--attach {wrong[0]}: give USER/DATASET, as in the dataset's address")
 
 
 def slug_of(name: str, ending: str) -> str:
@@ -71,21 +122,19 @@ def pack(files: dict[str, bytes]) -> tuple[bytes, str]:
     return held.getvalue(), total.hexdigest()
 
 
-def push_kernel(client: Client, files: dict[str, bytes], job: Job) -> dict:
+def _push_kernel(client: Client, files: dict[str, bytes], settings: dict, mounted: dict) -> dict:
     """Uploads the kit, waits until Kaggle has it ready, starts the kernel.
 
-    Returns:
-        kernel, dataset, url, version.
     Raises:
-        UserError: Kaggle took one of them not, or a source of the kernel is none.
+        UserError: Kaggle did not take one of them, or a source of the kernel does not exist.
     """
-    user = client.user
-    dataset = f"{user}/{slug_of(job.name, 'kit')}"
+    name, user = settings["name"], client.user
+    dataset = f"{user}/{slug_of(name, 'kit')}"
     archive, kit = pack(files)
     _upload(client, dataset, archive)
     _wait_until_ready(client, dataset)
-    kernel = kernel_of(user, job.name)
-    metadata = {
+    kernel = kernel_of(user, name)
+    metadata = mounted | {
         "id": kernel,
         "title": kernel.split("/")[1].replace("-", " "),
         "code_file": "run.py",
@@ -93,16 +142,15 @@ def push_kernel(client: Client, files: dict[str, bytes], job: Job) -> dict:
         "kernel_type": "script",
         "is_private": True,
         "enable_gpu": True,
-        "enable_internet": job.internet,
+        "enable_internet": settings["internet"],
         "machine_shape": GPU,
-        "dataset_sources": [dataset, *job.datasets],
-        "competition_sources": [job.competition] if job.competition else [],
-        "kernel_sources": [kernel] if job.again else [],
+        "dataset_sources": [dataset, *mounted["dataset_sources"]],
+        "kernel_sources": [kernel] if settings["continue"] else [],
         "model_sources": [],
     }
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "kernel-metadata.json").write_text(json.dumps(metadata), encoding="utf-8")
-        Path(folder, "run.py").write_text(script(job, kit), encoding="utf-8")
+        Path(folder, "run.py").write_text(script(settings, kit), encoding="utf-8")
         answer = client.call(lambda: client.api.kernels_push(folder))
     wrong = [
         f"{kind}: {', '.join(names)}"
@@ -120,41 +168,13 @@ def push_kernel(client: Client, files: dict[str, bytes], job: Job) -> dict:
     }
 
 
-def script(job: Job, kit: str) -> str:
-    """bootstrap.py with the job's settings."""
-    settings = {
-        "name": job.name,
-        "kit": kit,
-        "commit": job.commit,
-        "internet": job.internet,
-        "continue": job.again,
-        "processes": job.processes,
-        "demo": job.demo,
-        "sample": job.sample,
-        "needs": NEEDS,
-        "changes": [f"train.max_hours={job.max_hours:g}", *job.changes],
-        "sources": [*([job.competition] if job.competition else []), *job.datasets],
-    }
+def script(settings: dict, kit: str) -> str:
+    """bootstrap.py with its settings filled in. kit: the hash of what is mounted."""
+    filled = {"kit": kit, "needs": NEEDS} | settings
     text = Path(__file__).with_name("bootstrap.py").read_text(encoding="utf-8")
     mark = "SETTINGS: dict = {}\n"
     assert text.count(mark) == 1
-    return text.replace(mark, f"SETTINGS: dict = {settings!r}\n")
-
-
-def kernel_status(client: Client, kernel: str) -> dict:
-    """kernel, status (QUEUED, RUNNING, COMPLETE, ERROR, ...) and Kaggle's reason for a failure."""
-    answer = client.call(lambda: client.api.kernels_status(kernel))
-    return {
-        "kernel": kernel,
-        "status": answer.status.name,
-        "failure": client.scrub(line(answer.failure_message or "")) or None,
-    }
-
-
-def fetch_output(client: Client, kernel: str, folder: Path) -> list[Path]:
-    """Downloads the output of a kernel's last run into `folder`."""
-    files, _ = client.call(lambda: client.api.kernels_output(kernel, str(folder), force=True))
-    return [Path(file) for file in files]
+    return text.replace(mark, f"SETTINGS: dict = {filled!r}\n")
 
 
 def _upload(client: Client, dataset: str, archive: bytes) -> None:
@@ -177,17 +197,7 @@ def _upload(client: Client, dataset: str, archive: bytes) -> None:
 
 def _dataset_status(client: Client, dataset: str) -> str | None:
     """ready, pending, ...; None where there is no such dataset (Kaggle says 403 or 404)."""
-    import requests
-
-    def ask() -> str | None:
-        try:
-            return str(client.api.dataset_status(dataset))
-        except requests.HTTPError as error:
-            if error.response is not None and error.response.status_code in (403, 404):
-                return None
-            raise
-
-    return client.call(ask)
+    return client.find(lambda: str(client.api.dataset_status(dataset)), absent=(403, 404))
 
 
 def _wait_until_ready(client: Client, dataset: str) -> None:

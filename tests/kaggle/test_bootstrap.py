@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from starter.kaggle.push import Job, pack, script
-from tests.kaggle.test_push import settings_of
+from starter.kaggle.push import pack, script
 
 KIT = {
     "train.py": b"import sys, json, pathlib\n"
@@ -25,6 +24,20 @@ KIT = {
 }
 
 
+SETTINGS = {
+    "name": "mine",
+    "run": "runs/mine/recipe.yaml",
+    "commit": None,
+    "internet": False,
+    "continue": False,
+    "processes": 1,
+    "demo": False,
+    "sample": "sample.csv",
+    "changes": ["train.max_hours=11.5"],
+    "sources": ["stub-comp"],
+}
+
+
 @pytest.fixture
 def machine(tmp_path):
     """Kaggle's folders, and the kernel run in them."""
@@ -32,7 +45,7 @@ def machine(tmp_path):
     (mounted / "stub-comp" / "deep").mkdir(parents=True)
     (mounted / "stub-comp" / "deep" / "sample.csv").write_text("id,label\n")
 
-    def run(job: Job, *, code=0, unpacked=False, wrong=False, needs=None, first=b""):
+    def run(*, code=0, unpacked=False, wrong=False, first=b"", **changed):
         train = first + b"\n" + KIT["train.py"]
         archive, kit = pack(KIT | {"code": str(code).encode(), "train.py": train})
         place = mounted / "mine-kit"
@@ -41,18 +54,14 @@ def machine(tmp_path):
         if unpacked:
             zipfile.ZipFile(place / "kit.zip").extractall(place / "kit")
             (place / "kit.zip").unlink()
-        text = script(job, "0" * 64 if wrong else kit)
-        settings = settings_of(text) | {
+        settings = SETTINGS | {
             "input": str(mounted),
             "working": str(tmp_path / "work"),
             "scratch": str(tmp_path / "scratch"),
+            "needs": {"json": "json"},
         }
-        settings["needs"] = needs or {"json": "json"}
-        lines = [
-            f"SETTINGS: dict = {settings!r}" if line.startswith("SETTINGS") else line
-            for line in text.splitlines()
-        ]
-        (tmp_path / "run.py").write_text("\n".join(lines) + "\n")
+        text = script(settings | changed, "0" * 64 if wrong else kit)
+        (tmp_path / "run.py").write_text(text)
         done = subprocess.run(
             [sys.executable, str(tmp_path / "run.py")], capture_output=True, text=True, timeout=60
         )
@@ -64,12 +73,9 @@ def machine(tmp_path):
     return run
 
 
-JOB = Job(name="mine", competition="stub-comp", sample="sample.csv")
-
-
 @pytest.mark.parametrize("unpacked", [False, True])
 def test_the_kernel_trains_and_verifies(machine, unpacked):
-    done, state = machine(JOB, unpacked=unpacked)
+    done, state = machine(unpacked=unpacked)
     assert (done.returncode, state) == (0, "finished"), done.stderr
     recipe, runs, _cache, root, hours = json.loads((machine.folder / "train.json").read_text())
     assert recipe.endswith("recipe.yaml") and runs == f"runs={machine.folder.parent}"
@@ -80,21 +86,21 @@ def test_the_kernel_trains_and_verifies(machine, unpacked):
 
 
 def test_the_kernel_stops_early_without_failing_and_fails_where_training_does(machine):
-    done, state = machine(JOB, code=3)
+    done, state = machine(code=3)
     assert (done.returncode, state) == (0, "stopped early")
     assert not (machine.folder / "verify.json").exists()
-    done, state = machine(JOB, code=2)
+    done, state = machine(code=2)
     assert (done.returncode, state) == (2, "failed")
 
 
 def test_the_kernel_says_what_is_missing(machine):
-    done, state = machine(JOB, wrong=True)
+    done, state = machine(wrong=True)
     assert done.returncode == 1 and "push again" in state
-    done, state = machine(JOB, needs={"no_such_module": "nothing"})
+    done, state = machine(needs={"no_such_module": "nothing"})
     assert "lacks nothing and the internet is off" in done.stderr
-    done, state = machine(Job(name="mine", competition="other"))
+    done, state = machine(sources=["other"])
     assert "no data at" in state and "stub-comp" in done.stderr
-    done, state = machine(Job(name="mine", competition="stub-comp", again=True))
+    done, state = machine(**{"continue": True})
     assert "no earlier output" in state
     assert "Traceback" not in done.stderr
 
@@ -104,20 +110,20 @@ def test_the_kernel_continues_an_attached_output(machine):
     before.mkdir(parents=True)
     (before / "recipe.yaml").write_text("name: mine\n")
     (before / "kept").write_text("1")
-    done, state = machine(Job(name="mine", competition="stub-comp", again=True))
+    done, state = machine(**{"continue": True})
     assert state == "finished" and (machine.folder / "kept").read_text() == "1", done.stderr
 
 
 def test_an_early_stop_is_known_though_torchrun_answers_1(machine):
     note = b"import os, pathlib; pathlib.Path(os.environ['STARTER_EXIT_CODE_FILE']).write_text('3')"
-    done, state = machine(JOB, code=1, first=note)
+    done, state = machine(code=1, first=note)
     assert (done.returncode, state) == (0, "stopped early")
-    done, state = machine(JOB, code=1)  # killed before it could note anything
+    done, state = machine(code=1)  # killed before it could note anything
     assert (done.returncode, state) == (1, "failed")
 
 
 def test_two_processes_go_through_torchrun(tmp_path, monkeypatch):
-    (tmp_path / "run.py").write_text(script(Job("mine", "c", processes=2), "0"))
+    (tmp_path / "run.py").write_text(script(SETTINGS | {"processes": 2}, "0"))
     made = runpy.run_path(str(tmp_path / "run.py"))
     command = made["train_command"](Path("recipe.yaml"), ["a=1"])
     assert command[1:] == [

@@ -254,10 +254,10 @@ def test_a_place_that_is_none(in_process, ask, tmp_path):
 def test_a_competition_of_a_shipped_recipe_goes_to_its_data_root(
     in_process, ask, monkeypatch, tmp_path, target
 ):
-    from starter.kaggle import fetch
+    from starter.kaggle import download
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(fetch, "ROOT", tmp_path)
+    monkeypatch.setattr(download, "ROOT", tmp_path)
     assert ask(target).stdout.startswith("data/stub-comp: ")
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs/mine.yaml").write_text(RECIPE.format(root="data/mine"))

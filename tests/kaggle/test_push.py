@@ -114,6 +114,7 @@ def test_a_push_uploads_the_kit_and_starts_a_kernel(there, ask):
     assert kernel["isPrivate"] and not kernel.get("enableInternet")
     assert not kernel.get("kernelDataSources")
     settings = settings_of(kernel["text"])
+    assert settings["run"] == "runs/My_run.2/recipe.yaml"
     assert settings["changes"] == ["train.max_hours=11.5"] and settings["processes"] == 2
     from starter.runs.provenance import commit
 

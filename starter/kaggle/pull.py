@@ -1,4 +1,4 @@
-"""A run on Kaggle's GPUs: packed and pushed, watched, brought back into its run folder."""
+"""A run on Kaggle's GPUs: its state, and its output brought back into its run folder."""
 
 import os
 import tempfile
@@ -8,84 +8,26 @@ from pathlib import Path
 from starter.errors import UserError
 from starter.files import read_json, write_json
 from starter.kaggle.client import Client
-from starter.kaggle.push import (
-    GPUS,
-    LONGEST_SESSION,
-    Job,
-    fetch_output,
-    kernel_of,
-    kernel_status,
-    push_kernel,
-)
+from starter.kaggle.errors import line
+from starter.kaggle.push import kernel_of
 from starter.recipe import load, to_yaml
 from starter.recipe.schema import Recipe
-from starter.recipe.shares import refuse_uneven
 from starter.runs.folder import RunFolder
-from starter.runs.provenance import commit
-from starter.submission.code_files import code_files, own_files, refuse_secrets
-
-
-def push(
-    recipe: str | Path,
-    changes: Sequence[str] = (),
-    *,
-    competition: str | None = None,
-    attach: Sequence[str] = (),
-    internet: bool = False,
-    again: bool = False,
-) -> dict:
-    """Sends the kit and a recipe to Kaggle and starts training there.
-
-    Args:
-        changes: overlays (resolved here) and key=value.
-        competition: whose data to mount, over submission.competition.
-        attach: USER/DATASET to mount too: data, weights or wheels.
-        again: continue from the output of the kernel's last run.
-    Returns:
-        kernel, dataset, url, version.
-    """
-    resolved = load(recipe, changes)
-    slug = competition or resolved.submission.competition
-    demo = resolved.data.demo is not None
-    _refuse_without_data(slug, attach, demo)
-    for name, section in resolved.stages.items():
-        refuse_uneven(name, section, GPUS)
-    files = code_files() | own_files(resolved)
-    files["recipe.yaml"] = to_yaml(resolved).encode()
-    refuse_secrets(files)
-    longest = LONGEST_SESSION - 0.5
-    job = Job(
-        name=resolved.name,
-        competition=slug,
-        commit=commit(),
-        datasets=tuple(attach),
-        changes=tuple(change for change in changes if change.startswith("data.root=")),
-        sample=resolved.submission.sample,
-        demo=demo,
-        internet=internet,
-        again=again,
-        processes=GPUS,
-        max_hours=min(resolved.train.max_hours or longest, longest),
-    )
-    return push_kernel(Client(), files, job)
-
-
-def _refuse_without_data(slug: str | None, attach: Sequence[str], demo: bool) -> None:
-    if not (slug or attach or demo):
-        raise UserError(
-            "no data to train on there: set submission.competition, give --competition SLUG, or "
-            "--attach USER/DATASET"
-        )
-    wrong = [name for name in attach if name.count("/") != 1]
-    if wrong:
-        raise UserError(f"--attach {wrong[0]}: give USER/DATASET, as in the dataset's address")
 
 
 def status(target: str, changes: Sequence[str] = ()) -> dict:
-    """kernel, status, failure of RECIPE's kernel or of USER/SLUG."""
-    recipe = _recipe(target, changes)
-    client = Client()
-    return kernel_status(client, _kernel(client, target, recipe))
+    """The state of RECIPE's kernel or of USER/SLUG.
+
+    Returns:
+        kernel, status (QUEUED, RUNNING, COMPLETE, ERROR, ...), failure: Kaggle's reason for one.
+    """
+    client, kernel, _ = _open(target, changes)
+    answer = client.call(lambda: client.api.kernels_status(kernel))
+    return {
+        "kernel": kernel,
+        "status": answer.status.name,
+        "failure": client.scrub(line(answer.failure_message or "")) or None,
+    }
 
 
 def pull(target: str, changes: Sequence[str] = (), *, force: bool = False) -> dict:
@@ -97,14 +39,12 @@ def pull(target: str, changes: Sequence[str] = (), *, force: bool = False) -> di
     Returns:
         kernel, run (the folder), state ("finished", "stopped early", "failed").
     """
-    recipe = _recipe(target, changes)
-    client = Client()
-    kernel = _kernel(client, target, recipe)
+    client, kernel, recipe = _open(target, changes)
     runs = Path(recipe.runs if recipe else "runs")
     runs.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".pull-", dir=runs) as temporary:
         place = Path(temporary)
-        fetch_output(client, kernel, place)
+        client.call(lambda: client.api.kernels_output(kernel, str(place), force=True))
         state = _read_state(place, kernel)
         pulled, run = RunFolder(place / "runs" / state["name"]), RunFolder(runs / state["name"])
         if not pulled.recipe.is_file():
@@ -124,17 +64,15 @@ def pull(target: str, changes: Sequence[str] = (), *, force: bool = False) -> di
     return {"kernel": kernel, "run": run.path.as_posix(), "state": state["state"]}
 
 
-def _recipe(target: str, changes: Sequence[str]) -> Recipe | None:
-    """The recipe at `target`; None for USER/SLUG of a kernel."""
+def _open(target: str, changes: Sequence[str]) -> tuple[Client, str, Recipe | None]:
+    """The client, the kernel and the recipe that a command means; no recipe for USER/SLUG."""
     if target.endswith((".yaml", ".yml")):
-        return load(target, changes)
+        recipe = load(target, changes)
+        client = Client()
+        return client, kernel_of(client.user, recipe.name), recipe
     if target.count("/") != 1:
         raise UserError(f"{target} is neither a recipe (.yaml) nor USER/SLUG of a kernel")
-    return None
-
-
-def _kernel(client: Client, target: str, recipe: Recipe | None) -> str:
-    return target if recipe is None else kernel_of(client.user, recipe.name)
+    return Client(), target, None
 
 
 def _use_local_paths(path: Path, recipe: Recipe | None, runs: Path) -> None:
