@@ -56,7 +56,7 @@ class TrainBatches:
     workers: 0 for a thread, else processes; they live until close(). pin_memory: for CUDA.
     part: (k, n) for the k-th of n equal slices of each batch, for one of n training processes.
     One epoch at a time. Raises UserError for an empty split, one too small for the sampler, or a
-    batch that n do not divide.
+    batch that n processes cannot share equally.
     """
 
     def __init__(

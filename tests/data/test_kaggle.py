@@ -53,15 +53,12 @@ def test_a_table_equals_pandas_reading(tmp_path, layout, delimiter, spell):
             (p.replace("\\", "/").split("/", 1)[-1], label if split != "verify" else "")
             for p, label in zip(part["path"], part["label"], strict=True)
         ]
-        found = [
-            (
-                catalog.names[i],
-                catalog.classes[catalog.label_N[i]] if catalog.label_N[i] >= 0 else "",
-            )
-            for i in catalog.index(split)
+        labels = [
+            catalog.classes[k] if k >= 0 else "" for k in catalog.label_N[catalog.index(split)]
         ]
-        assert [label for _, label in found] == [label for _, label in wanted]
-        assert all(a.endswith(b) or b.endswith(a) for (a, _), (b, _) in zip(found, wanted))  # noqa: B905
+        assert labels == [label for _, label in wanted]
+        paths = [catalog.names[i] for i in catalog.index(split)]
+        assert all(a.endswith(b) or b.endswith(a) for a, (b, _) in zip(paths, wanted, strict=True))
     assert len(catalog.pairs["val"].a_P) == 4
 
 

@@ -135,17 +135,16 @@ def test_classification_alone_trains_and_says_what_is_missing(tmp_path, caplog):
     assert "no val pairs (verification_dev.csv)" in caplog.text
 
 
-MISTAKES = {
-    "answers of a stranger": ("S24", "verification_dev.csv", "0,n000999", ":2: 'n000999' is no"),
-    "answers without the column": ("S24", "verification_dev.csv", "a", ":1: no column label"),
-    "an unknown image to classify": ("S21", "classification_test.txt", "9.jpg", "no image 9.jpg"),
-    "a pair of an absent image": ("F21", "verification_pairs_val.txt", "x.jpg a.jpg 1", "x.jpg"),
-}
-
-
-@pytest.mark.parametrize("case", MISTAKES)
-def test_a_bad_line_is_named(tmp_path, case):
-    year, file, line, said = MISTAKES[case]
+@pytest.mark.parametrize(
+    ("year", "file", "line", "said"),
+    [
+        ("S24", "verification_dev.csv", "0,n000999", ":2: 'n000999' is no"),
+        ("S24", "verification_dev.csv", "a", ":1: no column label"),
+        ("S21", "classification_test.txt", "9.jpg", "no image 9.jpg"),
+        ("F21", "verification_pairs_val.txt", "x.jpg a.jpg 1", "x.jpg"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path, year, file, line, said):
     expected = YEARS[year](tmp_path)
     place = next(tmp_path.rglob(file))
     replace_line(place, 2 if "," in line else 1, line)

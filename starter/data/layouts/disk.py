@@ -173,7 +173,7 @@ class Survey:
         reached = [root]
         for path in reached:  # which grows meanwhile
             if len(self.folders) == MOST:
-                log.warning("%s holds more than %d folders; no more were looked into", root, MOST)
+                log.warning("%s holds more than %d folders; the rest were not searched", root, MOST)
                 return
             listing = self.folders[path] = self.contents(path)
             if len(listing.folders) <= CLASSES and len(path.relative_to(root).parts) < DEEPEST:

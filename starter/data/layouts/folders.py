@@ -15,7 +15,7 @@ from starter.data.layouts.disk import (
 )
 from starter.data.layouts.draft import Draft, Rows
 from starter.errors import UserError
-from starter.recipe.schema.data import SplitsSection
+from starter.recipe.schema.data import DataSection, SplitsSection
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +61,14 @@ def descend(root: Path, splits: SplitsSection) -> Path:
     if only.lower() in SPLIT_NAMES["train"] or only in splits.model_dump().values():
         return root
     return root / only if scan(root / only).folders else root
+
+
+def refuse(root: Path, data: DataSection) -> None:
+    """UserError unless two folders of images lie where a train split may be."""
+    root = descend(root, data.splits)
+    train = find_splits(root, data.splits)["train"]
+    if len(set(read_classes(train, root).labels)) < 2:
+        raise UserError(f"{train}: one class; two are needed")
 
 
 def find_splits(root: Path, splits: SplitsSection) -> dict[str, Path]:

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from itertools import takewhile
 from pathlib import Path
-from typing import NamedTuple
 
 from starter.data.catalog import SPLITS, TEST, TRAIN
 from starter.data.layouts.disk import DEEPEST, IMAGE_SUFFIXES, scan, some
@@ -63,10 +62,10 @@ class Files:
         if not candidates:
             return None
         ranks = [_rank(name, folders, last, split) for name in candidates]
-        best = max(ranks)
-        if best.common == 0:
+        best = common, side, _ = max(ranks)
+        if common == 0:
             elsewhere = bool(folders) and folders[-1] in self._folders
-            if elsewhere or (best.side < 0 and self.of_split[split]):
+            if elsewhere or (side < 0 and self.of_split[split]):
                 return None
         fits = [name for name, rank in zip(candidates, ranks, strict=True) if rank == best]
         if len(fits) > 1:
@@ -83,20 +82,13 @@ def without_ending(name: str) -> str:
     return stem if f"{dot}{ending}".lower() in IMAGE_SUFFIXES else name
 
 
-class Rank(NamedTuple):
+def _rank(name: str, folders: list[str], last: str, split: int) -> tuple[int, int, bool]:
     """How well an image fits a cell: folders in common, counted from the file upwards; whether it
     is in the split's own folders (1) or another's (-1); whether the ending is spelled alike."""
-
-    common: int
-    side: int
-    same_name: bool
-
-
-def _rank(name: str, folders: list[str], last: str, split: int) -> Rank:
     *places, file = name.split("/")
     pairs = zip(reversed(places), reversed(folders), strict=False)
     common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
-    return Rank(common, _side(name, split), file == last)
+    return common, _side(name, split), file == last
 
 
 def _side(name: str, split: int) -> int:

@@ -5,9 +5,9 @@ Roles of tables go by their names, roles of columns by their cells first and the
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -20,6 +20,7 @@ from starter.data.layouts.images import Files, without_ending
 from starter.data.layouts.roles import find_train, is_test, pixel_tables, sample_tables
 from starter.data.layouts.tables import Columns, Table, id_column, image_columns, read_table
 from starter.errors import UserError
+from starter.recipe.schema.data import DataSection
 
 log = logging.getLogger(__name__)
 
@@ -93,13 +94,13 @@ def read(
     return dataclasses.replace(catalog, pairs={"test": pairs})
 
 
-def fits(root: Path, options: Mapping[str, Any]) -> bool:
-    """Whether a folder has a table of train rows. UserError says why it has none."""
-    files, columns = Files(root), {key: options.get(key) for key in ("path", "label", "split")}
-    if pixel_tables(files, options.get("file")):
-        return True
-    find_train(files, sample_tables(files), options.get("file"), columns, options.get("delimiter"))
-    return True
+def refuse(root: Path, data: DataSection) -> None:
+    """UserError, which says why, unless a folder has a table of train rows."""
+    files, options = Files(root), data.options
+    file = options.get("file")
+    if pixel_tables(files, file) is None:
+        columns = {key: options.get(key) for key in ("path", "label", "split")}
+        find_train(files, sample_tables(files), file, columns, options.get("delimiter"))
 
 
 def _labelled_items(table: Table, columns: Columns, files: Files, id_name: str) -> list[Item]:

@@ -83,21 +83,16 @@ def recognise(root: Path, data: DataSection) -> Fit:
         whole = [fit for fit in whole if fit.layout != "hw2p2_s22"]
     if not whole:
         # A table says more than folders do: a class of its own may be a folder of them.
-        for name, what, attempt in (
-            (
-                "kaggle",
-                "a table with columns of images and classes",
-                lambda: kaggle.fits(root, data.options),
-            ),
-            ("folders", "two or more folders of images", lambda: _has_classes(root, data)),
+        for name, what, refuse in (
+            ("kaggle", "a table of images and classes", kaggle.refuse),
+            ("folders", "two or more folders of images", folders.refuse),
         ):
             try:
-                there = attempt()
-            except UserError:
-                there = False
-            fits.append(Fit(name, [what] if there else [], [] if there else [what], root))
-            if there:
+                refuse(root, data)
+                fits.append(Fit(name, [what], [], root))
                 break
+            except UserError:
+                fits.append(Fit(name, [], [what], root))
         whole = [fit for fit in fits if not fit.lacks]
     if len(whole) == 1:
         return whole[0]
@@ -143,10 +138,3 @@ def _places(survey: Survey, need: str) -> list[Path]:
         for path in survey.folders
         if path.name.lower() == last.lower() and [*path.parts[-1 - len(above) : -1]] == above
     ]
-
-
-def _has_classes(root: Path, data: DataSection) -> bool:
-    """Whether two folders of images lie where a train split may be."""
-    root = folders.descend(root, data.splits)
-    train = folders.find_splits(root, data.splits)["train"]
-    return len(set(folders.read_classes(train, root).labels)) > 1

@@ -63,7 +63,9 @@ def read_table(path: Path, delimiter: str | None = None, most: int | None = None
         with path.open(encoding="utf-8-sig", newline="") as file:
             first = next((line for line in file if line.strip()), "")
             file.seek(0)
-            reader = csv.reader(file, delimiter=delimiter or _delimiter(first), strict=True)
+            reader = csv.reader(
+                file, delimiter=delimiter or max(DELIMITERS, key=first.count), strict=True
+            )
             for cells in reader:
                 row = [cell.strip() for cell in cells]
                 if not any(row):
@@ -84,10 +86,6 @@ def read_table(path: Path, delimiter: str | None = None, most: int | None = None
         raise UserError(f"{path}:{reader.line_num}: not a table: {error}") from error
     _check_header(table)
     return table
-
-
-def _delimiter(line: str) -> str:
-    return max(DELIMITERS, key=line.count)
 
 
 def _check_header(table: Table) -> None:
