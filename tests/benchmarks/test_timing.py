@@ -45,13 +45,13 @@ def test_table_and_json():
     rates = [timing.Rate("a", 1000.4, 900, 1100), timing.Rate("b", 5, 4, 6, "a", 0.005)]
     table = timing.show("Things", "things/s", rates, {"device": "CPU"}, False)
     assert "| a | 1,000 (900 to 1,100) |  |  |" in table and "Things (device CPU)" in table
-    rates = json.loads(timing.show("Things", "things/s", rates, {"device": "CPU"}, True))
-    assert rates["device"] == "CPU" and rates["rates"][1]["ratio"] == 0.005
+    record = json.loads(timing.show("Things", "things/s", rates, {"device": "CPU"}, True))
+    assert record["device"] == "CPU" and record["rates"][1]["ratio"] == 0.005
 
 
 def test_the_loaders_deliver_every_image(capsys):
     small = ["--images", "64", "--size", "16", "--batch", "16", "--workers", "0", "--rounds", "1"]
     assert loader.main([*small, "--json"]) == 0
-    rates = json.loads(capsys.readouterr().out)
-    assert rates["images"] == 64 and len(rates["rates"]) == 7
-    assert all(rate["median"] > 0 for rate in rates["rates"])
+    record = json.loads(capsys.readouterr().out)
+    assert record["images"] == 64 and len(record["rates"]) == 7
+    assert all(rate["median"] > 0 for rate in record["rates"])
