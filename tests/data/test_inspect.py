@@ -167,13 +167,6 @@ def test_twins_by_brute_force():
     assert sorted(map(tuple, byte_twins(sums, valid))) == [(0, 2), (1, 4)]
 
 
-@pytest.mark.parametrize("arguments", [["inspect", "no/such.yaml"], ["pairs", "no/such.yaml"]])
-def test_a_missing_recipe_is_a_line(arguments, capsys):
-    assert main(arguments) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: ") and error.count("\n") == 1
-
-
 def test_a_picture_of_what_augmentation_does(tmp_path, capsys):
     for (k, name), i in itertools.product(enumerate("ab"), range(3)):
         put(tmp_path / f"set/train/{name}/{i}.png", scene(10 * k + i))

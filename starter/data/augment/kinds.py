@@ -21,9 +21,8 @@ from pydantic import ValidationError
 from torch.overrides import TorchFunctionMode
 from torchvision.transforms import v2
 
-from starter.errors import UserError
-from starter.recipe.named import fill, problem, raise_all, unknown
-from starter.recipe.own import is_own, load_own, split_own, told
+from starter.recipe.named import fill, find, problem, raise_all
+from starter.recipe.own import is_own, split_own, told
 from starter.recipe.problems import Problem
 from starter.recipe.reader import Document
 from starter.recipe.schema.base import Origin
@@ -81,12 +80,11 @@ def reason(error: Exception, kind: str) -> str:
 
 def _transform(step: AugmentStep) -> tuple[Any, list[Problem]]:
     """The albumentations object of one step, with the steps inside it; or what is wrong."""
-    try:
-        kind = _class(step.kind)
-    except UserError as error:
-        return None, [problem(step, "kind", str(error))]
-    if kind is None:
-        return None, [unknown(step, "transform", list(library_transforms()), YOURS)]
+    kind = find(step, "transform", library_transforms(), YOURS)
+    if isinstance(kind, Problem):
+        return None, [kind]
+    if not inspect.isclass(kind):
+        return None, [problem(step, "kind", f"{step.kind} is no class")]
     options = step.options
     p = options.pop("p", 1.0) if is_own(step.kind) else options.get("p", 1.0)
     _, problems = fill(step.with_options(options), kind, given=("strict",), typed=False)
@@ -105,16 +103,6 @@ def _transform(step: AugmentStep) -> tuple[Any, list[Problem]]:
         return _albumentations(kind, options), []
     except Exception as error:  # whatever someone else's class raises
         return None, list(_mistakes(step, error))
-
-
-def _class(kind: str) -> type | None:
-    """The class that a kind names, None for none. UserError for an own one that cannot be had."""
-    if is_own(kind):
-        own = load_own(kind)
-        if not inspect.isclass(own):
-            raise UserError(f"{kind} is no class")
-        return own
-    return library_transforms().get(kind)
 
 
 @cache

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from starter.data.augment import build_augment
 from starter.data.catalog import SPLITS, Catalog
@@ -46,14 +47,7 @@ def draw(catalog: Catalog, path: Path, report: dict, seed: int = 0) -> None:
             index = {name: i for i, name in enumerate(catalog.names)}
             items = np.array([index[name] for pair in named for name in pair])
             rows.append(_row(catalog, f"twins, {where}", items, ORANGE, 2))
-    write_png(path, np.concatenate(rows))
-
-
-def write_png(path: Path, image: np.ndarray) -> None:
-    """Writes an RGB or grey picture."""
-    done, encoded = cv2.imencode(".png", image[..., ::-1] if image.shape[2] == 3 else image)
-    assert done
-    path.write_bytes(encoded.tobytes())
+    Image.fromarray(np.concatenate(rows)).save(path, "png")
 
 
 def _row(catalog: Catalog, name: str, items, colour: Sequence[int], group: int) -> np.ndarray:
@@ -97,7 +91,7 @@ def draw_augmented(recipe: Recipe, stage: str, catalog: Catalog, path: Path) -> 
         variants.append(image_NHWC.copy())
         augment.batch(variants[-1], 0, epoch, 0)
     blocks = [_block(image_NHWC[:, None]), _block(np.stack(variants, 1))]
-    write_png(path, np.concatenate(blocks, axis=1))
+    Image.fromarray(np.concatenate(blocks, axis=1).squeeze()).save(path, "png")
     return {"picture": path.as_posix(), "stage": stage, "images": len(chosen), "variants": VARIANTS}
 
 

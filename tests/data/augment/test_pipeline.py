@@ -20,12 +20,6 @@ def image(size: int = 24, channels: int = 3, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
-FACE = (
-    step("HorizontalFlip", p=0.5),
-    step("Affine", rotate=[-10, 10], translate_percent=[-0.05, 0.05], p=0.5),
-    step("ColorJitter", p=0.5),
-    step("CoarseDropout", p=0.25),
-)
 # A wide choice: both generators, numpy streams of their own (dropout, noise), opencv's generator.
 NAMES = (
     "AdditiveNoise CLAHE CoarseDropout ColorJitter Defocus Downscale ElasticTransform "
@@ -58,16 +52,6 @@ def test_wide_choice_repeats_for_the_same_seed(channels):
         np.testing.assert_array_equal(a, b)
         different += not np.array_equal(a, original)
     assert different >= 14
-
-
-@pytest.mark.parametrize("kind", WIDE)
-def test_every_transform_alone_repeats_for_the_same_seed(kind):
-    described = steps(step(kind, p=0.9, **ARGUMENTS.get(kind, {})))
-    first, second = build_augment(described, 24), build_augment(described, 24)
-    for position in (3, 1, 2):
-        first(image(), (5, 0, position))
-    a = first(image(), (5, 0, 7))
-    np.testing.assert_array_equal(a, second(image(), (5, 0, 7)))
 
 
 def test_seed_epoch_and_position_each_matter():
@@ -133,14 +117,6 @@ def test_every_transform_shares_the_generators_that_are_reseeded():
     assert count == 6 and len(generators) == 1
 
 
-def test_pickled_pipeline_gives_the_same_images():
-    augment = Augment(steps(*FACE, step("GaussNoise")), 24)
-    copy = pickle.loads(pickle.dumps(augment))
-    for position in range(20):
-        seed = (1, 0, position)
-        np.testing.assert_array_equal(augment(image(), seed), copy(image(), seed))
-
-
 def test_one_image_is_left_as_it_was():
     augment, given = build_augment(steps(step("CoarseDropout", p=1)), 24), image()
     assert (augment(given, (0, 0, 0)) != image()).any()
@@ -157,19 +133,9 @@ def test_grey_images_are_refused_by_a_colour_transform_before_training():
         build_augment(steps(step("ISONoise")), 24, channels=1)
 
 
-def test_a_sequence_may_change_the_size_inside():
-    inside = [
-        step("PadIfNeeded", min_height=30, min_width=30, p=1),
-        step("RandomCrop", height=24, width=24, p=1),
-    ]
-    augment = build_augment(steps(step("Sequential", p=1, transforms=inside)), 24)
-    assert augment(image(), (0, 0, 0)).shape == (24, 24, 3)
-
-
 # ---- the kit's own steps among others
 
 COUNT = 40
-MAP = {"rotate": [-30, 30], "scale": [0.7, 1.3], "shear": [-9, 9], "translate_percent": 0.1}
 
 
 def pictures(channels: int = 3) -> np.ndarray:
@@ -198,13 +164,15 @@ MIXED = written(
 @pytest.mark.parametrize("channels", [1, 3])
 def test_an_image_depends_on_seed_epoch_and_position_not_on_its_batch(channels):
     augment = Augment(steps(*MIXED), 32, channels)
+    copy = pickle.loads(pickle.dumps(augment))
     whole = pictures(channels)
     augment.batch(whole, 1, 2, 0)
     parts = pictures(channels)
     for start, end in ((30, COUNT), (0, 7), (7, 30)):
         augment.batch(parts[start:end], 1, 2, start)
     np.testing.assert_array_equal(whole, parts)
-    np.testing.assert_array_equal(augment(picture(32, channels, 9), (1, 2, 9)), whole[9])
+    for one in (augment, copy):
+        np.testing.assert_array_equal(one(picture(32, channels, 9), (1, 2, 9)), whole[9])
     other = pictures(channels)
     augment.batch(other, 1, 3, 0)
     assert (other != whole).any((1, 2, 3)).mean() > 0.8
@@ -226,30 +194,18 @@ def test_steps_of_others_between_them_are_theirs_and_in_their_place():
 @pytest.mark.parametrize(
     "described",
     [
-        {"kind": "Affine", "interpolation": 2} | MAP,
+        {"kind": "Affine", "interpolation": 2, "rotate": [-30, 30], "shear": [-9, 9]},
         {"kind": "ToGray", "method": "average"},
         {"kind": "CoarseDropout", "fill": "inpaint_ns"},
         {"kind": "ShiftScaleRotate"},  # inherits from Affine, and draws otherwise
         {"kind": "Sequential", "transforms": [{"kind": "HorizontalFlip"}, {"kind": "Blur"}]},
+        # The kit's own, where a tie in float32 would go to the even number, one level below.
+        step("RandomBrightnessContrast", brightness_limit=[100 / 255] * 2, contrast_limit=[0, 0]),
     ],
     ids=lambda d: "-".join(map(str, d.values()))[:30],
 )
-def test_what_is_not_known_is_left_to_albumentations(described):
+def test_these_are_albumentations_images(described):
     described |= {"p": 1}
-    ours, theirs = pictures(3), pictures(3)
-    Augment(steps(described), 32, 3).batch(ours, 1, 0, 0)
-    albumentations_alone(described, size=32).batch(theirs, 1, 0, 0)
-    np.testing.assert_array_equal(ours, theirs)
-
-
-def test_whole_numbers_stay_themselves():
-    """A tie in float32 would go to the even number, one level below."""
-    described = {
-        "kind": "RandomBrightnessContrast",
-        "brightness_limit": [100 / 255, 100 / 255],
-        "contrast_limit": [0, 0],
-        "p": 1,
-    }
     ours, theirs = pictures(3), pictures(3)
     Augment(steps(described), 32, 3).batch(ours, 1, 0, 0)
     albumentations_alone(described, size=32).batch(theirs, 1, 0, 0)

@@ -12,6 +12,7 @@ import albumentations
 import cv2
 import numpy as np
 import pytest
+import yaml
 
 from starter.data.augment.pipeline import build_augment
 from starter.data.batches import TrainBatches
@@ -21,40 +22,29 @@ from starter.recipe.schema.data import AugmentStep, PKSampler, ShuffleSampler
 RECORDED = Path(__file__).with_name("recorded.json")
 VERSIONS = {"opencv": cv2.__version__, "albumentations": albumentations.__version__}
 SIZE, COUNT = 24, 12
-CROP = [
-    {"kind": "PadIfNeeded", "min_height": 29, "min_width": 32, "border_mode": 4},
-    {"kind": "RandomCrop", "height": SIZE, "width": SIZE},
-]
-MAP = {"rotate": [-30, 30], "scale": [0.7, 1.3], "shear": [-9, 9], "translate_percent": 0.1}
-KINDS: dict[str, list[dict]] = {
-    "flips": [{"kind": "HorizontalFlip"}, {"kind": "VerticalFlip", "p": 0.3}],
-    "affine": [{"kind": "Affine", "border_mode": 2} | MAP],
-    "affine in pixels": [
-        {"kind": "Affine", "translate_px": [-3, 5], "keep_ratio": True, "scale": [0.5, 2], "p": 1}
-    ],
-    "perspective": [{"kind": "Perspective", "border_mode": 1, "p": 0.8}],
-    "pad and crop": [{"kind": "Sequential", "transforms": CROP}],
-    "jitter": [{"kind": "ColorJitter", "hue": [-0.1, 0.1], "p": 0.9}],
-    "brightness": [{"kind": "RandomBrightnessContrast", "brightness_by_max": False}],
-    "grey": [{"kind": "ToGray"}],
-    "blur": [{"kind": "GaussianBlur", "sigma_limit": [0.5, 2]}],
-    "holes": [{"kind": "CoarseDropout", "num_holes_range": [1, 4], "fill": "random_uniform"}],
-    "erasing": [{"kind": "Erasing", "fill": 7}],
-    "nested": [
-        {
-            "kind": "Sequential",
-            "p": 0.7,
-            "transforms": [{"kind": "ToGray"}, {"kind": "Affine"} | MAP],
-        }
-    ],
-    "with others": [
-        {"kind": "HorizontalFlip", "p": 0.5},
-        {"kind": "GaussNoise", "p": 0.5},
-        {"kind": "OneOf", "transforms": [{"kind": "Affine", "p": 1}, {"kind": "Blur", "p": 1}]},
-        {"kind": "tv/RandomInvert", "p": 0.3},
-        {"kind": "CoarseDropout", "p": 0.5},
-    ],
-}
+KINDS: dict[str, list[dict]] = yaml.safe_load(
+    """
+flips: [{kind: HorizontalFlip}, {kind: VerticalFlip, p: 0.3}]
+affine: [{kind: Affine, border_mode: 2, rotate: [-30, 30], scale: [0.7, 1.3], shear: [-9, 9],
+  translate_percent: 0.1}]
+affine in pixels: [{kind: Affine, translate_px: [-3, 5], keep_ratio: true, scale: [0.5, 2], p: 1}]
+perspective: [{kind: Perspective, border_mode: 1, p: 0.8}]
+pad and crop: [{kind: Sequential, transforms: [
+  {kind: PadIfNeeded, min_height: 29, min_width: 32, border_mode: 4},
+  {kind: RandomCrop, height: 24, width: 24}]}]
+jitter: [{kind: ColorJitter, hue: [-0.1, 0.1], p: 0.9}]
+brightness: [{kind: RandomBrightnessContrast, brightness_by_max: false}]
+grey: [{kind: ToGray}]
+blur: [{kind: GaussianBlur, sigma_limit: [0.5, 2]}]
+holes: [{kind: CoarseDropout, num_holes_range: [1, 4], fill: random_uniform}]
+erasing: [{kind: Erasing, fill: 7}]
+nested: [{kind: Sequential, p: 0.7, transforms: [{kind: ToGray}, {kind: Affine, rotate: [-30, 30],
+  scale: [0.7, 1.3], shear: [-9, 9], translate_percent: 0.1}]}]
+with others: [{kind: HorizontalFlip, p: 0.5}, {kind: GaussNoise, p: 0.5},
+  {kind: OneOf, transforms: [{kind: Affine, p: 1}, {kind: Blur, p: 1}]},
+  {kind: tv/RandomInvert, p: 0.3}, {kind: CoarseDropout, p: 0.5}]
+"""
+)
 RECIPES = ("faces64", "hw2p2", "demo", "cifar10", "omniglot", "orl")
 CASES = [
     *((name, channels) for name in KINDS for channels in (1, 3)),
