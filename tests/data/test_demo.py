@@ -8,7 +8,7 @@ import pytest
 
 from starter.data.demo import answers_of, ensure_demo, score
 from starter.data.demo.drawing import render
-from starter.data.demo.traits import OCCLUDERS, draw_face, draw_view
+from starter.data.demo.traits import OCCLUDERS, Face, View, draw
 from starter.errors import UserError
 from starter.recipe.schema.data import DemoSection
 
@@ -23,7 +23,7 @@ def test_pictures_are_recorded_pixel_for_pixel():
     digest, seen = hashlib.sha256(), set()
     for i in range(120):
         rng = np.random.default_rng([7, i])
-        face, view = draw_face(rng), draw_view(rng)
+        face, view = draw(Face, rng), draw(View, rng)
         seen.add(view.occluder)
         digest.update(render(face, view, 40 if i % 2 else 24).tobytes())
     assert seen == set(OCCLUDERS)

@@ -31,6 +31,22 @@ LOCAL = (pixels.GaussianBlur, pixels.CoarseDropout, pixels.Erasing)
 OURS: dict[str, type[Step]] = {step.__name__: step for step in (*MAPS, *COLOURS, *LOCAL)}
 
 
+@dataclass(frozen=True)
+class Entry:
+    """A step of the kit, the columns of the uniform numbers that it draws from, and its gates.
+
+    gates: (column, p) of its own p and of each Sequential around it; all must open.
+    """
+
+    step: Step
+    columns: slice
+    gates: tuple[tuple[int, float], ...]
+
+    def fires(self, u_BD: np.ndarray) -> np.ndarray:
+        """Whether it acts on each image, (B,) bool."""
+        return np.all([u_BD[:, column] < p for column, p in self.gates], axis=0)
+
+
 class Augment:
     """A recipe's `augment:` list: what an image gets is a function of (seed, epoch, position).
 
@@ -42,10 +58,9 @@ class Augment:
         self.steps = tuple(steps)
         self.image_size, self.channels = image_size, channels
         self.transforms = build_transforms(self.steps)
-        planner = Planner(image_size, channels)
+        self.draws = 0  # uniform numbers for each image, given out to the kit's steps in turn
         # What the kit draws of each step; None where the step's object does it all.
-        self.entries = [planner.entries_of(transform) for transform in self.transforms]
-        self.draws = planner.draws
+        self.entries = [self._drawn_by_kit(transform) for transform in self.transforms]
         self._lock = threading.Lock()  # else two threads would share one image's random numbers
         # The others draw one after the other from these two, which are reseeded for every image.
         # (`Compose(seed=)` and `set_random_seed` of albumentations 2.0.8 give each transform its
@@ -56,6 +71,41 @@ class Augment:
         generator = np.random.Generator(self._bits)
         for transform in self.transforms:  # reaches the transforms inside OneOf and the like
             transform.set_random_state(generator, self._python)
+
+    def _drawn_by_kit(self, transform: Any) -> list[Entry] | None:
+        """The entries of one of albumentations' objects; None where it is left to the object."""
+        try:
+            return self._entries(transform, ())
+        except NotOurs:
+            return None
+
+    def _entries(self, transform: Any, outer: tuple) -> list[Entry]:
+        gates = (*outer, (self._columns(1).start, float(transform.p)))
+        kind = type(transform).__name__
+        if kind == "Sequential":
+            return self._sequence(transform.transforms, gates)
+        if kind not in OURS:
+            raise NotOurs
+        return [self._entry(OURS[kind](transform, self.image_size, self.channels), gates)]
+
+    def _sequence(self, transforms: list, gates: tuple) -> list[Entry]:
+        entries, rest = [], list(transforms)
+        while rest:
+            first = rest.pop(0)
+            pads = type(first).__name__ in ("Pad", "PadIfNeeded")
+            if pads and rest and type(rest[0]).__name__ == "RandomCrop":
+                step = geometry.PadAndCrop(first, rest.pop(0), self.image_size, self.channels)
+                entries.append(self._entry(step, gates))
+            else:
+                entries += self._entries(first, gates)
+        return entries
+
+    def _entry(self, step: Step, gates: tuple) -> Entry:
+        return Entry(step, self._columns(step.draws), gates)
+
+    def _columns(self, count: int) -> slice:
+        self.draws += count
+        return slice(self.draws - count, self.draws)
 
     def __reduce__(self):
         return Augment, (self.steps, self.image_size, self.channels)
@@ -167,61 +217,3 @@ def changed(old_HWC: np.ndarray, new_HWC: object) -> str | None:
             "with the step that restores the size in {kind: Sequential, p: 1, transforms: []}"
         )
     return None
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A step of the kit, the columns of the uniform numbers that it draws from, and its gates.
-
-    gates: (column, p) of its own p and of each Sequential around it; all must open.
-    """
-
-    step: Step
-    columns: slice
-    gates: tuple[tuple[int, float], ...]
-
-    def fires(self, u_BD: np.ndarray) -> np.ndarray:
-        """Whether it acts on each image, (B,) bool."""
-        return np.all([u_BD[:, column] < p for column, p in self.gates], axis=0)
-
-
-class Planner:
-    """Finds what the kit draws of each transform, and gives out columns of uniform numbers."""
-
-    def __init__(self, image_size: int, channels: int):
-        self.image_size, self.channels, self.draws = image_size, channels, 0
-
-    def entries_of(self, transform: Any) -> list[Entry] | None:
-        """The entries of one of albumentations' objects; None where it is left to the object."""
-        try:
-            return self._entries(transform, ())
-        except NotOurs:
-            return None
-
-    def _entries(self, transform: Any, outer: tuple) -> list[Entry]:
-        gates = (*outer, (self._columns(1).start, float(transform.p)))
-        kind = type(transform).__name__
-        if kind == "Sequential":
-            return self._sequence(transform.transforms, gates)
-        if kind not in OURS:
-            raise NotOurs
-        return [self._entry(OURS[kind](transform, self.image_size, self.channels), gates)]
-
-    def _sequence(self, transforms: list, gates: tuple) -> list[Entry]:
-        entries, rest = [], list(transforms)
-        while rest:
-            first = rest.pop(0)
-            pads = type(first).__name__ in ("Pad", "PadIfNeeded")
-            if pads and rest and type(rest[0]).__name__ == "RandomCrop":
-                step = geometry.PadAndCrop(first, rest.pop(0), self.image_size, self.channels)
-                entries.append(self._entry(step, gates))
-            else:
-                entries += self._entries(first, gates)
-        return entries
-
-    def _entry(self, step: Step, gates: tuple) -> Entry:
-        return Entry(step, self._columns(step.draws), gates)
-
-    def _columns(self, count: int) -> slice:
-        self.draws += count
-        return slice(self.draws - count, self.draws)

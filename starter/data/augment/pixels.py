@@ -162,15 +162,13 @@ class Holes(Step):
         super().__init__(t, size, channels)
         if isinstance(t.fill, str) and t.fill != "random_uniform":
             raise NotOurs
-        self.fill_C = (
-            None if isinstance(t.fill, str) else [int(v) for v in per_channel(t.fill, channels)]
-        )
+        self.fill_C = None if isinstance(t.fill, str) else np.trunc(per_channel(t.fill, channels))
 
     def colours(self, u_BNC: np.ndarray) -> np.ndarray:
         """The colours of the holes, one drawn for each where the recipe gives none."""
         if self.fill_C is None:
             return np.floor(256 * u_BNC)
-        return np.broadcast_to(np.array(self.fill_C, float), u_BNC.shape)
+        return np.broadcast_to(self.fill_C, u_BNC.shape)
 
     def function(self, drawn: Drawn) -> Function:
         sides = (drawn[name].astype(int).tolist() for name in ("top", "height", "left", "width"))

@@ -30,16 +30,12 @@ class Canvas:
         self._sin_cos = [(np.sin(a), np.cos(a)) for a in (view.yaw, view.pitch, view.roll)]
         self._middle = (np.array([0.5, 0.53]) + view.shift) * side
 
-    def surface(self, points_N2: np.ndarray) -> np.ndarray:
-        """Depth z of points on the face, taken as an ellipsoid: depth_N."""
-        x, y = points_N2[:, 0] / self._head_width, points_N2[:, 1]
-        return 0.8 * np.sqrt(np.maximum(0.02, 1 - 0.9 * x * x - 0.7 * y * y))
-
     def project(self, points_N2, depth=None) -> np.ndarray:
-        """Pixels of points, float (N, 2). depth: z, one or N; None for on the face."""
-        points_N2 = np.asarray(points_N2, float)
-        z = self.surface(points_N2) if depth is None else depth
-        x, y = points_N2[:, 0], points_N2[:, 1]
+        """Pixels of points, float (N, 2). depth: z, one or N; None: on the face, an ellipsoid."""
+        x, y = np.asarray(points_N2, float).T
+        aside = x / self._head_width
+        on_face = 0.8 * np.sqrt(np.maximum(0.02, 1 - 0.9 * aside * aside - 0.7 * y * y))
+        z = on_face if depth is None else depth
         (sin, cos), (sin_up, cos_up), _ = self._sin_cos
         x, z = x * cos + z * sin, z * cos - x * sin
         y = y * cos_up - z * sin_up
@@ -50,9 +46,8 @@ class Canvas:
 
         A head is about as deep as wide: turning does not narrow it, only the chin moves aside.
         """
-        points_N2 = np.asarray(points_N2, float)
+        x, y = np.asarray(points_N2, float).T
         (sin, _), (sin_up, _), _ = self._sin_cos
-        x, y = points_N2[:, 0], points_N2[:, 1]
         x = x + 0.22 * sin * (0.4 + y)
         y = y - 0.25 * sin_up * np.minimum(np.maximum(y + 0.3, 0), 1)
         return self._place(x, y)

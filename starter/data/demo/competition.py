@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from starter.data.demo.drawing import render
-from starter.data.demo.traits import Face, draw_face, draw_view
+from starter.data.demo.traits import Face, View, draw
 from starter.data.pairs import make_pairs
 from starter.errors import UserError
 from starter.files import read_json, write_json, write_text
@@ -241,7 +241,7 @@ def _random(section: DemoSection, stream: str, *numbers: int) -> np.random.Gener
 
 def _people(section: DemoSection, group: str, count: int) -> list[Face]:
     """The same first people of a group, however many there are."""
-    return [draw_face(_random(section, "face", STREAMS[group], i)) for i in range(count)]
+    return [draw(Face, _random(section, "face", STREAMS[group], i)) for i in range(count)]
 
 
 def _random_names(rng: np.random.Generator, count: int) -> list[str]:
@@ -256,7 +256,7 @@ def _random_names(rng: np.random.Generator, count: int) -> list[str]:
 def _write_picture(
     path: Path, section: DemoSection, split: str, faces: Sequence[Face], person: int, i: int
 ) -> None:
-    view = draw_view(_random(section, split, person, i))
+    view = draw(View, _random(section, split, person, i))
     image_HW3 = render(faces[person], view, section.image_size)
     # imencode and write, as imwrite cannot open every path on Windows.
     encoded, data = cv2.imencode(".jpg", image_HW3[..., ::-1], JPEG)

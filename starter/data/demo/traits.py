@@ -4,22 +4,48 @@ Units: a head is 2 high; x to the right, y down, z to the viewer, (0, 0, 0) the 
 Angles in radians. Colours are RGB in 0..255.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+T = TypeVar("T")
+
+
+def drawn(by: Callable[[np.random.Generator], Any]) -> Any:
+    """A field whose value `by` draws."""
+    return field(metadata={"by": by})
+
 
 def between(least: float, most: float) -> Any:
-    """A field of Face that is drawn evenly between two ends."""
-    return field(metadata={"between": (least, most)})
+    """A field that is drawn evenly between two ends."""
+    return drawn(lambda rng: float(rng.uniform(least, most)))
+
+
+def normal(spread: float, most: float) -> Any:
+    """A field that is drawn around 0, cut off at `most` on both sides."""
+    return drawn(lambda rng: clipped(rng, spread, most))
+
+
+def clipped(rng: np.random.Generator, spread: float, most: float) -> float:
+    return float(np.clip(rng.normal(0, spread), -most, most))
+
+
+def whole_number() -> Any:
+    """A field of 31 random bits."""
+    return drawn(lambda rng: int(rng.integers(2**31)))
+
+
+def draw(kind: type[T], rng: np.random.Generator) -> T:
+    """A Face that nobody has seen, or a View; their fields are drawn in the order they stand in."""
+    return kind(**{part.name: part.metadata["by"](rng) for part in fields(kind)})  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
 class Face:
     """An identity: geometry and colour, the same in all its images."""
 
-    marks: int  # seed of where the freckles are
     head_width: float = between(0.68, 0.84)  # half of it, as all widths and sizes here
     jaw: float = between(1.9, 3.6)  # pointed to square
     jaw_depth: float = between(0.42, 0.62)
@@ -65,76 +91,16 @@ class Face:
     glasses_size: float = between(0.19, 0.25)
     glasses_square: float = between(2.0, 5.0)  # exponent of the rim: round to square
     glasses_colour: float = between(0.0, 1.0)
+    marks: int = whole_number()  # seed of where the freckles are
 
 
 OCCLUDERS = ("none", "bar", "scarf", "cap", "shades", "mask")
 OCCLUDER_SHARES = (0.60, 0.12, 0.07, 0.08, 0.06, 0.07)
 
 
-@dataclass(frozen=True)
-class View:
-    """How one image shows a face: all of it nuisance, drawn anew for every image."""
-
-    yaw: float
-    pitch: float
-    roll: float
-    scale: float
-    shift: tuple[float, float]  # of the image's side
-    light: tuple[float, float]  # direction it comes from, x and y
-    contrast: float  # of shading
-    gain: float
-    warmth: float
-    smile: float
-    mouth_open: float
-    brow_raise: float
-    eye_open: float
-    gaze: tuple[float, float]
-    backdrop: tuple[tuple[float, float, float], ...]  # two colours and one of clothes
-    occluder: str
-    occluder_place: tuple[float, float, float]  # x, y, angle
-    occluder_colour: tuple[float, float, float]
-    blur: float  # standard deviation, of the image's side
-    noise: float  # standard deviation, of 255
-    noise_seed: int
-
-
-def draw_face(rng: np.random.Generator) -> Face:
-    """A person nobody has seen."""
-    ends = {trait.name: trait.metadata["between"] for trait in fields(Face) if trait.metadata}
-    values = {name: float(rng.uniform(*between)) for name, between in ends.items()}
-    return Face(**values, marks=int(rng.integers(2**31)))
-
-
-def draw_view(rng: np.random.Generator) -> View:
-    """An occasion to see anybody."""
-
-    def normal(spread: float, most: float) -> float:
-        return float(np.clip(rng.normal(0, spread), -most, most))
-
+def _direction(rng: np.random.Generator) -> tuple[float, float]:
     angle = rng.uniform(0, 2 * np.pi)
-    return View(
-        yaw=normal(0.30, 0.65),
-        pitch=normal(0.16, 0.35),
-        roll=normal(0.13, 0.35),
-        scale=float(np.exp(normal(0.08, 0.18))),
-        shift=(normal(0.025, 0.06), normal(0.025, 0.06)),
-        light=(float(np.cos(angle)), float(np.sin(angle)) - 0.5),
-        contrast=float(rng.uniform(0.1, 0.75)),
-        gain=float(np.exp(normal(0.26, 0.55))),
-        warmth=normal(0.14, 0.32),
-        smile=normal(0.5, 1.0),
-        mouth_open=max(0.0, normal(0.6, 1.0)),
-        brow_raise=normal(0.4, 1.0),
-        eye_open=float(rng.uniform(0.35, 1.1)),
-        gaze=(normal(0.4, 0.8), normal(0.25, 0.5)),
-        backdrop=tuple(_any_colour(rng) for _ in range(3)),
-        occluder=str(rng.choice(OCCLUDERS, p=OCCLUDER_SHARES)),
-        occluder_place=(*rng.uniform((-0.9, -0.7), 0.9).tolist(), normal(0.6, 1.5)),
-        occluder_colour=_any_colour(rng),
-        blur=max(0.0, normal(0.011, 0.03)),
-        noise=float(rng.uniform(1, 9)),
-        noise_seed=int(rng.integers(2**31)),
-    )
+    return float(np.cos(angle)), float(np.sin(angle)) - 0.5
 
 
 def _any_colour(rng: np.random.Generator) -> tuple[float, float, float]:
@@ -142,6 +108,40 @@ def _any_colour(rng: np.random.Generator) -> tuple[float, float, float]:
     grey = rng.uniform(60, 225)
     red, green, blue = np.clip(grey + rng.normal(0, 32, 3), 15, 245)
     return float(red), float(green), float(blue)
+
+
+@dataclass(frozen=True)
+class View:
+    """How one image shows a face: all of it nuisance, drawn anew for every image."""
+
+    light: tuple[float, float] = drawn(_direction)  # that it comes from, x and y
+    yaw: float = normal(0.30, 0.65)
+    pitch: float = normal(0.16, 0.35)
+    roll: float = normal(0.13, 0.35)
+    scale: float = drawn(lambda rng: float(np.exp(clipped(rng, 0.08, 0.18))))
+    # of the image's side
+    shift: tuple[float, ...] = drawn(lambda rng: tuple(clipped(rng, 0.025, 0.06) for _ in "xy"))
+    contrast: float = between(0.1, 0.75)  # of shading
+    gain: float = drawn(lambda rng: float(np.exp(clipped(rng, 0.26, 0.55))))
+    warmth: float = normal(0.14, 0.32)
+    smile: float = normal(0.5, 1.0)
+    mouth_open: float = drawn(lambda rng: max(0.0, clipped(rng, 0.6, 1.0)))
+    brow_raise: float = normal(0.4, 1.0)
+    eye_open: float = between(0.35, 1.1)
+    gaze: tuple[float, float] = drawn(lambda rng: (clipped(rng, 0.4, 0.8), clipped(rng, 0.25, 0.5)))
+    # two colours and one of clothes
+    backdrop: tuple[tuple[float, float, float], ...] = drawn(
+        lambda rng: tuple(_any_colour(rng) for _ in range(3))
+    )
+    occluder: str = drawn(lambda rng: str(rng.choice(OCCLUDERS, p=OCCLUDER_SHARES)))
+    occluder_place: tuple[float, float, float] = drawn(  # x, y, angle
+        lambda rng: (*rng.uniform((-0.9, -0.7), 0.9).tolist(), clipped(rng, 0.6, 1.5))
+    )
+    occluder_colour: tuple[float, float, float] = drawn(_any_colour)
+    # standard deviations: of the image's side, of 255
+    blur: float = drawn(lambda rng: max(0.0, clipped(rng, 0.011, 0.03)))
+    noise: float = between(1, 9)
+    noise_seed: int = whole_number()
 
 
 Colour = np.ndarray  # RGB float (3,)

@@ -125,7 +125,7 @@ def _leakage(catalog: Catalog, twin_T2: np.ndarray) -> dict:
 
 
 def _pairs(pairs: Pairs) -> dict:
-    """Balance of a set of pairs, and the lowest false accept rate it can tell from none."""
+    """Balance of a set of pairs, and the lowest false accept rate it can measure."""
     count = len(pairs.a_P)
     genuine = None if pairs.same_P is None else int(pairs.same_P.sum())
     impostor = None if genuine is None else count - genuine
@@ -159,7 +159,7 @@ def table(report: dict) -> str:
         text = "{pairs}, unlabelled"
         if pairs["genuine"] is not None:
             text = "{pairs}: {genuine} genuine, {impostor} impostor"
-            text += "; no FAR below {lowest_far:.2g} can be told" if pairs["lowest_far"] else ""
+            text += "; no FAR below {lowest_far:.2g} can be measured" if pairs["lowest_far"] else ""
         lines.append((f"{name} pairs", text.format(**pairs)))
     if "gallery" in report:
         lines.append(("1:N", _list(report["gallery"])))
@@ -176,7 +176,7 @@ def _leak(report: dict) -> str:
     known = report["leakage"]["identities"] is not None
     text = "{identities} identities, {images} images, {twins} twins"
     if not known:
-        text = "{images} images, {twins} twins (the set does not tell identities)"
+        text = "{images} images, {twins} twins (the set names no identities)"
     return f"training and pairs share {text.format(**report['leakage'])}"
 
 

@@ -22,7 +22,7 @@ def made_pairs(data: DataSection, *, hard: bool = False) -> tuple[Catalog, Pairs
     """The catalog and the validation pairs that `data.pairs` makes of it (its defaults if unset).
 
     hard: of ten times as many drawn, the impostor pairs that look most alike and the genuine ones
-    that look least alike, by small grey pictures: no network is asked, so none is favoured.
+    that look least alike, by small grey pictures: no network takes part, so none is favoured.
 
     Raises:
         UserError: the set ships its own pairs, or has too few images or classes.

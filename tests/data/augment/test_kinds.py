@@ -15,7 +15,7 @@ from starter.data.augment.kinds import library_transforms
 from starter.errors import UserError
 from starter.recipe import load
 from starter.recipe.named import raise_all
-from tests.data.augment.agree import steps
+from tests.data.augment.agree import picture, steps
 
 STEP = "{kind: HorizontalFlip, p: 0.5}"
 OWN = """\
@@ -208,11 +208,6 @@ CHANGE_SIZE = {"Pad", "RandomZoomOut"}
 STILL = {"CenterCrop", "Grayscale", "RGB", "Resize"}  # draw nothing
 
 
-def image(channels: int = 3) -> np.ndarray:
-    shape = (SIZE, SIZE, channels)
-    return np.random.default_rng(0).integers(30, 220, shape, dtype=np.uint8)
-
-
 NAMES = {kind.removeprefix("tv/") for kind in library_transforms() if kind.startswith("tv/")}
 
 
@@ -223,10 +218,10 @@ def test_every_transform_repeats_for_the_same_seed_and_leaves_torch_s_generator(
     described = steps({"kind": f"tv/{name}", **NEEDED.get(name, {})})
     first, second = (build_augment(described, SIZE) for _ in range(2))
     state = torch.get_rng_state()
-    second(image(), (4, 4, 4))  # another history
-    made = [first(image(), (1, 2, i)) for i in range(16)]
+    second(picture(SIZE), (4, 4, 4))  # another history
+    made = [first(picture(SIZE), (1, 2, i)) for i in range(16)]
     for i in (15, 3):
-        np.testing.assert_array_equal(second(image(), (1, 2, i)), made[i])
+        np.testing.assert_array_equal(second(picture(SIZE), (1, 2, i)), made[i])
     assert torch.equal(torch.get_rng_state(), state)
     assert all(m.shape == (SIZE, SIZE, 3) and m.dtype == np.uint8 for m in made)
     assert name in STILL or len({m.tobytes() for m in made}) > 1
@@ -234,7 +229,7 @@ def test_every_transform_repeats_for_the_same_seed_and_leaves_torch_s_generator(
 
 def test_dropout_in_another_thread_does_not_disturb_it():
     augment = build_augment(steps({"kind": "tv/RandAugment"}), SIZE)
-    wanted = [augment(image(), (1, 0, i)) for i in range(30)]
+    wanted = [augment(picture(SIZE), (1, 0, i)) for i in range(30)]
     stop = threading.Event()
 
     def draw():
@@ -244,7 +239,7 @@ def test_dropout_in_another_thread_does_not_disturb_it():
     thread = threading.Thread(target=draw)
     thread.start()
     try:
-        made = [augment(image(), (1, 0, i)) for i in range(30)]
+        made = [augment(picture(SIZE), (1, 0, i)) for i in range(30)]
     finally:
         stop.set()
         thread.join()
@@ -260,8 +255,8 @@ def test_beside_and_inside_albumentations_transforms():
     )
     augment = build_augment(described, SIZE)
     copy = pickle.loads(pickle.dumps(augment))
-    made = [augment(image(), (1, 0, i)) for i in range(10)]
-    np.testing.assert_array_equal(made, [copy(image(), (1, 0, i)) for i in range(10)])
+    made = [augment(picture(SIZE), (1, 0, i)) for i in range(10)]
+    np.testing.assert_array_equal(made, [copy(picture(SIZE), (1, 0, i)) for i in range(10)])
     assert all((m == 7).all(2).any() for m in made)
 
 
@@ -270,5 +265,5 @@ def test_grey_images_and_words_for_members():
         {"kind": "tv/RandomRotation", "degrees": 20, "interpolation": "bilinear"},
         {"kind": "tv/AutoAugment", "policy": "cifar10"},
     )
-    made = build_augment(described, SIZE, channels=1)(image(1), (1, 0, 0))
+    made = build_augment(described, SIZE, channels=1)(picture(SIZE, 1), (1, 0, 0))
     assert made.shape == (SIZE, SIZE, 1)

@@ -15,11 +15,6 @@ def step(kind: str, **arguments) -> dict:
     return {"kind": kind, **arguments}
 
 
-def image(size: int = 24, channels: int = 3, seed: int = 0) -> np.ndarray:
-    shape = (size, size, channels)
-    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-
-
 # A wide choice: both generators, numpy streams of their own (dropout, noise), opencv's generator.
 NAMES = (
     "AdditiveNoise CLAHE CoarseDropout ColorJitter Defocus Downscale ElasticTransform "
@@ -43,7 +38,7 @@ def test_wide_choice_repeats_for_the_same_seed(channels):
     described = steps(*(step(k, p=0.3, **ARGUMENTS.get(k, {})) for k in WIDE))
     first = build_augment(described, 24, channels)
     second = build_augment(described, 24, channels)
-    original = image(channels=channels)
+    original = picture(24, channels)
     second(original.copy(), (9, 9, 9))  # a different history
     different = 0
     for position in range(15):
@@ -57,13 +52,13 @@ def test_wide_choice_repeats_for_the_same_seed(channels):
 def test_seed_epoch_and_position_each_matter():
     augment = build_augment(steps(step("GaussNoise", p=1)), 24)
     seeds = [(1, 0, 0), (2, 0, 0), (1, 1, 0), (1, 0, 1), (0, 1, 1), (2**63, 0, 0)]
-    made = {augment(image(), seed).tobytes() for seed in seeds}
+    made = {augment(picture(24), seed).tobytes() for seed in seeds}
     assert len(made) == len(seeds)
 
 
 def fired(augment, count: int) -> np.ndarray:
     """Which of the horizontal and vertical flip happened, (count, 2) bool."""
-    original = image()
+    original = picture(24)
     marks = [original, original[:, ::-1], original[::-1], original[::-1, ::-1]]
     flips = []
     for position in range(count):
@@ -118,9 +113,9 @@ def test_every_transform_shares_the_generators_that_are_reseeded():
 
 
 def test_one_image_is_left_as_it_was():
-    augment, given = build_augment(steps(step("CoarseDropout", p=1)), 24), image()
-    assert (augment(given, (0, 0, 0)) != image()).any()
-    np.testing.assert_array_equal(given, image())
+    augment, given = build_augment(steps(step("CoarseDropout", p=1)), 24), picture(24)
+    assert (augment(given, (0, 0, 0)) != picture(24)).any()
+    np.testing.assert_array_equal(given, picture(24))
 
 
 def test_lists_become_ranges():

@@ -1,7 +1,7 @@
 """The images of a batch are what they were when these digests were recorded.
 
 Whoever changes what is drawn changes every training set's images: then the digests are recorded
-anew (`python -m tests.data.augment.test_recorded`) and the change is told.
+anew (`python -m tests.data.augment.test_recorded`) and the commit says so.
 """
 
 import hashlib
