@@ -120,12 +120,9 @@ def test_what_is_no_image_is_refused_with_its_path(tmp_path, data, said):
     assert "bad.png" in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_bytes_after_the_end_marker_are_fine(tmp_path):
+def test_bytes_after_the_end_marker_are_fine_an_absent_file_and_a_folder_are_not(tmp_path):
     (tmp_path / "image").write_bytes(encoded("JPEG") + b"a maker's note" * 500)
     assert read_image(tmp_path / "image").shape == (40, 30, 3)
-
-
-def test_an_absent_file_and_a_folder(tmp_path):
     for path in (tmp_path / "none.jpg", tmp_path):
         with pytest.raises(UserError, match="cannot be read"):
             read_image(path)

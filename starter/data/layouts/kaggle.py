@@ -38,7 +38,7 @@ class Item(NamedTuple):
     row: int | None = None
 
 
-class Asked(NamedTuple):
+class TestRows(NamedTuple):
     """What a table asks about test images: the cells that name them, what it calls them, and of
     pairs the id and both cells."""
 
@@ -80,17 +80,17 @@ def read(
     given = {"path": path, "label": label, "split": split}
     table, columns = find_train(files, samples, file, given, delimiter)
     items = _labelled_items(table, columns, files, id_column(table, columns.path, samples))
-    asked = None
+    test_rows = None
     if not any(item.split == TEST for item in items):
-        asked = _test_rows(files, samples)
-        items += _test_items(files, asked, items)
+        test_rows = _test_rows(files, samples)
+        items += _test_items(files, test_rows, items)
     catalog = _catalog(root, table, columns, items, samples)
-    if asked is None or not asked.pairs:
+    if test_rows is None or not test_rows.pairs:
         return catalog
     assert catalog.ids is not None
     number = {id: i for i, id in enumerate(catalog.ids) if catalog.split_N[i] == VERIFY}
-    a_P, b_P = (np.array([number[pair[side]] for pair in asked.pairs]) for side in (1, 2))
-    pairs = Pairs(a_P, b_P, None, text_P=[pair[0] for pair in asked.pairs])
+    a_P, b_P = (np.array([number[pair[side]] for pair in test_rows.pairs]) for side in (1, 2))
+    pairs = Pairs(a_P, b_P, None, text_P=[pair[0] for pair in test_rows.pairs])
     return dataclasses.replace(catalog, pairs={"test": pairs})
 
 
@@ -138,7 +138,7 @@ def _labelled_items(table: Table, columns: Columns, files: Files, id_name: str) 
     return list(items.values())
 
 
-def _test_items(files: Files, asked: Asked | None, labelled: Sequence[Item]) -> list[Item]:
+def _test_items(files: Files, test_rows: TestRows | None, labelled: Sequence[Item]) -> list[Item]:
     """The test images that are asked for, else those of the test folder. Images of pairs alone are
     to be verified.
 
@@ -146,20 +146,20 @@ def _test_items(files: Files, asked: Asked | None, labelled: Sequence[Item]) -> 
         UserError: a row without an image.
     """
     known = {item.name for item in labelled}
-    if asked is None:
+    if test_rows is None:
         with_ending = any(PurePosixPath(item.name).name == item.id for item in labelled)
         names = [PurePosixPath(name) for name in files.of_split[TEST] if name not in known]
         spell = (lambda name: name) if with_ending else without_ending
         return [Item(TEST, str(name), spell(name.name)) for name in names]
-    name_of = {cell: files.find(cell, TEST) for cell in asked.cells}
+    name_of = {cell: files.find(cell, TEST) for cell in test_rows.cells}
     absent = [cell for cell, name in name_of.items() if name is None or name in known]
     if absent:
         raise UserError(
-            f"{asked.source}: {len(absent)} of {len(name_of)} test images are not under "
+            f"{test_rows.source}: {len(absent)} of {len(name_of)} test images are not under "
             f"{files.root}: {some(absent)}"
         )
-    split = VERIFY if asked.pairs else TEST
-    id_of = dict(zip(asked.cells, asked.ids, strict=True))
+    split = VERIFY if test_rows.pairs else TEST
+    id_of = dict(zip(test_rows.cells, test_rows.ids, strict=True))
     items = [Item(split, name, id_of[cell]) for cell, name in name_of.items() if name is not None]
     left = set(files.of_split[TEST]) - {item.name for item in items}
     if left:
@@ -167,7 +167,7 @@ def _test_items(files: Files, asked: Asked | None, labelled: Sequence[Item]) -> 
     return items
 
 
-def _test_rows(files: Files, samples: Sequence[Table]) -> Asked | None:
+def _test_rows(files: Files, samples: Sequence[Table]) -> TestRows | None:
     """The images that a table of test rows names, else those of the sample; None without any."""
     tables = [read_table(files.root / name) for name in files.tables if is_test(name)]
     for table in tables:
@@ -177,14 +177,14 @@ def _test_rows(files: Files, samples: Sequence[Table]) -> Asked | None:
             first, second = (name for name in table.header if name in columns)
             a, b = table.column(first), table.column(second)
             pairs = list(zip(table.column(ids), a, b, strict=True))
-            return Asked(table.path, [*a, *b], [*a, *b], pairs)
+            return TestRows(table.path, [*a, *b], [*a, *b], pairs)
         if columns:
             ids = id_column(table, columns[0], samples)
-            return Asked(table.path, table.column(columns[0]), table.column(ids), [])
+            return TestRows(table.path, table.column(columns[0]), table.column(ids), [])
     for table in samples[:1]:
         if table.header[0] in image_columns(table, files, TEST):
             cells = table.column(table.header[0])
-            return Asked(table.path, cells, cells, [])
+            return TestRows(table.path, cells, cells, [])
     return None
 
 

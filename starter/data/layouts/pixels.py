@@ -56,8 +56,8 @@ def read(train: Path, test: Path | None, label: str | None, sample: Table | None
         draft.add_unlabelled(TEST, [f"test/{i}" for i in range(len(test_RHW))])
         draft.array_N = np.concatenate([image_RHW, test_RHW])
     tests = len(draft.names) - len(labels)
-    asked = [] if sample is None else [row[0] for row in sample.rows]
-    test_ids = asked if len(asked) == tests else map(str, range(1, tests + 1))
+    sample_ids = [] if sample is None else [row[0] for row in sample.rows]
+    test_ids = sample_ids if len(sample_ids) == tests else map(str, range(1, tests + 1))
     others = [name for name in table.header if name != named]
     return dataclasses.replace(
         draft.finish(),

@@ -164,9 +164,9 @@ class Columns(NamedTuple):
 
 def id_column(table: Table, path: str, samples: Sequence[Table]) -> str:
     """The column of what a sample's ids call the rows: usually the one of images itself."""
-    asked = {row[0] for sample in samples[:1] for row in sample.rows[:PROBE]}
+    sample_ids = {row[0] for sample in samples[:1] for row in sample.rows[:PROBE]}
     for name in (path, *table.header):
-        if asked and asked <= set(table.column(name)):
+        if sample_ids and sample_ids <= set(table.column(name)):
             return name
     return path
 
@@ -223,9 +223,9 @@ def _label_columns(table: Table, rest: Sequence[str], samples: Sequence[Table]) 
             if cells <= {*ZERO, *ONE}:
                 return tuple(sample.header[1:])
     usual = [n for word in LABELS.split() for n in rest if n.lower() == word]
-    asked = [name for name in rest if any(_asks_for(table, name, sample) for sample in samples)]
-    both = [name for name in usual if name in asked]
-    for candidates in (both[:1], usual[:1], asked if len(asked) == 1 else [], rest):
+    in_sample = [name for name in rest if any(_asks_for(table, name, sample) for sample in samples)]
+    both = [name for name in usual if name in in_sample]
+    for candidates in (both[:1], usual[:1], in_sample if len(in_sample) == 1 else [], rest):
         if len(candidates) == 1:
             return (candidates[0],)
     raise UserError(
