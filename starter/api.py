@@ -1,6 +1,7 @@
 """What the doors do, callable from a notebook: train(recipe), verify(run), fuse(runs, out),
 verify_pair(run, a, b), submit(run), find_lr(recipe) and draw_report(run)."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from starter import files, submission
 from starter.data import Catalog, load_catalog, resolve_root
 from starter.data.demo import score
+from starter.errors import UserError
 from starter.hooks.redraw import draw_report
 from starter.inference.embedded import check_parameters, write_embedded
 from starter.inference.fit import check_threshold
@@ -27,6 +29,8 @@ from starter.stages import find_lr as range_test
 from starter.stages import train as stages
 from starter.submission.handin import sample_path, write_submission
 from starter.training.resolve import resolve
+
+log = logging.getLogger(__name__)
 
 __all__ = ["draw_report", "find_lr", "fuse", "submit", "train", "verify", "verify_pair"]
 
@@ -116,8 +120,11 @@ def _hand_in(folder: RunFolder, recipe: Recipe, catalog: Catalog, measured: Meas
     answers = _answers(catalog, measured)
     if answers:
         root = resolve_root(recipe.data)
-        sample = None if recipe.submission.sample is None else sample_path(recipe, root)
+        sample = sample_path(recipe, root) or next(iter(catalog.samples), None)
         table = write_submission(folder.submission, sample, recipe.submission.format, answers)
+        for other in catalog.samples:
+            if sample is None or not other.samefile(sample):
+                _also_write(folder, other, recipe.submission.format, answers)
         written = Submission(
             csv=folder.submission.as_posix(),
             rows=len(table.rows),
@@ -131,10 +138,26 @@ def _hand_in(folder: RunFolder, recipe: Recipe, catalog: Catalog, measured: Meas
     return result
 
 
+def _also_write(folder: RunFolder, sample: Path, format: str, answers: submission.Answers) -> None:
+    """What another sample of the set asks for; where it cannot be answered, a warning says why."""
+    path = folder.other_submission(sample.stem)
+    try:
+        write_submission(path, sample, format, answers)
+    except UserError as error:
+        log.warning("%s is not answered: %s", sample, error)
+    else:
+        log.info("as %s asks: %s", sample.name, path.as_posix())
+
+
 def _answers(catalog: Catalog, measured: Measured) -> submission.Answers:
     """What a submission may ask for."""
     test_M, pairs = catalog.index("test"), catalog.pairs.get("test")
-    class_M = measured.classes.of(test_M) if len(test_M) else ()
+    names = [catalog.submission_name(i) for i in test_M]
+    classes, ranked = catalog.classes[: catalog.answers], None
+    if len(test_M):
+        ranked = submission.Ranked(*measured.classes.ranked(test_M))
+        if len(set(names)) < len(names):
+            names, ranked = submission.mean_by_id(names, ranked, len(classes))
     pair_names = []
     if pairs is not None:
         pair_names = [
@@ -142,11 +165,12 @@ def _answers(catalog: Catalog, measured: Measured) -> submission.Answers:
             for a, b in zip(pairs.a_P, pairs.b_P, strict=True)
         ]
     return submission.Answers(
-        test_names=[catalog.submission_name(i) for i in test_M],
-        class_of_test=[catalog.classes[k] for k in class_M] if len(test_M) else None,
+        test_names=names,
+        class_of_test=None if ranked is None else [classes[k] for k in ranked.class_MT[:, 0]],
         pair_names=pair_names,
         score_P=measured.scores.get("test", ()),
-        classes=catalog.classes,
+        classes=classes,
+        ranked=ranked,
         match_of_face=measured.match_of_face,
         pair_ids=None if pairs is None else pairs.text_P,
     )

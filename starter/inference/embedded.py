@@ -18,11 +18,14 @@ import numpy as np
 from starter import files
 from starter.data import Catalog
 from starter.errors import UserError
+from starter.metrics import softmax
 from starter.recipe.schema import Recipe
 from starter.runs.folder import RunFolder
 from starter.runs.result import EmbeddingsHeader, NetworkFile, Source
 
 log = logging.getLogger(__name__)
+
+COSINE_SCALE = 16.0  # of the kit's normalised softmax
 
 
 @dataclass(frozen=True)
@@ -40,9 +43,20 @@ class Classes:
 
     def of(self, items_M: np.ndarray) -> np.ndarray:
         """Class of each item, int64."""
+        return self.class_MT[self._rows(items_M), 0].astype(np.int64)
+
+    def ranked(self, items_M: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """class_MT int64 of items, best first, and probability_MT. Of cosines with class means a
+        softmax is taken, as a head of scale COSINE_SCALE takes it."""
+        rows_M = self._rows(items_M)
+        value_MT = self.value_MT[rows_M]
+        if not self.by_logits:
+            value_MT = softmax(COSINE_SCALE * value_MT)
+        return self.class_MT[rows_M].astype(np.int64), value_MT
+
+    def _rows(self, items_M: np.ndarray) -> np.ndarray:
         order = np.argsort(self.index_M)
-        at_M = order[np.searchsorted(self.index_M, items_M, sorter=order)]
-        return self.class_MT[at_M, 0].astype(np.int64)
+        return order[np.searchsorted(self.index_M, items_M, sorter=order)]
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ from starter.training.learner import Learner
 from starter.training.precision import inference_precision, pick_device
 
 ROWS = 4096  # images whose classes are scored at once
-KEPT_CLASSES = 64  # of an image: a class below them has less than 1/65
+KEPT_CLASSES = 256  # of an image: a class below them has less than 1/257
 
 log = logging.getLogger(__name__)
 

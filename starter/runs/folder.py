@@ -2,7 +2,8 @@
 
 <run>/recipe.yaml, environment.json, code.diff, summary.json, best.json, report.html, figures/
       fusion.json                        of a fusion: the runs that it was made of
-      submission.csv
+      submission.csv                     and submission_<kind>.csv for the set's other samples
+      proposed.yaml                      where train.py was given a folder
       verify/                            result.json, threshold.json, calibration.json,
                                          embeddings.npz, <pairs>_scores.npy, shown/<pairs>.npz
       <stage>/                           stage.json, metrics.jsonl, choices.json, predictions/,
@@ -13,6 +14,7 @@
 
 import contextlib
 import logging
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -140,6 +142,11 @@ class RunFolder:
     def handin(self) -> Path:
         """The zip that `submit.py package` makes."""
         return self.path / f"{self.name}_handin.zip"
+
+    def other_submission(self, sample: str) -> Path:
+        """The file that answers another sample, by that one's name without its ending."""
+        kind = re.sub(r"^(sample)?[_-]*(submission)?[_-]*", "", sample)
+        return self.path / f"submission_{kind}.csv"
 
     def embeddings(self, stage: str | None = None) -> Path:
         """Embeddings of the stage that the result is of, or of another stage that is named."""

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from starter.errors import UserError
+from starter.submission.shapes import Ranked, Shape, cells_of
 from starter.submission.table import first_five
 
 Kind = Literal["image", "pair", "face"]
@@ -35,6 +36,7 @@ class Answers:
     classes: every class in order; where a submission has numbers for classes, the place here.
     match_of_face: T known people, or the word for nobody.
     pair_ids: P ids of pairs as the pair file spells them; None: both names.
+    ranked: the likeliest classes of the test images, where a sample may ask for more than one.
     """
 
     test_names: Sequence[str] = ()
@@ -44,6 +46,7 @@ class Answers:
     classes: Sequence[str] = field(default=(), repr=False)
     match_of_face: Sequence[str] = ()
     pair_ids: Sequence[str] | None = None
+    ranked: Ranked | None = None
 
     def __post_init__(self) -> None:
         assert self.class_of_test is None or len(self.class_of_test) == len(self.test_names)
@@ -62,11 +65,12 @@ class Answers:
         """Whether there is anything to hand in."""
         return any(self.count.values())
 
-    def labels(self, asks: Sequence[Ask], *, numbered: bool) -> list[str]:
-        """The label of each row, as text; scores have 9 significant digits, so that a float32
-        reads back the same.
+    def cells(self, asks: Sequence[Ask], shape: Shape, *, numbered: bool) -> list[tuple[str, ...]]:
+        """What stands after the id of each row, as text; scores have 9 significant digits, so that
+        a float32 reads back the same.
 
-        numbered: classes are written as their place among `classes`.
+        shape: of the rows that ask about an image. numbered: classes are written as their place
+        among `classes`.
 
         Raises:
             UserError: no classes were predicted, or a score is not finite.
@@ -78,13 +82,21 @@ class Answers:
         bad = [f"{a} {b}" for (a, b), score in pairs if not isfinite(score)]
         if "pair" in kinds and bad:
             raise UserError(f"{len(bad)} scores of test pairs are not finite: {first_five(bad)}")
+        cells_of_kind: dict[Kind, Sequence[tuple[str, ...]]] = {
+            "image": self._image_cells(shape, numbered) if "image" in kinds else (),
+            "pair": [(f"{float(score):.9g}",) for score in self.score_P],
+            "face": [(person,) for person in self.match_of_face],
+        }
+        return [cells_of_kind[ask.kind][ask.number] for ask in asks]
+
+    def _image_cells(self, shape: Shape, numbered: bool) -> list[tuple[str, ...]]:
+        if shape.kind != "class":
+            if self.ranked is None:
+                raise UserError(f"the sample asks for {shape.words}, but the run ranks none")
+            names = list(map(str, range(len(self.classes)))) if numbered else self.classes
+            return cells_of(shape, self.ranked, names)
         class_of_test = self.class_of_test or ()
         if numbered:
             place = {name: str(k) for k, name in enumerate(self.classes)}
             class_of_test = [place[name] for name in class_of_test]
-        label_of: dict[Kind, Sequence[str]] = {
-            "image": class_of_test,
-            "pair": [f"{float(score):.9g}" for score in self.score_P],
-            "face": self.match_of_face,
-        }
-        return [label_of[ask.kind][ask.number] for ask in asks]
+        return [(name,) for name in class_of_test]

@@ -29,6 +29,7 @@ LARGE = 100 * 2**20  # bytes; a row of id and score takes about 30
 INDEX_COLUMNS = ("", "Unnamed: 0", "index", "level_0")
 DELIMITERS = {";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
 NO_VALUE = {"", "nan", "none", "null", "na", "n/a", "<na>"}
+SUM = 1e-3  # by which the probabilities of a row may miss 1
 PAIR, NUMBER, NAME = "two names as id", "a number as id", "a name as id"
 
 
@@ -191,6 +192,8 @@ def _labels(sheet: Sheet, sample: Sheet) -> Iterator[Problem]:
     for row, line in zip(sheet.rows, sheet.line_R, strict=True):
         if row[0] in expected:
             groups.setdefault(_shape(row[0]), []).append((row, line, expected[row[0]]))
+    yield from _lists(sheet, sample)
+    yield from _sums(sheet, sample)
     for shape, rows in groups.items():
         for column, name in enumerate(sample.header[1:], start=1):
             known = {sample_row[column].strip() for _, _, sample_row in rows}
@@ -203,6 +206,30 @@ def _labels(sheet: Sheet, sample: Sheet) -> Iterator[Problem]:
                 f"every row with {shape} ({len(rows)}) has the sample's own label: was it filled "
                 "in, or is it a copy of the sample?",
             )
+
+
+def _lists(sheet: Sheet, sample: Sheet) -> Iterator[Problem]:
+    """Cells of several words, where the sample has such: no more of them, and none twice."""
+    most = max((len(row[1].split()) for row in sample.rows), default=1)
+    if len(sample.header) != 2 or most < 2 or any(_shape(row[0]) == PAIR for row in sample.rows):
+        return
+    cells = [(row[1], line) for row, line in zip(sheet.rows, sheet.line_R, strict=True)]
+    words = [cell.split() for cell, _ in cells]
+    many = [cell for cell, parts in zip(cells, words, strict=True) if len(parts) > most]
+    twice = [cell for cell, parts in zip(cells, words, strict=True) if len({*parts}) < len(parts)]
+    yield from _report("too-many", many, f"{sheet.header[1]}: more than the {most} of the sample")
+    yield from _report("repeated", twice, f"{sheet.header[1]}: the same label twice in a cell")
+
+
+def _sums(sheet: Sheet, sample: Sheet) -> Iterator[Problem]:
+    """Numbers in several columns add up to 1 where the sample's do."""
+    if len(sample.header) < 3:
+        return
+    due, sums = ([math.fsum(map(_float, row[1:])) for row in part.rows] for part in (sample, sheet))
+    if all(abs(total - 1) <= SUM for total in due):
+        named = zip(sums, sheet.line_R, strict=True)
+        off = [(f"{total:.6g}", line) for total, line in named if abs(total - 1) > SUM]
+        yield from _report("sum", off, "the sample's rows add up to 1, these do not")
 
 
 def _shape(name: str) -> str:
@@ -248,10 +275,14 @@ def _column(
             "gaps or scores into floats)",
         ),
     ):
-        if wrong:
-            places = first_five([f"{text!r} (line {line})" for text, line in wrong])
-            text = f"{name} {message}; {len(wrong)} rows: {places}"
-            yield Problem(code, "error", text, wrong[0][1])
+        yield from _report(code, wrong, f"{name} {message}")
+
+
+def _report(code: str, wrong: Sequence[tuple[str, int]], message: str) -> Iterator[Problem]:
+    """One problem for all cells of a kind, at the first of their lines."""
+    if wrong:
+        places = first_five([f"{text!r} (line {line})" for text, line in wrong])
+        yield Problem(code, "error", f"{message}; {len(wrong)} rows: {places}", wrong[0][1])
 
 
 def _is_whole(text: str) -> bool:

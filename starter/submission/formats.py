@@ -5,6 +5,7 @@ from pathlib import Path
 from starter.errors import UserError
 from starter.submission.answers import Answers, Ask, Kind
 from starter.submission.sample import image_index, in_words, recognise, refuse_gaps
+from starter.submission.shapes import Shape, shape_of
 from starter.submission.table import Sheet, Table, is_number, read_sample, stem
 from starter.submission.years import FORMATS, Format
 
@@ -36,9 +37,10 @@ def fill(sample_path: str | Path | None, format: str, answers: Answers) -> Table
             read in two ways; a score is not finite.
     """
     entry = FORMATS[format]
-    numbered = entry.label == "index" and bool(answers.classes)
+    numbered, shape = entry.label == "index" and bool(answers.classes), Shape("class")
     if sample_path is None:
-        header, (ids, asks) = entry.header, _rows_of_format(format, entry, answers)
+        header: tuple[str, ...] = entry.header
+        ids, asks = _rows_of_format(format, entry, answers)
         note = f"no sample submission: wrote the default of submission.format={format}"
         if not entry.verified:
             note += " (unverified: compare it with the competition's own sample)"
@@ -46,22 +48,32 @@ def fill(sample_path: str | Path | None, format: str, answers: Answers) -> Table
         sample = read_sample(sample_path)
         asks = recognise(sample, format, answers)
         refuse_gaps(sample, asks, answers)
-        header, ids = (sample.header[0], sample.header[1]), [row[0] for row in sample.rows]
-        note = in_words(asks)
-        if _has_numbers_for_names(sample, asks, answers):
+        header, ids = tuple(sample.header), [row[0] for row in sample.rows]
+        shape, numbers_for_names = _shape_of_images(sample, asks, answers)
+        note = in_words(asks, shape)
+        if numbers_for_names:
             numbered = True
             note += "; the sample has numbers for classes, so each is written as its place in order"
     if entry.upload != "submission.csv":
         note += f"; the course names this file {entry.upload}"
-    labels = answers.labels(asks, numbered=numbered)
-    return Table(header, list(zip(ids, labels, strict=True)), note)
+    cells = answers.cells(asks, shape, numbered=numbered)
+    return Table(header, [(id, *rest) for id, rest in zip(ids, cells, strict=True)], note)
 
 
-def _has_numbers_for_names(sample: Sheet, asks: list[Ask], answers: Answers) -> bool:
-    """Whether the sample has whole numbers for classes that the data knows by name."""
-    labels = [row[1] for row, ask in zip(sample.rows, asks, strict=True) if ask.kind == "image"]
-    numbers = bool(labels) and all(is_number(label.strip()) for label in labels)
-    return numbers and not all(map(is_number, answers.classes))
+def _shape_of_images(sample: Sheet, asks: list[Ask], answers: Answers) -> tuple[Shape, bool]:
+    """What the rows of images ask for, and whether they have whole numbers for classes that the
+    data knows by name. UserError where several columns stand beside rows that have one answer."""
+    images = [row for row, ask in zip(sample.rows, asks, strict=True) if ask.kind == "image"]
+    if len(sample.header) > 2 and len(images) < len(asks):
+        raise UserError(
+            f"{sample.path}, line 1: {len(sample.header)} columns ({', '.join(sample.header)}), "
+            "but not every row asks about an image; pairs and faces have one answer each"
+        )
+    if not images:
+        return Shape("class"), False
+    numbers = all(is_number(row[1].strip()) for row in images)
+    named = not all(map(is_number, answers.classes))
+    return shape_of(sample, images, answers.classes), numbers and named
 
 
 def _rows_of_format(format: str, entry: Format, answers: Answers) -> tuple[list[str], list[Ask]]:

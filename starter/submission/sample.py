@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from starter.errors import UserError
 from starter.submission.answers import Answers, Ask, Kind
+from starter.submission.shapes import Shape
 from starter.submission.table import (
     Sheet,
     bare,
@@ -25,10 +26,10 @@ OTHER_DATA = "is this the sample of the data at data.root?"
 
 def recognise(sample: Sheet, format: str, answers: Answers) -> list[Ask]:
     """What each row asks for. UserError naming the rows that nothing fits."""
-    if len(sample.header) != 2:
+    if len(sample.header) < 2:
         raise UserError(
-            f"{sample.path}, line 1: {len(sample.header)} columns ({', '.join(sample.header)}); "
-            "expected two, an id and a label, separated by a comma"
+            f"{sample.path}, line 1: one column ({sample.header[0]}); expected an id and a label, "
+            "separated by a comma"
         )
     names = {bare(name) for name in answers.test_names if not is_number(name)}
     named = any(bare(row[0]) in names for row in sample.rows)
@@ -181,10 +182,10 @@ def _refuse_gaps_of_pairs(sample: Sheet, asks: Sequence[Ask], answers: Answers) 
         )
 
 
-def in_words(asks: Sequence[Ask]) -> str:
+def in_words(asks: Sequence[Ask], shape: Shape) -> str:
     """How many rows ask for what."""
     words: dict[Kind, str] = {
-        "image": "the class of an image",
+        "image": shape.words,
         "pair": "the similarity of a pair",
         "face": "who an unknown face is",
     }

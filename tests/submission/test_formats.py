@@ -242,9 +242,9 @@ REFUSED = {
     ),
     "row numbers from 1": ("ID,Label\n1,0\n2,0\n", {}, ["row numbers run from 0"]),
     "a row number twice": ("ID,Label\n0,0\n0,0\n", {}, ["fit none of"]),
-    "one column": ("ID\n0\n1\n", {}, ["line 1: 1 columns (ID)", "expected two"]),
-    "semicolons": ("ID;Label\n0;0\n", {}, ["line 1: 1 columns", "separated by a comma"]),
-    "three columns": ("ID,Label,x\n0,0,0\n", {}, ["3 columns (ID, Label, x)"]),
+    "one column": ("ID\n0\n1\n", {}, ["line 1: one column (ID)", "expected an id"]),
+    "semicolons": ("ID;Label\n0;0\n", {}, ["line 1: one column", "separated by a comma"]),
+    "three columns": ("ID,Label,x\n1,0,0\n0,0,0\n", {}, ["3 columns (ID, Label, x)"]),
     "no rows": ("ID,Label\n", {}, ["no rows"]),
     "not a number": (
         "ID,Label\n0,0\n1,0\n",

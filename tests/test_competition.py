@@ -1,0 +1,78 @@
+"""A competition from its folder to its submissions: train.py FOLDER, verify.py, submit.py check."""
+
+import csv
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.data.trees import picture
+
+CLASSES = ("00000", "00007", "00012")  # text: zeros stay
+IMAGES = 72  # of training, in groups of three
+
+
+@pytest.fixture(scope="module")
+def competition(tmp_path_factory):
+    """Images of one colour a class: red, green, blue."""
+    root = tmp_path_factory.mktemp("kaggle") / "colours"
+    rng = np.random.default_rng(0)
+
+    def draw(folder, name, label):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        image = picture(int(rng.integers(1 << 30)), (16, 16, 3)) // 4
+        image[..., label] += 150
+        assert cv2.imwrite(str(root / folder / f"{name}.jpg"), image[..., ::-1])
+
+    rows = ["image_id,label,track"]
+    for i in range(IMAGES):
+        draw("train_images", f"{i:03d}", i // 3 % 3)
+        rows.append(f"{i:03d},{CLASSES[i // 3 % 3]},{i // 3:02d}")
+    truth = {f"{i:03d}": int(rng.integers(3)) for i in range(20)}
+    for name, label in truth.items():
+        draw("test_images", name, label)
+    ids = list(rng.permutation(list(truth)))
+    samples = {
+        "sample_submission": (["image_id", "label"], [CLASSES[0]]),
+        "sample_submission_top2": (["image_id", "label"], [f"{CLASSES[0]} {CLASSES[1]}"]),
+        "sample_submission_probabilities": (["image_id", *CLASSES[::-1]], ["0.333333"] * 3),
+    }
+    for name, (header, cells) in samples.items():
+        lines = [",".join(header), *(",".join([i, *cells]) for i in ids)]
+        (root / f"{name}.csv").write_text("\n".join(lines) + "\n")
+    (root / "train.csv").write_text("\n".join(rows) + "\n")
+    return root, ids, truth
+
+
+@pytest.mark.slow
+def test_a_folder_becomes_three_submissions(tmp_path, competition, command):
+    root, ids, truth = competition
+    run = tmp_path / "runs" / "colours"
+    changes = (f"runs={tmp_path}/runs", f"data.cache={tmp_path}/cache")
+    small = ("train.minutes=null", "train.epochs=4", "train.ema=null", "train.batch_size=8")
+    small = (*small, "model.backbone=resnet10_small")
+    done = command("train.py", str(root), *changes, *small)
+    assert done.returncode == 0, done.stderr
+    assert "24 groups of track, none on both sides" in done.stderr
+    done = command("verify.py", str(run))
+    assert done.returncode == 0, done.stderr
+    answered = {
+        kind: list(csv.reader((run / f"submission{kind}.csv").open()))
+        for kind in ("", "_top2", "_probabilities")
+    }
+    place = {name: k for k, name in enumerate(CLASSES)}
+    for rows in answered.values():
+        assert [row[0] for row in rows[1:]] == ids
+    right = [place[label] == truth[name] for name, label in answered[""][1:]]
+    assert np.mean(right) >= 0.9
+    header, *rows = answered["_probabilities"]
+    assert header == ["image_id", *CLASSES[::-1]]
+    value_MK = np.array([row[1:] for row in rows], float)[:, ::-1]
+    assert np.allclose(value_MK.sum(1), 1, atol=1e-6)
+    best = [[CLASSES[k] for k in np.argsort(-row, kind="stable")] for row in value_MK]
+    assert [row[1] for row in answered[""][1:]] == [names[0] for names in best]
+    assert [row[1].split() for row in answered["_top2"][1:]] == [names[:2] for names in best]
+    for kind in answered:
+        csv_file, sample = run / f"submission{kind}.csv", root / f"sample_submission{kind}.csv"
+        done = command("submit.py", str(csv_file), "--sample", str(sample), "--dry-run")
+        assert done.returncode == 0, done.stderr
