@@ -1,6 +1,6 @@
 """Embedding -> loss: classification heads with and without margins, pair losses, their sum."""
 
-from starter.losses import (  # noqa: F401 - every loss of the kit registers itself
+from starter.losses import (  # every loss of the kit registers itself
     adaptive_heads,
     binary_heads,
     center,

@@ -6,8 +6,7 @@ from starter.metrics.calibrate import (
     log_likelihood_ratio,
     probability,
 )
-from starter.metrics.crossfit import cross_fit, fold_pairs
-from starter.metrics.folds import cross_validate
+from starter.metrics.folds import cross_fit, cross_validate, fold_pairs
 from starter.metrics.fuse import (
     equal_shares,
     fit_weights,
@@ -18,7 +17,7 @@ from starter.metrics.fuse import (
     softmax,
     top_classes,
 )
-from starter.metrics.identify import cmc, decide, fit_threshold, identify
+from starter.metrics.identify import cmc, decide, fit_threshold, identify, retrieve
 from starter.metrics.operating import fit_decision, require_resolved
 from starter.metrics.registry import (
     better,
@@ -29,42 +28,5 @@ from starter.metrics.registry import (
     monitored,
     try_out,
 )
-from starter.metrics.retrieval import retrieve
 from starter.metrics.score import cosine
 from starter.metrics.verification import compare, evaluate, threshold_at_eer
-
-__all__ = [
-    "better",
-    "check",
-    "cmc",
-    "combined",
-    "compare",
-    "cosine",
-    "cross_fit",
-    "cross_validate",
-    "decide",
-    "equal_shares",
-    "evaluate",
-    "fit_calibration",
-    "fit_decision",
-    "fit_threshold",
-    "fit_weights",
-    "fold_pairs",
-    "fuse_embeddings",
-    "held_out_eer",
-    "identify",
-    "judge_calibration",
-    "less_is_better",
-    "log_likelihood_ratio",
-    "mean_classes",
-    "measure",
-    "monitored",
-    "probability",
-    "require_resolved",
-    "retrieve",
-    "shares",
-    "softmax",
-    "threshold_at_eer",
-    "top_classes",
-    "try_out",
-]

@@ -11,10 +11,9 @@ from typing import Literal
 
 import numpy as np
 
-from starter.metrics.crossfit import cross_fit
+from starter.metrics.folds import cross_fit
 
 Kind = Literal["platt", "isotonic"]
-BINS = 10
 
 
 def fit_calibration(
@@ -36,11 +35,11 @@ def fit_calibration(
     assert genuine and impostor
     prior = genuine / len(same_P) if prior is None else prior
     weight_P = np.where(same_P, prior / genuine, (1 - prior) / impostor) * len(same_P)
-    found: dict = {"kind": kind, "prior": prior, "pairs": len(same_P)}
+    shared: dict = {"kind": kind, "prior": prior, "pairs": len(same_P)}
     if kind == "platt":
         target_P = np.where(same_P, (genuine + 1) / (genuine + 2), 1 / (impostor + 2))
-        return found | _fit_platt(score_P, target_P, weight_P)
-    return found | _fit_isotonic(score_P, same_P, weight_P)
+        return shared | _fit_platt(score_P, target_P, weight_P)
+    return shared | _fit_isotonic(score_P, same_P, weight_P)
 
 
 def probability(calibration: Mapping, score_P: np.ndarray) -> np.ndarray:
@@ -50,8 +49,8 @@ def probability(calibration: Mapping, score_P: np.ndarray) -> np.ndarray:
         logit_P = calibration["slope"] * score_P + calibration["intercept"]
         return 0.5 * (1 + np.tanh(logit_P / 2))  # no overflow
     edge = 1 / (calibration["pairs"] + 2)
-    found_P = np.interp(score_P, calibration["score"], calibration["probability"])
-    return np.clip(found_P, edge, 1 - edge)
+    step_P = np.interp(score_P, calibration["score"], calibration["probability"])
+    return np.clip(step_P, edge, 1 - edge)
 
 
 def log_likelihood_ratio(calibration: Mapping, score_P: np.ndarray) -> np.ndarray:
@@ -65,7 +64,7 @@ def log_likelihood_ratio(calibration: Mapping, score_P: np.ndarray) -> np.ndarra
 def judge_calibration(
     score_P: np.ndarray, same_P: np.ndarray, fold_P2: np.ndarray, kind: Kind = "platt"
 ) -> dict:
-    """How good probabilities are on pairs of other identities (cross-fitted, see `crossfit`).
+    """How good probabilities are on pairs of other identities (cross-fitted, see `cross_fit`).
 
     Returns:
         bins, brier, log_loss, ece as `reliability`; empty where the folds are too poor for it.
@@ -76,11 +75,13 @@ def judge_calibration(
         fitted = fit_calibration(part_P, same, kind, prior)
         return lambda others_P: probability(fitted, others_P)
 
-    found_P = cross_fit(fit, np.asarray(score_P, np.float64), np.asarray(same_P, bool), fold_P2)
-    return {} if found_P is None else reliability(found_P, same_P)
+    probability_P = cross_fit(
+        fit, np.asarray(score_P, np.float64), np.asarray(same_P, bool), fold_P2
+    )
+    return {} if probability_P is None else reliability(probability_P, same_P)
 
 
-def reliability(probability_P: np.ndarray, same_P: np.ndarray, bins: int = BINS) -> dict:
+def reliability(probability_P: np.ndarray, same_P: np.ndarray, bins: int = 10) -> dict:
     """Predicted against observed.
 
     Returns:

@@ -1,7 +1,16 @@
-"""The LFW protocol: accuracy over k folds, each with the threshold of the others.
+"""Folds: judging what was fitted on labelled pairs by pairs that it was not fitted on.
 
-Shapes: P pairs, F folds.
+`cross_validate` is the LFW protocol: k folds of pairs, each with the threshold of the others.
+
+`cross_fit` is stricter. A pair joins two units (identities, or images where identities are not
+known), and a pair that shares a unit with the fitted ones is no stranger to them. So units are
+dealt into folds, and the pairs that lie in folds (f, g) are judged by a fit on the pairs that touch
+neither f nor g: each pair once, K (K + 1) / 2 fits in all.
+
+Shapes: P pairs, F folds, S columns of what is fitted on (one score a run).
 """
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -33,7 +42,7 @@ def cross_validate(
     accuracy = []
     for fold in np.unique(fold_P):
         here_P = fold_P == fold
-        threshold = best_threshold(score_P[~here_P], same_P[~here_P])
+        threshold, _ = best_threshold(score_P[~here_P], np.where(same_P[~here_P], -1, 1))
         accuracy.append(float(((score_P[here_P] >= threshold) == same_P[here_P]).mean()))
     deviation = np.std(accuracy, ddof=1)
     return {
@@ -54,10 +63,51 @@ def shuffled_folds(same_P: np.ndarray, folds: int, seed: int) -> np.ndarray:
     return fold_P
 
 
-def best_threshold(score_P: np.ndarray, same_P: np.ndarray) -> float:
-    """The threshold of the highest accuracy, midway between two scores; the lowest of equals."""
-    level_L, group_P = np.unique(np.asarray(score_P, np.float64), return_inverse=True)
-    gain_L = np.bincount(group_P, np.where(same_P, -1.0, 1.0), len(level_L))
-    correct = np.concatenate([[0], np.cumsum(gain_L)])  # besides the genuine pairs, all at first
+def best_threshold(score_N: np.ndarray, gain_N: np.ndarray) -> tuple[float, float]:
+    """The threshold that gains most, midway between two scores; the lowest of equals.
+
+    gain_N: how many more decisions are right once this score lies below the threshold.
+    Returns:
+        the threshold (-inf where refusing gains nothing, inf where all are refused), the gain.
+    """
+    level_L, group_N = np.unique(np.asarray(score_N, np.float64), return_inverse=True)
+    gain_L = np.bincount(group_N, gain_N, len(level_L))
+    total = np.concatenate([[0], np.cumsum(gain_L)])
     edges = np.concatenate([[-np.inf], (level_L[:-1] + level_L[1:]) / 2, [np.inf]])
-    return float(edges[correct.argmax()])
+    best = int(total.argmax())
+    return float(edges[best]), float(total[best])
+
+
+def fold_pairs(unit_P2: np.ndarray, folds: int = FOLDS, seed: int = 0) -> np.ndarray:
+    """fold_P2 int64: the fold of both sides of each pair, units dealt out in random order."""
+    unit_U, index = np.unique(np.asarray(unit_P2), return_inverse=True)
+    fold_U = np.empty(len(unit_U), np.int64)
+    fold_U[np.random.default_rng(seed).permutation(len(unit_U))] = np.arange(len(unit_U)) % folds
+    return fold_U[index.reshape(-1, 2)]
+
+
+def cross_fit(
+    fit: Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], np.ndarray]],
+    value_PS: np.ndarray,
+    same_P: np.ndarray,
+    fold_P2: np.ndarray,
+) -> np.ndarray | None:
+    """What fits on other units' pairs say of each pair.
+
+    Args:
+        fit: (values, same) of some pairs -> a function of values, one number a pair.
+        value_PS: (P,) or (P, S) float, what is fitted on.
+        same_P: bool.
+    Returns:
+        out_P float64; None where some fold leaves no genuine or no impostor pair to fit on.
+    """
+    out_P = np.empty(len(same_P))
+    low_P, high_P = fold_P2.min(axis=1), fold_P2.max(axis=1)
+    for low, high in np.unique(np.stack([low_P, high_P], axis=1), axis=0):
+        here_P = (low_P == low) & (high_P == high)
+        others_P = ~np.isin(fold_P2, (low, high)).any(axis=1)
+        kinds = same_P[others_P]
+        if not len(kinds) or kinds.all() or not kinds.any():
+            return None
+        out_P[here_P] = fit(value_PS[others_P], kinds)(value_PS[here_P])
+    return out_P

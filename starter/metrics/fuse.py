@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from starter.metrics.crossfit import cross_fit
-from starter.metrics.identify import unit
+from starter.metrics.folds import cross_fit
+from starter.metrics.score import largest, unit
 from starter.metrics.verification import evaluate
 
 ROWS = 4096  # images whose K classes are added up at once
@@ -57,7 +57,7 @@ def fit_weights(score_PS: np.ndarray, same_P: np.ndarray) -> np.ndarray:
     """
     from scipy.optimize import minimize
 
-    z_PS = z_scored(score_PS, score_PS)
+    z_PS = z_scored(score_PS)
     same_P = np.asarray(same_P, bool)
     half_P = np.where(same_P, 0.5 / same_P.sum(), 0.5 / (~same_P).sum())
     sign_P = np.where(same_P, 1.0, -1.0)
@@ -70,7 +70,7 @@ def fit_weights(score_PS: np.ndarray, same_P: np.ndarray) -> np.ndarray:
         value = half_P @ np.logaddexp(0, -margin_P) + RIDGE * slopes @ slopes
         return value, np.append(pull_P @ z_PS + 2 * RIDGE * slopes, pull_P.sum())
 
-    found = minimize(
+    fitted = minimize(
         loss,
         np.append(np.ones(runs), 0.0),
         jac=True,
@@ -78,23 +78,23 @@ def fit_weights(score_PS: np.ndarray, same_P: np.ndarray) -> np.ndarray:
         bounds=[(0, None)] * runs + [(None, None)],
         options={"ftol": 1e-12, "gtol": 1e-8},
     )
-    slope_S = found.x[:runs]
+    slope_S = fitted.x[:runs]
     return slope_S / slope_S.sum() if slope_S.sum() > 1e-9 else equal_shares(runs)
 
 
-def z_scored(score_PS: np.ndarray, from_PS: np.ndarray) -> np.ndarray:
-    """Columns less their mean, over their deviation, both of `from_PS`; 0 where it is 0."""
-    from_PS = np.asarray(from_PS, np.float64)
-    deviation_S = from_PS.std(axis=0)
+def z_scored(score_PS: np.ndarray) -> np.ndarray:
+    """Columns less their mean, over their deviation; 0 where that is 0."""
+    score_PS = np.asarray(score_PS, np.float64)
+    deviation_S = score_PS.std(axis=0)
     scale_S = np.divide(1, deviation_S, out=np.zeros(len(deviation_S)), where=deviation_S > 0)
-    return (score_PS - from_PS.mean(axis=0)) * scale_S
+    return (score_PS - score_PS.mean(axis=0)) * scale_S
 
 
 def held_out_eer(score_PS: np.ndarray, same_P: np.ndarray, fold_P2: np.ndarray) -> float | None:
-    """EER of fitted weights on pairs of other identities than they were fitted on (`crossfit`);
+    """EER of fitted weights on pairs of other identities than they were fitted on (`cross_fit`);
     a fraction, None where folds are too poor. To be held against the EER of equal weights, which
     fit nothing: where it is not lower, fitting was for nothing."""
-    z_PS = z_scored(score_PS, score_PS)
+    z_PS = z_scored(score_PS)
 
     def fit(part_PS: np.ndarray, same: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
         weight_S = fit_weights(part_PS, same)
@@ -113,10 +113,7 @@ def softmax(logits_MK: np.ndarray) -> np.ndarray:
 def top_classes(value_MK: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
     """The `most` classes of the highest values, best first (int32 class_MT), and the values
     (float32). The first is the argmax, of equal ones the lowest class."""
-    kept = min(most, value_MK.shape[1])
-    part_MT = np.sort(np.argpartition(-value_MK, kept - 1, axis=1)[:, :kept], axis=1)
-    order_MT = np.argsort(-np.take_along_axis(value_MK, part_MT, axis=1), axis=1, kind="stable")
-    class_MT = np.take_along_axis(part_MT, order_MT, axis=1)
+    class_MT = largest(value_MK, most)
     class_MT[:, 0] = value_MK.argmax(axis=1)  # of many equals, the lowest may not be in the part
     return class_MT.astype(np.int32), np.take_along_axis(value_MK, class_MT, axis=1).astype("f4")
 

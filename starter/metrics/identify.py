@@ -1,13 +1,18 @@
-"""1:N identification: which of the known people is each probe, if any of them?
+"""1:N identification: which of the known people is each probe, if any of them? And retrieval: does
+an image find the others of its class?
 
-Shapes: G images of known people, Q probes, I people, D embedding. An identity is an index into the
-people; -1 is nobody known.
+Shapes: G images of known people, Q probes, I people, D embedding; of retrieval, N images, Q of them
+that have another of their class, B a block of those. An identity is an index into the people; -1 is
+nobody known.
 """
 
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+from starter.metrics.folds import best_threshold
+from starter.metrics.score import largest, unit
 
 BLOCK = 1024  # probes compared at once: 4 MiB of scores for each thousand of known images
 
@@ -49,18 +54,10 @@ def fit_threshold(match: Match, answer_Q: np.ndarray) -> Threshold:
     Where several are as good, the lowest: it calls fewest people unknown. -inf (nobody is unknown)
     where every probe is somebody, as in F22.
     """
-    assert len(answer_Q) and len(answer_Q) == len(match.score_Q)
     right_Q = (match.identity_Q == answer_Q) & (answer_Q >= 0)
-    if (answer_Q >= 0).all():
-        return Threshold(-np.inf, float(right_Q.mean()))
-    level_L, group_Q = np.unique(match.score_Q.astype(np.float64), return_inverse=True)
-    # A threshold below the l-th level refuses the probes of levels before it: those who are nobody
-    # become right, those matched rightly become wrong.
-    gain_L = np.bincount(group_Q, (answer_Q < 0).astype(float) - right_Q, len(level_L))
-    correct = right_Q.sum() + np.concatenate([[0], np.cumsum(gain_L)])
-    best = int(correct.argmax())
-    edges = np.concatenate([[-np.inf], (level_L[:-1] + level_L[1:]) / 2, [np.inf]])
-    return Threshold(float(edges[best]), float(correct[best] / len(answer_Q)))
+    # Refusing a probe makes it right if it is nobody, and wrong if it was matched rightly.
+    value, gain = best_threshold(match.score_Q, (answer_Q < 0).astype(float) - right_Q)
+    return Threshold(value, float((right_Q.sum() + gain) / len(answer_Q)))
 
 
 def cmc(
@@ -77,9 +74,10 @@ def cmc(
     Ranks beyond the number of people are left out; nothing at all without known probes.
     """
     known_Q = answer_Q >= 0
-    people_I, first_I, order_G = _by_person(identity_G)
     if not known_Q.any():
         return {}
+    order_G = np.argsort(identity_G, kind="stable")  # each person's images side by side
+    people_I, first_I = np.unique(identity_G[order_G], return_index=True)
     place_Q = np.searchsorted(people_I, answer_Q[known_Q])
     rank_Q = np.empty(len(place_Q), np.int64)
     for part, score_BG in _blocks(emb_GD[order_G], emb_QD[known_Q], block):
@@ -89,11 +87,43 @@ def cmc(
     return {k: float((rank_Q <= k).mean()) for k in ranks if k <= len(people_I)}
 
 
-def _by_person(identity_G: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """People, and the known images in their order with where each person's begin."""
-    order_G = np.argsort(identity_G, kind="stable")
-    people_I, first_I = np.unique(identity_G[order_G], return_index=True)
-    return people_I, first_I, order_G
+def retrieve(
+    emb_ND: np.ndarray, identity_N: np.ndarray, ks: Sequence[int] = (1, 2, 4, 8), block: int = BLOCK
+) -> dict:
+    """Retrieval among held-out classes by cosine: recall@k and mAP@R (Musgrave, Belongie and Lim
+    2020, equation 3).
+
+    Every image is a query against all others; images alone in their class only distract. mAP@R is
+    the mean over queries of (1/R) sum over i <= R of precision at i where the i-th is of the class,
+    with R the other images of the class.
+
+    Returns:
+        queries, recall_at {k: fraction}, map_at_r; empty where no class has two images.
+    """
+    _, class_N, size_K = np.unique(identity_N, return_inverse=True, return_counts=True)
+    query_Q = np.flatnonzero(size_K[class_N] > 1)
+    if not len(query_Q):
+        return {}
+    unit_ND, others_N = unit(emb_ND), size_K[class_N] - 1
+    deepest = min(len(emb_ND) - 1, max(int(others_N.max()), *ks))
+    hits, precision = np.zeros(len(ks)), 0.0
+    for start in range(0, len(query_Q), block):
+        query_B = query_Q[start : start + block]
+        score_BN = unit_ND[query_B] @ unit_ND.T
+        score_BN[np.arange(len(query_B)), query_B] = -np.inf
+        top_BR = largest(score_BN, deepest)
+        same_BR = class_N[top_BR] == class_N[query_B, None]
+        hits += [same_BR[:, :k].any(1).sum() for k in ks]
+        position_R = np.arange(1, deepest + 1)
+        inside_BR = same_BR & (position_R <= others_N[query_B, None])
+        at_BR = np.cumsum(same_BR, 1) / position_R
+        precision += float(((at_BR * inside_BR).sum(1) / others_N[query_B]).sum())
+    recall = {k: float(hit / len(query_Q)) for k, hit in zip(ks, hits, strict=True)}
+    return {
+        "queries": len(query_Q),
+        "recall_at": {k: value for k, value in recall.items() if k < len(emb_ND)},
+        "map_at_r": precision / len(query_Q),
+    }
 
 
 def _blocks(
@@ -104,10 +134,3 @@ def _blocks(
     for start in range(0, len(emb_QD), block):
         part = slice(start, min(start + block, len(emb_QD)))
         yield part, unit_QD[part] @ unit_GD.T
-
-
-def unit(emb_ND: np.ndarray, eps: float = 1e-8) -> np.ndarray:
-    """Rows of length 1, float32; a row of zeros stays zero, so that its cosines are 0."""
-    emb_ND = np.asarray(emb_ND, np.float32)
-    norm_N = np.sqrt(np.einsum("nd,nd->n", emb_ND, emb_ND, dtype=np.float64))
-    return emb_ND / np.maximum(norm_N, eps).astype(np.float32)[:, None]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from starter.errors import UserError
-from starter.metrics.crossfit import cross_fit
+from starter.metrics.folds import cross_fit
 from starter.metrics.intervals import percentile_interval, resampled_by, resampled_weights
 from starter.metrics.verification import (
     Order,
@@ -46,7 +46,7 @@ def fit_decision(
 
     Args:
         far: the largest share of impostors to accept; None: at the EER.
-        fold_P2: folds of identities or images (see `crossfit`), for `held_out`.
+        fold_P2: folds of identities or images (see `cross_fit`), for `held_out`.
         resamples, identity_P2, seed: as `evaluate`.
     Returns:
         at ("eer" or "far"), asked (the far), threshold, far and frr on these pairs (fractions);
@@ -63,7 +63,7 @@ def fit_decision(
     curve = roc(order, same_P)
     column = int(_columns(curve, far)[0])
     threshold = threshold_of(order, column)
-    found: dict = {
+    decision: dict = {
         "at": "eer" if far is None else "far",
         "asked": far,
         "threshold": threshold,
@@ -72,11 +72,11 @@ def fit_decision(
     }
     if fold_P2 is not None:
         held_out = _held_out(score_P, same_P, far, fold_P2)
-        found |= {"held_out": held_out} if held_out else {}
+        decision |= {"held_out": held_out} if held_out else {}
     if resamples:
-        found["intervals"] = _intervals(order, same_P, far, column, resamples, identity_P2, seed)
-        found["resampled_by"] = resampled_by(identity_P2)
-    return found
+        decision["intervals"] = _intervals(order, same_P, far, column, resamples, identity_P2, seed)
+        decision["resampled_by"] = resampled_by(identity_P2)
+    return decision
 
 
 def _columns(curve: Roc, far: float | None) -> np.ndarray:

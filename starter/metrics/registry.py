@@ -149,8 +149,8 @@ def measure(
         values |= precision_and_recall(label_M, logit_MK)
     if same_P is not None:
         assert score_P is not None
-        found = evaluate(score_P, same_P)
-        values |= {"eer": found["eer"], "auc": found["auc"]}
+        of_pairs = evaluate(score_P, same_P)
+        values |= {"eer": of_pairs["eer"], "auc": of_pairs["auc"]}
     if (both := combined(values["accuracy"], values["eer"])) is not None:
         values["combined"] = both
     metric = find(monitor)
@@ -158,17 +158,11 @@ def measure(
         target_N, value = (same_P, score_P) if metric.of_pairs else (label_M, logit_MK)
         values[monitor] = None
         if target_N is not None and value is not None:
-            values[monitor] = _measure(monitor, target_N, value)
+            number = metric.measure(target_N, value if metric.of_pairs else softmax(value))
+            if not np.isfinite(number):
+                raise UserError(f"monitor: {monitor} is {number}, which cannot be compared")
+            values[monitor] = number
     return values
-
-
-def _measure(name: str, target_N: np.ndarray, value: np.ndarray) -> float:
-    metric = find(name)
-    assert metric.measure is not None
-    number = float(metric.measure(target_N, value if metric.of_pairs else softmax(value)))
-    if not np.isfinite(number):
-        raise UserError(f"monitor: {name} gives {number}, which nothing can be compared with")
-    return number
 
 
 def check(section: TrainSection) -> list[Problem]:
@@ -183,14 +177,15 @@ def check(section: TrainSection) -> list[Problem]:
 def try_out(section: TrainSection, classes: int) -> list[Problem]:
     """Whether `monitor` can measure answers of this many classes, before an epoch is spent."""
     rng, count = np.random.default_rng(0), min(classes, 50)
-    label_M = np.arange(2 * count) % count
-    value = rng.normal(size=len(label_M)).astype(np.float32)
+    index_M = np.arange(2 * count)
     try:
-        metric = find(section.monitor)
-        if metric.measure is not None and metric.of_pairs:
-            _measure(section.monitor, label_M % 2 == 0, value)
-        elif metric.measure is not None:
-            _measure(section.monitor, label_M, rng.normal(size=(len(label_M), count)))
+        measure(
+            section.monitor,
+            label_M=index_M % count,
+            logit_MK=rng.normal(size=(len(index_M), count)),
+            same_P=index_M % 2 == 0,
+            score_P=rng.normal(size=len(index_M)).astype(np.float32),
+        )
     except UserError as error:
         return [problem(section, "monitor", str(error))]
     return []

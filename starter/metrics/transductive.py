@@ -8,9 +8,8 @@ Shapes: N images, P pairs, D embedding, J neighbours.
 
 import numpy as np
 
-from starter.metrics.identify import unit
-
-BLOCK = 1024  # images compared with all at once
+from starter.metrics.identify import BLOCK
+from starter.metrics.score import largest, unit
 
 
 def neighbours(unit_ND: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -26,11 +25,9 @@ def neighbours(unit_ND: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]
         score_BN = unit_ND[start : start + BLOCK] @ unit_ND.T
         rows = np.arange(len(score_BN))
         score_BN[rows, start + rows] = np.inf
-        part_BJ = np.sort(np.argpartition(-score_BN, kept - 1, axis=1)[:, :kept], axis=1)
-        part_score_BJ = np.take_along_axis(score_BN, part_BJ, axis=1)
-        order_BJ = np.argsort(-part_score_BJ, axis=1, kind="stable")
-        index_NJ[start : start + BLOCK] = np.take_along_axis(part_BJ, order_BJ, axis=1)
-        score_NJ[start : start + BLOCK] = np.take_along_axis(part_score_BJ, order_BJ, axis=1)
+        part = slice(start, start + BLOCK)
+        index_NJ[part] = largest(score_BN, kept)
+        score_NJ[part] = np.take_along_axis(score_BN, index_NJ[part], axis=1)
     score_NJ[:, 0] = 1
     return index_NJ, score_NJ
 

@@ -139,23 +139,23 @@ def evaluate(
     score_P, same_P = checked(score_P, same_P)
     order = sort_scores(score_P)
     curve = roc(order, same_P)
-    found: dict = {name: float(metric(curve)[0]) for name, metric in METRICS.items()}
+    metrics: dict = {name: float(metric(curve)[0]) for name, metric in METRICS.items()}
     genuine, impostor = int(same_P.sum()), int((~same_P).sum())
-    found["tar_at_far"] = _tar_at_far(curve)
-    found["thresholds"] = {
+    metrics["tar_at_far"] = _tar_at_far(curve)
+    metrics["thresholds"] = {
         "eer": threshold_of(order, int(nearest_errors(curve)[0])),
         "accuracy": threshold_of(order, int(np.argmax(_correct(curve)[0]))),
     }
-    found |= {"pairs": len(score_P), "genuine": genuine, "impostor": impostor}
-    found["resolution"] = (
+    metrics |= {"pairs": len(score_P), "genuine": genuine, "impostor": impostor}
+    metrics["resolution"] = (
         f"{impostor} impostor pairs resolve a FAR of 1/{impostor} = {1 / impostor:.2g}; "
         "none below is reported"
     )
     if resamples:
         value_by = _resample([order], same_P, resamples, identity_P2, seed)
-        found["intervals"] = {n: percentile_interval(v[0]) for n, v in value_by.items()}
-        found["resampled_by"] = resampled_by(identity_P2)
-    return found
+        metrics["intervals"] = {n: percentile_interval(v[0]) for n, v in value_by.items()}
+        metrics["resampled_by"] = resampled_by(identity_P2)
+    return metrics
 
 
 def compare(
@@ -184,14 +184,14 @@ def compare(
     orders = [sort_scores(score_P) for score_P, _ in measurable]
     checked_P = measurable[0][1]
     value_by = _resample(orders, checked_P, resamples, identity_P2, seed)
-    found = {}
+    change_by = {}
     for name in ("eer", "auc"):
         value_S = np.array([METRICS[name](roc(order, checked_P))[0] for order in orders])
         change_R = value_by[name][len(a_SP) :].mean(0) - value_by[name][: len(a_SP)].mean(0)
         low, high = percentile_interval(change_R)
         difference = float(value_S[len(a_SP) :].mean() - value_S[: len(a_SP)].mean())
-        found[name] = {"difference": difference, "low": low, "high": high}
-    return found
+        change_by[name] = {"difference": difference, "low": low, "high": high}
+    return change_by
 
 
 def threshold_at_eer(score_P: np.ndarray, same_P: np.ndarray) -> float:

@@ -68,7 +68,7 @@ def test_shares_sum_to_one_and_a_run_that_says_nothing_has_none():
     found = shares(np.array([0.5, 0.2, 0.3]), score_PS)
     assert found[2] == 0 and found.sum() == pytest.approx(1)
     assert found[1] / found[0] == pytest.approx(0.4 * score_PS[:, 0].std() / score_PS[:, 1].std())
-    assert (z_scored(score_PS, score_PS)[:, 2] == 0).all()
+    assert (z_scored(score_PS)[:, 2] == 0).all()
     np.testing.assert_allclose(shares(np.ones(1), np.zeros((4, 1))), [1])
     left = fuse_embeddings([np.ones((2, 3)), np.ones((2, 5)), np.ones((2, 7))], found)
     assert left.shape == (2, 8)
@@ -84,12 +84,12 @@ def scores_of_runs(rng, noises, count=4000):
 def test_weights_are_scikit_learns_slopes_where_none_is_negative():
     _, same_P, score_PS = scores_of_runs(np.random.default_rng(3), (0.1, 0.3, 0.6))
     model = LogisticRegression(C=1e6, class_weight="balanced", tol=1e-8)
-    slope_S = model.fit(z_scored(score_PS, score_PS), same_P).coef_[0]
+    slope_S = model.fit(z_scored(score_PS), same_P).coef_[0]
     assert (slope_S > 0).all()
     found = fit_weights(score_PS, same_P)
     np.testing.assert_allclose(found, slope_S / slope_S.sum(), atol=2e-3)
     assert found[0] > found[1] > found[2]
-    fused = evaluate(z_scored(score_PS, score_PS) @ found, same_P)
+    fused = evaluate(z_scored(score_PS) @ found, same_P)
     assert fused["eer"] < min(evaluate(c, same_P)["eer"] for c in score_PS.T)
 
 
@@ -112,7 +112,7 @@ def test_held_out_weights_of_noise_gain_nothing():
     unit_P2, same_P, _ = pairs_of_people(rng, count=300, people=30)
     noise_PS = rng.normal(size=(300, 20))
     weight_S = fit_weights(noise_PS, same_P)
-    seeming = evaluate(z_scored(noise_PS, noise_PS) @ weight_S, same_P)["eer"]
+    seeming = evaluate(z_scored(noise_PS) @ weight_S, same_P)["eer"]
     held_out = held_out_eer(noise_PS, same_P, fold_pairs(unit_P2))
     assert seeming < 0.42 < held_out
 
