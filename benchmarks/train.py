@@ -29,7 +29,7 @@ from starter.data import Catalog, load_catalog, load_pack
 from starter.data.batches import Batch
 from starter.data.demo import ensure_demo
 from starter.hooks.base import LOG_EVERY
-from starter.hooks.losses import LossMeter
+from starter.hooks.meters import LossMeter
 from starter.recipe import Recipe, load
 from starter.recipe.schema.data import DemoSection
 from starter.runs.folder import StageFolder

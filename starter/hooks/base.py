@@ -12,8 +12,7 @@ import torch
 
 from starter import distributed
 from starter.data.batches import Batch
-from starter.hooks.clock import Clock
-from starter.hooks.losses import LossMeter
+from starter.hooks.meters import Clock, LossMeter
 from starter.inference.evaluate import Evaluation
 from starter.training.memory import peak_gb, start_peak
 from starter.training.state import StageJob, TrainState

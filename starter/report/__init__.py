@@ -3,6 +3,6 @@
 Reads only what the folder holds. Importing this imports no matplotlib.
 """
 
-from starter.report.write import report
+from starter.report.page import report
 
 __all__ = ["report"]

@@ -12,9 +12,9 @@ from pathlib import Path
 from starter.cli import command, words
 from starter.report.compare import compare
 from starter.report.figures import Measured
+from starter.report.page import write
 from starter.report.read import open_run
 from starter.report.study import draw_study, is_study
-from starter.report.write import write
 
 
 def main(arguments: list[str] | None = None) -> int:

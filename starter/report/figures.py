@@ -5,7 +5,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from starter.report import image_figures, pair_figures, training_figures
-from starter.report.curves import Curve, measure
+from starter.report.pair_figures import Curve, measure
 from starter.report.read import Arrays, Run, Stage
 from starter.report.render import Drawn, Figure, slug_of
 

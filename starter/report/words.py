@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from starter.metrics import combined
-from starter.report.curves import Curve
+from starter.report.pair_figures import Curve
 from starter.report.read import Run, Stage, is_number, mapping, number
 
 GAP = 0.10  # train above dev accuracy by more than this is told

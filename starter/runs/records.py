@@ -1,15 +1,68 @@
-"""The records that training writes into a run folder."""
+"""The records of a run folder, JSON files with a version and a checked shape: those of training."""
 
-from typing import ClassVar, Self
+import json
+from pathlib import Path
+from typing import ClassVar, Literal, Self
 
-from pydantic import Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
+from starter import files
+from starter.errors import UserError
 from starter.recipe.schema import Recipe
-from starter.runs.record import Record, Value
 
+VERSION = 1
 Metrics = dict[str, float | None]  # fractions by name; None: not measured
 
 FRESH = "put a copy back, or remove the stage's folder and train again"
+
+
+class Value(BaseModel):
+    """A part of a record."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def as_json(self) -> str:
+        """As a program reads it."""
+        return self.model_dump_json(indent=1)
+
+
+class Record(Value):
+    """A file of its own. `mend` tells the user what to do where it is damaged."""
+
+    version: Literal[1] = 1
+    mend: ClassVar[str]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Reads the file. UserError naming file and key where it is missing or of another shape."""
+        try:
+            value = files.read_json(path)
+        except UserError as error:
+            raise UserError(f"{error}; {cls.mend}") from None
+        if value.get("version") != VERSION:
+            raise UserError(
+                f"{path}: version: this code reads {VERSION}, the file says "
+                f"{value.get('version', 'none')}; {cls.mend}"
+            )
+        absent = next((key for key in cls.model_fields if key not in value), None)
+        if absent:
+            raise UserError(f"{path} is damaged: {absent} is missing; {cls.mend}")
+        try:
+            return cls.model_validate_json(json.dumps(value))
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise UserError(f"{path} is damaged: {key}: {first['msg']}; {cls.mend}") from None
+
+    @classmethod
+    def find(cls, path: Path) -> Self | None:
+        """As `read`; None where there is no such file."""
+        return cls.read(path) if path.is_file() else None
+
+    def write(self, path: Path) -> None:
+        """Replaces the file in one step."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.write_json(path, self.model_dump(mode="json"))
 
 
 class StageSummary(Value):

@@ -5,8 +5,7 @@ Rates and accuracies are fractions; an interval is (low, high) of 95 %. None: no
 
 from typing import ClassVar, Literal
 
-from starter.runs.record import Record, Value
-from starter.runs.records import StageSummary
+from starter.runs.records import Record, StageSummary, Value
 
 Interval = tuple[float, float]
 Unit = Literal["identity", "pair", "image"]

@@ -13,9 +13,8 @@ from starter.data.demo import ensure_demo
 from starter.errors import Interrupted, UserError
 from starter.files import write_text
 from starter.hooks import Hooks
-from starter.hooks.loss_watch import LossWatch
 from starter.hooks.metrics_file import MetricsFile
-from starter.hooks.progress import Progress
+from starter.hooks.progress import LossWatch, Progress
 from starter.hooks.redraw import Redraw, draw_report
 from starter.hooks.report_data import ReportData
 from starter.hooks.stop import Stopper

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from starter.hooks.loss_watch import LossWatch, verdict
+from starter.hooks.progress import LossWatch, verdict
 
 LABELS = np.arange(200) % 10
 

@@ -11,9 +11,8 @@ from starter.errors import UserError
 from starter.metrics import evaluate
 from starter.recipe import load
 from starter.report.study import open_study, table_rows
-from starter.study.measure import Row
 from starter.study.plan import Cell, Run, cells, plan, read_study
-from starter.study.table import write
+from starter.study.table import Row, write
 from tests.conftest import ROOT
 
 STUDY = """\

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from starter.errors import UserError
-from starter.hooks.losses import LossMeter
+from starter.hooks.meters import LossMeter
 from starter.hooks.metrics_file import MetricsFile
 
 

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import auc, precision_recall_fscore_support, roc_auc_score, roc_curve
 
-from starter.report.curves import POINTS, measure, thin
 from starter.report.image_figures import class_scores, most_confused
-from starter.report.pair_figures import calibration
+from starter.report.pair_figures import POINTS, calibration, measure, thin
 from starter.report.style import both_ends
 
 
