@@ -90,7 +90,7 @@ class Hooks:
         self._each("after_update", state, batch)
         if state.step % LOG_EVERY == 0 or state.step % state.per_epoch == 0:
             means = self.meter.end_interval()
-            self._row({"kind": "interval", "step": state.step, "lr": rate, **means})
+            self._each("row", {"kind": "interval", "step": state.step, "lr": rate, **means})
 
     def end_epoch(self, state: TrainState, evaluation: Evaluation | None) -> None:
         """Tells an epoch's mean losses, what was measured, and how fast it was."""
@@ -104,7 +104,7 @@ class Hooks:
         }
         if evaluation:
             self._each("after_evaluation", state, evaluation)
-        self._row(row)
+        self._each("row", row)
         self._each("after_epoch", state)
 
     def end(self, state: TrainState, evaluation: Evaluation) -> None:
@@ -118,9 +118,6 @@ class Hooks:
     def state_dict(self) -> dict[str, Any]:
         """What a resumed stage goes on from. UserError where a loss is not finite."""
         return {"meter": self.meter.state(), "seconds": self.clock.seconds}
-
-    def _row(self, row: Row) -> None:
-        self._each("row", row)
 
     def _each(self, event: str, *arguments: Any) -> None:
         for listener in self.listeners:

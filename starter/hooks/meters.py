@@ -113,9 +113,9 @@ class Clock:
         try:
             iterator = iter(batches)
             while True:
-                asked = time.perf_counter()
+                start = time.perf_counter()
                 batch = next(iterator, None)
-                self.waited += time.perf_counter() - asked
+                self.waited += time.perf_counter() - start
                 if batch is None:
                     return
                 yield batch

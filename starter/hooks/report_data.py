@@ -19,10 +19,10 @@ import numpy as np
 import torch
 
 from starter import distributed
-from starter.data import Catalog, load_pack
+from starter.data import load_pack
 from starter.data.batches import Batch
 from starter.hooks.base import Hook
-from starter.inference.embed import EmbedOptions, embed, embed_options, unit
+from starter.inference.embed import embed, embed_options, unit
 from starter.inference.evaluate import Evaluation, nearest_means
 from starter.runs.folder import StageFolder
 from starter.training.learner import Learner
@@ -40,168 +40,121 @@ class ReportData(Hook):
     """Keeps what the report draws of a stage."""
 
     def __init__(self, job: StageJob):
-        self.job = job
+        self.folder, self.job, self.catalog = job.folder, job, job.catalog
 
     def begin(self, state: TrainState) -> None:
         data = self.job.recipe.data
         self.image_NHWC = load_pack(
-            self.job.catalog, self.job.image_size, data.channels, Path(data.cache)
+            self.catalog, self.job.image_size, data.channels, Path(data.cache)
         )
 
     def after_update(self, state: TrainState, batch: Batch) -> None:
+        """Images of the first batch beside what augmentation made of them."""
         if state.step == 1:
-            keep_first_batch(self.job.folder, batch, self.image_NHWC, self.job.catalog.classes)
+            seen = batch.image_BHWC[:FIRST].cpu().numpy()
+            _save(
+                self.folder,
+                "augmented",
+                before=_thumbnails(self.image_NHWC[batch.index_B[:FIRST].numpy()]),
+                seen=_thumbnails(seen),
+                name=self._classes(batch.label_B[:FIRST].numpy()),
+            )
 
     def after_evaluation(self, state: TrainState, evaluation: Evaluation) -> None:
-        keep_target_angles(
-            self.job.folder, state.step, state.evaluated, self.job.catalog, evaluation
-        )
+        """Angles of dev images to the weights of their own class; nothing without a class head."""
+        head, dev_M = state.evaluated.objective.classifier, self.catalog.index("dev")
+        if head is not None and len(dev_M):
+            emb_MD = _embeddings(evaluation, dev_M)
+            own_M, _ = _angles(emb_MD, _weights(head), self.catalog.label_N[dev_M])
+            _save(self.folder, f"angles-{state.step:08d}", own=_per_degree(own_M))
 
     def end(self, state: TrainState, evaluation: Evaluation) -> None:
-        options = embed_options(self.job, state.precision)
-        keep_result(
-            self.job.folder,
-            state.evaluated,
-            self.job.catalog,
-            self.image_NHWC,
-            options,
-            evaluation,
+        """Everything that is known once the best checkpoint is chosen."""
+        self._keep_pairs(evaluation)
+        learner, options = state.evaluated, embed_options(self.job, state.precision)
+        head = learner.objective.classifier
+        if head is not None:
+            class_KD = _weights(head)
+        else:
+            class_KD = nearest_means(learner, self.catalog, self.image_NHWC, options)
+        dev_M = self.catalog.index("dev")
+        train_M = _spread(self.catalog.index("train"), TRAIN)
+        parts: dict[str, Any] = {"classes": np.array(self.catalog.classes, dtype=str)}
+        angles: dict[str, Any] = {}
+        for split, index_M in (("dev", dev_M), ("train", train_M)):
+            if not len(index_M):
+                continue
+            if split == "dev":
+                emb_MD = _embeddings(evaluation, index_M)
+            else:
+                emb_MD = embed(learner.embedder, self.image_NHWC, index_M, options)
+            label_M = self.catalog.label_N[index_M]
+            predicted_M, loss_M = _judge(learner, emb_MD, label_M, class_KD)
+            parts |= {f"{split}_label": label_M, f"{split}_predicted": predicted_M}
+            own_M, other_M = _angles(emb_MD, class_KD, label_M)
+            angles |= {f"{split}_own": _per_degree(own_M), f"{split}_other": _per_degree(other_M)}
+            if split == "dev":
+                self._keep_worst(index_M, predicted_M, loss_M)
+                self._keep_map(label_M, emb_MD)
+        by = np.array("class weights" if head is not None else "class means")
+        _save(self.folder, "classes", **parts)
+        _save(self.folder, "angles", **angles, **_between(class_KD), by=by)
+
+    def _keep_pairs(self, evaluation: Evaluation) -> None:
+        pairs, score_P = self.catalog.pairs.get("val"), evaluation.score_P
+        if pairs is None or pairs.same_P is None or score_P is None:
+            return
+        known: dict[str, Any] = {"score": score_P, "same": pairs.same_P}
+        identity_P2 = self.catalog.identities(pairs)
+        if identity_P2 is not None:
+            known["identity"] = identity_P2
+        _save(self.folder, "scores", **known)
+        names, kept = self.catalog.names, dict[str, Any]()
+        for kind, wanted_P, sign in (("genuine", pairs.same_P, 1), ("impostor", ~pairs.same_P, -1)):
+            of_P = np.flatnonzero(wanted_P)
+            worst = of_P[np.argsort(sign * score_P[of_P], kind="stable")[:PAIRS]]
+            a_M, b_M = pairs.a_P[worst], pairs.b_P[worst]
+            kept |= {
+                f"{kind}_a": _thumbnails(self.image_NHWC[a_M]),
+                f"{kind}_b": _thumbnails(self.image_NHWC[b_M]),
+                f"{kind}_score": score_P[worst],
+                f"{kind}_name": np.array(
+                    [(names[a], names[b]) for a, b in zip(a_M, b_M, strict=True)], dtype=str
+                ),
+            }
+        _save(self.folder, "pairs", **kept)
+
+    def _keep_worst(self, index_M: np.ndarray, predicted_M: np.ndarray, loss_M: np.ndarray) -> None:
+        worst = np.argsort(-loss_M, kind="stable")[:IMAGES]
+        items = index_M[worst]
+        _save(
+            self.folder,
+            "images",
+            image=_thumbnails(self.image_NHWC[items]),
+            loss=loss_M[worst],
+            label=self._classes(self.catalog.label_N[items]),
+            predicted=self._classes(predicted_M[worst]),
+            name=np.array([self.catalog.names[i] for i in items], dtype=str),
         )
 
-
-def keep_first_batch(
-    folder: StageFolder, batch: Batch, image_NHWC: np.ndarray, classes: tuple[str, ...]
-) -> None:
-    """Images of a batch beside what augmentation made of them."""
-    index_M = batch.index_B[:FIRST].numpy()
-    names = [classes[k] for k in batch.label_B[:FIRST].tolist()]
-    seen = batch.image_BHWC[:FIRST].cpu().numpy()
-    _save(
-        folder,
-        "augmented",
-        before=_thumbnails(image_NHWC[index_M]),
-        seen=_thumbnails(seen),
-        name=np.array(names, dtype=str),
-    )
-
-
-def keep_target_angles(
-    folder: StageFolder, step: int, learner: Learner, catalog: Catalog, found: Evaluation
-) -> None:
-    """Angles of the dev images to the weights of their own class; nothing without a class head."""
-    head, dev_M = learner.objective.classifier, catalog.index("dev")
-    if head is None or not len(dev_M):
-        return
-    emb_MD = _embeddings(found, dev_M)
-    own_M, _ = _angles(emb_MD, _weights(head), catalog.label_N[dev_M])
-    _save(folder, f"angles-{step:08d}", own=_per_degree(own_M))
-
-
-def keep_result(
-    folder: StageFolder,
-    learner: Learner,
-    catalog: Catalog,
-    image_NHWC: np.ndarray,
-    options: EmbedOptions,
-    found: Evaluation,
-) -> None:
-    """Everything that is known once the best checkpoint is chosen."""
-    _keep_pairs(folder, catalog, image_NHWC, found)
-    dev_M, train_M = catalog.index("dev"), _spread(catalog.index("train"), TRAIN)
-    head = learner.objective.classifier
-    if head is not None:
-        class_KD = _weights(head)
-    else:
-        class_KD = nearest_means(learner, catalog, image_NHWC, options)
-    parts: dict[str, Any] = {"classes": np.array(catalog.classes, dtype=str)}
-    angles: dict[str, Any] = {}
-    for split, index_M in (("dev", dev_M), ("train", train_M)):
-        if not len(index_M):
-            continue
-        if split == "dev":
-            emb_MD = _embeddings(found, index_M)
+    def _keep_map(self, label_M: np.ndarray, emb_MD: np.ndarray) -> None:
+        """A few images of the classes with the most; a 2-D embedding needs no choice."""
+        if emb_MD.shape[1] == 2:
+            rows = _spread(np.arange(len(label_M)), MAP_FLAT)
         else:
-            emb_MD = embed(learner.embedder, image_NHWC, index_M, options)
-        label_M = catalog.label_N[index_M]
-        predicted_M, loss_M = _judge(learner, emb_MD, label_M, class_KD)
-        parts |= {f"{split}_label": label_M, f"{split}_predicted": predicted_M}
-        own_M, other_M = _angles(emb_MD, class_KD, label_M)
-        angles |= {f"{split}_own": _per_degree(own_M), f"{split}_other": _per_degree(other_M)}
-        if split == "dev":
-            _keep_worst(folder, catalog, image_NHWC, index_M, predicted_M, loss_M)
-            _keep_map(folder, catalog, index_M, emb_MD)
-    _save(folder, "classes", **parts)
-    _save(
-        folder,
-        "angles",
-        **angles,
-        **_between(class_KD),
-        by=np.array("class weights" if head is not None else "class means"),
-    )
+            count_K = np.bincount(label_M, minlength=len(self.catalog.classes))
+            chosen = np.argsort(-count_K, kind="stable")[:MAP_CLASSES]
+            rows = np.concatenate([np.flatnonzero(label_M == k)[:MAP_EACH] for k in chosen])
+        _save(
+            self.folder,
+            "map",
+            emb=emb_MD[rows].astype(np.float32),
+            name=self._classes(label_M[rows]),
+        )
 
-
-def _keep_pairs(
-    folder: StageFolder, catalog: Catalog, image_NHWC: np.ndarray, found: Evaluation
-) -> None:
-    pairs = catalog.pairs.get("val")
-    if pairs is None or pairs.same_P is None or found.score_P is None:
-        return
-    known: dict[str, Any] = {"score": found.score_P, "same": pairs.same_P}
-    identity_P2 = catalog.identities(pairs)
-    if identity_P2 is not None:
-        known["identity"] = identity_P2
-    _save(folder, "scores", **known)
-    kept: dict[str, Any] = {}
-    for kind, wanted_P, sign in (("genuine", pairs.same_P, 1), ("impostor", ~pairs.same_P, -1)):
-        of_P = np.flatnonzero(wanted_P)
-        worst = of_P[np.argsort(sign * found.score_P[of_P], kind="stable")[:PAIRS]]
-        a_M, b_M = pairs.a_P[worst], pairs.b_P[worst]
-        kept |= {
-            f"{kind}_a": _thumbnails(image_NHWC[a_M]),
-            f"{kind}_b": _thumbnails(image_NHWC[b_M]),
-            f"{kind}_score": found.score_P[worst],
-            f"{kind}_name": np.array(
-                [(catalog.names[a], catalog.names[b]) for a, b in zip(a_M, b_M, strict=True)],
-                dtype=str,
-            ),
-        }
-    _save(folder, "pairs", **kept)
-
-
-def _keep_worst(
-    folder: StageFolder,
-    catalog: Catalog,
-    image_NHWC: np.ndarray,
-    index_M: np.ndarray,
-    predicted_M: np.ndarray,
-    loss_M: np.ndarray,
-) -> None:
-    worst = np.argsort(-loss_M, kind="stable")[:IMAGES]
-    items = index_M[worst]
-    _save(
-        folder,
-        "images",
-        image=_thumbnails(image_NHWC[items]),
-        loss=loss_M[worst],
-        label=np.array([catalog.classes[k] for k in catalog.label_N[items]], dtype=str),
-        predicted=np.array([catalog.classes[k] for k in predicted_M[worst]], dtype=str),
-        name=np.array([catalog.names[i] for i in items], dtype=str),
-    )
-
-
-def _keep_map(
-    folder: StageFolder, catalog: Catalog, index_M: np.ndarray, emb_MD: np.ndarray
-) -> None:
-    """A few images of the classes with the most; a 2-D embedding needs no choice."""
-    label_M = catalog.label_N[index_M]
-    if emb_MD.shape[1] == 2:
-        rows = _spread(np.arange(len(index_M)), MAP_FLAT)
-    else:
-        count_K = np.bincount(label_M, minlength=len(catalog.classes))
-        chosen = np.argsort(-count_K, kind="stable")[:MAP_CLASSES]
-        rows = np.concatenate([np.flatnonzero(label_M == k)[:MAP_EACH] for k in chosen])
-    names = np.array([catalog.classes[k] for k in label_M[rows]], dtype=str)
-    _save(folder, "map", emb=emb_MD[rows].astype(np.float32), name=names)
+    def _classes(self, label_M: np.ndarray) -> np.ndarray:
+        """Names of classes."""
+        return np.array([self.catalog.classes[k] for k in label_M], dtype=str)
 
 
 @torch.no_grad()
@@ -263,8 +216,8 @@ def _weights(head) -> np.ndarray:
     return head.class_vectors().detach().float().cpu().numpy()
 
 
-def _embeddings(found: Evaluation, index_M: np.ndarray) -> np.ndarray:
-    kept = found.emb_by_item
+def _embeddings(evaluation: Evaluation, index_M: np.ndarray) -> np.ndarray:
+    kept = evaluation.emb_by_item
     return kept["emb_MD"][np.searchsorted(kept["index_M"], index_M)]
 
 
@@ -275,15 +228,15 @@ def _spread(rows: np.ndarray, most: int) -> np.ndarray:
     return rows[np.linspace(0, len(rows) - 1, most).round().astype(int)]
 
 
-def _thumbnails(image_MHWC: np.ndarray, side: int = SIDE) -> np.ndarray:
-    """uint8 images, made smaller where a side has more pixels than `side`."""
+def _thumbnails(image_MHWC: np.ndarray) -> np.ndarray:
+    """uint8 images, made smaller where a side has more pixels than SIDE."""
     image_MHWC = np.ascontiguousarray(image_MHWC)
-    if not len(image_MHWC) or image_MHWC.shape[1] <= side:
+    if not len(image_MHWC) or image_MHWC.shape[1] <= SIDE:
         return image_MHWC
     import cv2
 
-    small = [cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA) for image in image_MHWC]
-    return np.stack(small).reshape(len(small), side, side, -1)
+    small = [cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for image in image_MHWC]
+    return np.stack(small).reshape(len(small), SIDE, SIDE, -1)
 
 
 def _save(folder: StageFolder, file: str, /, **arrays: Any) -> None:

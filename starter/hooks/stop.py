@@ -12,7 +12,6 @@ from starter.errors import Interrupted
 
 log = logging.getLogger(__name__)
 
-
 Handler = Callable[[int, FrameType | None], object] | int | None
 
 

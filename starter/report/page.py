@@ -18,6 +18,7 @@ from starter.report.figures import Measured, figures_of
 from starter.report.read import Run, mapping, number, open_run
 from starter.report.render import Figure, render
 from starter.report.words import stage_rows, summarise
+from starter.runs.folder import RunFolder
 
 
 def report(run: str | Path, *, live: bool = False) -> Path:
@@ -63,9 +64,6 @@ def _subtitle(run: Run) -> str:
     return ", ".join(filter(None, parts))
 
 
-PAGE = "report.html"
-
-
 @cache
 def _templates() -> Environment:
     loader = FileSystemLoader(Path(__file__).with_name("templates"))
@@ -104,7 +102,7 @@ def write_page(
         dark="".join(f"--{name}:{style.DARK[tone]};" for tone, name in style.VARIABLES.items()),
         **values,
     )
-    path = folder / PAGE
+    path = RunFolder(folder).report
     # A file's name may hold bytes that are no UTF-8.
     write_text(path, text.encode(errors="replace").decode())
     return path

@@ -88,9 +88,10 @@ class Run:
     def __init__(self, path: Path):
         self.folder, self.path = RunFolder(path), path
         self.problems: list[str] = []
-        self.recipe = self._read(self.folder.recipe, _load_yaml)
-        if not self.folder.recipe.is_file():
-            self.problems.append("recipe.yaml is missing: what the run was asked for is not known")
+        recipe = self.folder.recipe
+        self.recipe = self._read(recipe, _load_yaml)
+        if not recipe.is_file():
+            self.problems.append(f"{recipe.name} is missing: what was to be trained is not known")
         self.name = str(self.recipe.get("name") or path.resolve().name)
         summary = self._read(self.folder.summary, read_json)
         best = self._read(self.folder.best, read_json).get("stage") or summary.get("best")
@@ -149,7 +150,8 @@ class Run:
             text = folder.metrics.read_text(encoding="utf-8", errors="replace")
         rows = [_row(line) for line in text.splitlines()]
         if damaged := rows.count(None):
-            self.problems.append(f"{folder.name}/metrics.jsonl: {damaged} lines cannot be read")
+            place = f"{folder.name}/{folder.metrics.name}"
+            self.problems.append(f"{place}: {damaged} lines cannot be read")
         for row in filter(None, rows):
             (stage.epochs if row.get("kind") == "epoch" else stage.intervals).append(row)
         return stage

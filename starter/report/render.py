@@ -20,6 +20,7 @@ from typing import Any
 from starter.errors import UserError
 from starter.files import read_json, write_json
 from starter.report import style
+from starter.runs.folder import RunFolder
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ def render(
         problems: figures that cannot be drawn are added.
         live: a stage is running; what only a finished one changes is left for later.
     """
-    place = folder / "figures"
+    place = RunFolder(folder).figures
     index, kept, shown = {}, {}, []
     with contextlib.suppress(UserError):
         index = read_json(place / INDEX)  # slug -> key and caption

@@ -10,6 +10,7 @@ from starter.report.page import write_page
 from starter.report.render import Figure, render, slug_of
 from starter.report.study_read import MEASURED, Study, called, is_study, open_study, scale
 from starter.report.style import short
+from starter.runs.folder import RunFolder
 
 __all__ = ["draw_study", "is_study", "open_study", "table_rows"]
 
@@ -44,7 +45,7 @@ def draw_study(folder: str | Path) -> list[Path]:
         figures=figures,
         problems=study.problems,
     )
-    place = study.path / "figures"
+    place = RunFolder(study.path).figures
     return [page, *(place / f"{one.slug}.{kind}" for one in figures for kind in ("png", "svg"))]
 
 

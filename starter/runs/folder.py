@@ -37,18 +37,20 @@ class _Part:
     def __init__(self, *names: str):
         self.names = names
 
-    def __get__(self, folder: "CheckpointFolder | StageFolder | RunFolder", owner: type) -> Path:
+    def __get__(self, folder: "_Folder", owner: type) -> Path:
         return folder.path.joinpath(*self.names)
 
 
 @dataclass(frozen=True)
-class CheckpointFolder:
-    """<stage>/checkpoints/<step>/."""
-
+class _Folder:
     path: Path
 
     def __str__(self) -> str:
         return self.path.as_posix()
+
+
+class CheckpointFolder(_Folder):
+    """<stage>/checkpoints/<step>/."""
 
     @property
     def stage(self) -> "StageFolder":
@@ -59,14 +61,8 @@ class CheckpointFolder:
     resume = _Part("resume.pt")  # what continues the training
 
 
-@dataclass(frozen=True)
-class StageFolder:
+class StageFolder(_Folder):
     """<run>/<stage>/."""
-
-    path: Path
-
-    def __str__(self) -> str:
-        return self.path.as_posix()
 
     @property
     def name(self) -> str:
@@ -98,11 +94,8 @@ class StageFolder:
         return self.checkpoints / f"{name}.json"
 
 
-@dataclass(frozen=True)
-class RunFolder:
+class RunFolder(_Folder):
     """runs/<name>/."""
-
-    path: Path
 
     @classmethod
     def existing(cls, path: str | Path) -> "RunFolder":
@@ -112,10 +105,7 @@ class RunFolder:
             return folder
         near = [other.path.as_posix() for other in run_folders_in(folder.path.parent)]
         hint = f"; run folders there: {', '.join(near)}" if near else ""
-        raise UserError(f"{folder} is no run folder (it has no recipe.yaml){hint}")
-
-    def __str__(self) -> str:
-        return self.path.as_posix()
+        raise UserError(f"{folder} is no run folder (it has no {folder.recipe.name}){hint}")
 
     @property
     def name(self) -> str:

@@ -34,8 +34,8 @@ def environment(device: str, threads: int, processes: int = 1) -> Environment:
 
 def commit() -> str | None:
     """The commit of the code, "+" after it where the code differs; None outside a git checkout."""
-    found = _git("rev-parse", "HEAD")
-    return f"{found}+" if found and code_difference() else found
+    head = _git("rev-parse", "HEAD")
+    return f"{head}+" if head and code_difference() else head
 
 
 def code_difference() -> str | None:

@@ -28,14 +28,14 @@ def trained(tmp_path_factory, demo_root):
 
 
 def shown(folder: RunFolder, stage: str, name: str) -> dict:
-    with np.load(folder.stage(stage).path / "shown" / f"{name}.npz") as file:
+    with np.load(folder.stage(stage).shown_file(name)) as file:
         return {key: file[key] for key in file.files}
 
 
 def test_scores_have_the_labels_of_their_pairs(trained):
     _, catalog, folder = trained
     kept, pairs = shown(folder, "classify", "scores"), catalog.pairs["val"]
-    with np.load(folder.stage("classify").path / "predictions" / "best.npz") as best:
+    with np.load(folder.stage("classify").predictions) as best:
         assert np.array_equal(kept["score"], best["score_P"])
     assert np.array_equal(kept["same"], pairs.same_P)
 
@@ -46,9 +46,9 @@ def test_the_hardest_pairs_are_the_ones_furthest_on_the_wrong_side(trained):
     pack = load_pack(catalog, 16, 3, Path(recipe.data.cache))
     for kind, wanted, worst in (("genuine", True, np.min), ("impostor", False, np.max)):
         assert kept[f"{kind}_score"][0] == worst(scores["score"][scores["same"] == wanted])
-        for side, image_HWC in zip(kept[f"{kind}_name"][0], ("a", "b"), strict=True):
-            item = list(catalog.names).index(side)
-            assert np.array_equal(kept[f"{kind}_{image_HWC}"][0], pack[item])
+        for name, side in zip(kept[f"{kind}_name"][0], "ab", strict=True):
+            item = list(catalog.names).index(name)
+            assert np.array_equal(kept[f"{kind}_{side}"][0], pack[item])
 
 
 def test_angles_and_predictions_are_those_of_the_best_checkpoint(trained):
@@ -58,16 +58,10 @@ def test_angles_and_predictions_are_those_of_the_best_checkpoint(trained):
     emb_MD = opened.embed(opened.pack(recipe, catalog), dev_M).astype(np.float64)
     weight_KD = opened.learner.objective.classifier.weight.detach().numpy().astype(np.float64)
     kept = shown(folder, "finetune", "angles")
-    own = [
-        np.degrees(
-            np.arccos(
-                np.clip(
-                    emb @ weight_KD[k] / np.linalg.norm(emb) / np.linalg.norm(weight_KD[k]), -1, 1
-                )
-            )
-        )
-        for emb, k in zip(emb_MD, catalog.label_N[dev_M], strict=True)
-    ]
+    own = []
+    for emb, k in zip(emb_MD, catalog.label_N[dev_M], strict=True):
+        cosine = emb @ weight_KD[k] / np.linalg.norm(emb) / np.linalg.norm(weight_KD[k])
+        own.append(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
     wanted = np.histogram(own, bins=180, range=(0, 180))[0]
     assert kept["dev_own"].sum() == len(dev_M)
     assert np.abs(np.cumsum(kept["dev_own"]) - np.cumsum(wanted)).max() <= 1  # at a bin's edge
@@ -82,9 +76,9 @@ def test_angles_and_predictions_are_those_of_the_best_checkpoint(trained):
 def test_every_evaluation_has_its_angles_and_the_first_batch_is_kept_as_it_was_seen(trained):
     recipe, catalog, folder = trained
     for stage in ("classify", "finetune"):
-        rows = (folder.stage(stage).path / "metrics.jsonl").read_text().splitlines()
+        rows = folder.stage(stage).metrics.read_text().splitlines()
         steps = {row["step"] for row in map(json.loads, rows) if row.get("accuracy") is not None}
-        files = (folder.stage(stage).path / "shown").glob("angles-*.npz")
+        files = folder.stage(stage).shown.glob("angles-*.npz")
         assert {int(path.stem[7:]) for path in files} == steps
         kept = shown(folder, stage, "augmented")
         pack = load_pack(catalog, 16, 3, Path(recipe.data.cache))

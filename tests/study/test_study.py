@@ -99,12 +99,12 @@ def test_the_shipped_studies_resolve():
 
 
 def rows_of(recipe, variant, scores, same_P, seeds=(0, 1, 2)):
-    found = []
+    rows = []
     for seed, score_P in zip(seeds, scores, strict=True):
         eer = evaluate(score_P, same_P)["eer"]
         run = Run(Cell(variant, {}, {}), seed, recipe)
-        found.append(Row(run, {"eer": eer, "auc": None}, 10.0 + seed, None, score_P))
-    return found
+        rows.append(Row(run, {"eer": eer, "auc": None}, 10.0 + seed, None, score_P))
+    return rows
 
 
 def test_the_table_holds_means_errors_and_paired_differences(tiny_recipe, study_file, tmp_path):
