@@ -13,6 +13,10 @@ from typing import IO, Any
 
 from starter.errors import UserError
 
+# A folder with both is a run folder. Spelled here, as recipes must know one and `runs`, which has
+# all its other names, stands on them.
+RUN_RECIPE, RUN_ENVIRONMENT = "recipe.yaml", "environment.json"
+
 
 @contextlib.contextmanager
 def replacing(path: Path, mode: str = "wb") -> Iterator[IO]:

@@ -15,7 +15,7 @@ from starter.errors import UserError
 from starter.kaggle.client import Client
 from starter.kaggle.errors import NotReached, Refused, line
 from starter.recipe import load, to_yaml
-from starter.recipe.shares import refuse_uneven
+from starter.recipe.schema.train import refuse_uneven
 from starter.runs.folder import RunFolder
 from starter.runs.provenance import commit
 from starter.submission.code_files import code_files, own_files, refuse_secrets

@@ -16,7 +16,7 @@ from starter.errors import UserError, did_you_mean
 from starter.metrics.fuse import softmax, top_classes
 from starter.metrics.verification import evaluate
 from starter.recipe.named import problem
-from starter.recipe.own import is_own, load_own, split_own, told
+from starter.recipe.own import error_text, is_own, load_own, split_own
 from starter.recipe.problems import Problem
 from starter.recipe.schema.train import TrainSection
 
@@ -89,7 +89,7 @@ def find(name: str) -> Metric:
             try:
                 return float(own(target_N, value))
             except Exception as error:
-                raise UserError(f"monitor: {name}: {told(error, path)}") from error
+                raise UserError(f"monitor: {name}: {error_text(error, path)}") from error
 
         return Metric(
             measure, getattr(own, "of_pairs", False), getattr(own, "less_is_better", False)

@@ -9,7 +9,7 @@ from starter.models.own import load_class
 from starter.recipe.named import problem
 from starter.recipe.own import is_own
 from starter.recipe.problems import Problem
-from starter.recipe.schema.model import ModelSection
+from starter.recipe.schema import ModelSection
 
 
 def resolve(section: ModelSection) -> tuple[ModelSection, list[Problem]]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from starter.errors import UserError
 from starter.models.blocks import Backbone
 from starter.models.necks import wide
-from starter.recipe.own import load_own, split_own, told
+from starter.recipe.own import error_text, load_own, split_own
 
 
 def load_class(spec: str) -> type[nn.Module]:
@@ -50,7 +50,7 @@ class OwnBackbone(Backbone):
             with torch.no_grad():
                 result = self.net(image)
         except Exception as error:
-            why = told(error, split_own(spec)[0])
+            why = error_text(error, split_own(spec)[0])
             raise UserError(f"model.backbone: {spec} failed: {why}") from error
         self.net.train()
         if not isinstance(result, Tensor) or result.ndim not in (2, 4) or len(result) != 2:

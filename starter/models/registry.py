@@ -17,7 +17,7 @@ from starter.models.names import wrong_name
 from starter.models.necks import make_neck, make_pool
 from starter.models.regularise import Regularise
 from starter.recipe.own import is_own
-from starter.recipe.schema.model import ModelSection
+from starter.recipe.schema import ModelSection
 
 log = logging.getLogger(__name__)
 

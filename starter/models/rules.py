@@ -7,7 +7,7 @@ from torch import nn
 
 from starter.errors import UserError
 from starter.models.embedder import Embedder
-from starter.recipe.schema.model import RulesSection
+from starter.recipe.schema import RulesSection
 
 # Attention is not one class: timm alone has some sixty, under these names.
 _ATTENTION = re.compile(

@@ -3,5 +3,3 @@
 from starter.errors import UserError
 from starter.recipe.load import differences, load, to_yaml
 from starter.recipe.schema import Recipe
-
-__all__ = ["Recipe", "UserError", "differences", "load", "to_yaml"]

@@ -10,8 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from starter.recipe import explore
-from starter.recipe.schema import Recipe, data, model, train, verify
+from starter.recipe.schema import ModelSection, Recipe, RulesSection, base, data, train, verify
 
 PAGES: list[tuple[str, type[BaseModel]]] = [
     ("top level", Recipe),
@@ -21,8 +20,8 @@ PAGES: list[tuple[str, type[BaseModel]]] = [
     ("data.pairs", data.PairsSection),
     ("data.demo", data.DemoSection),
     ("augment[]", data.AugmentStep),
-    ("model", model.ModelSection),
-    ("rules", model.RulesSection),
+    ("model", ModelSection),
+    ("rules", RulesSection),
     ("train, and each of stages", train.TrainSection),
     ("stages.NAME, besides", train.StageSection),
     ("mix", data.MixSection),
@@ -45,15 +44,15 @@ Kinds = Mapping[str, Mapping[str, type[BaseModel]]]
 def json_schema_text(kinds: Kinds) -> str:
     """JSON Schema of a recipe file or overlay: any section may be partial, as a file under it may
     hold the rest; the items of a list may not, as a list replaces the one under it."""
-    schema = Recipe.model_json_schema()
+    whole = Recipe.model_json_schema()
     for section, models in kinds.items():
-        _add_kinds(schema["$defs"], section, models)
-    _allow_partial(schema, _items(schema))
-    schema["properties"]["base"] = {
+        _add_kinds(whole["$defs"], section, models)
+    _allow_partial(whole, _items(whole))
+    whole["properties"]["base"] = {
         "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
         "description": "recipes to lie under this one, relative to it",
     }
-    return json.dumps(schema, indent=1, sort_keys=True) + "\n"
+    return json.dumps(whole, indent=1, sort_keys=True) + "\n"
 
 
 def _add_kinds(defs: dict, section: str, models: Mapping[str, type[BaseModel]]) -> None:
@@ -81,12 +80,12 @@ def _items(node: Any) -> set[str]:
         return set().union(*map(_items, node))
     if not isinstance(node, dict):
         return set()
-    found = set().union(*(_items(child) for child in node.values()))
+    names = set().union(*(_items(child) for child in node.values()))
     items = node.get("items")
     if isinstance(items, dict):
         references = [items, *items.get("oneOf", [])]
-        found |= {r["$ref"].rpartition("/")[2] for r in references if "$ref" in r}
-    return found
+        names |= {r["$ref"].rpartition("/")[2] for r in references if "$ref" in r}
+    return names
 
 
 def _allow_partial(schema: dict, items: set[str]) -> None:
@@ -147,7 +146,7 @@ def _rows(section: type[BaseModel]) -> typing.Iterator[tuple[str, str]]:
 
 def _type(annotation: Any) -> str:
     words = []
-    for option in explore.options(annotation):
+    for option in base.options(annotation):
         origin = typing.get_origin(option)
         if isinstance(option, type) and issubclass(option, BaseModel):
             words.append("section")
@@ -173,10 +172,10 @@ def _default(field: FieldInfo) -> str:
 
 def _limits(field: FieldInfo) -> str:
     signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
-    found = [
+    limits = [
         f"{sign} {getattr(item, name):,}"
         for item in field.metadata
         for name, sign in signs.items()
         if getattr(item, name, None) is not None
     ]
-    return ", ".join(found)
+    return ", ".join(limits)

@@ -16,8 +16,7 @@ from starter.recipe.named import remember
 from starter.recipe.own import anchored, is_own
 from starter.recipe.problems import Problem, from_pydantic, place_of, unique
 from starter.recipe.reader import COMMAND_LINE, SCALARS, Document, KeyPath
-from starter.recipe.schema import Recipe
-from starter.recipe.schema.recipe import stage_order
+from starter.recipe.schema import Recipe, stage_order
 
 
 def load(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
@@ -44,7 +43,12 @@ def load(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
             refused.append(str(error))
     _anchor_own(document.value, (), document)
     document = stages_over_train(document)
-    recipe, problems = _validate(document, _check_stages(document))
+    problems, recipe = _check_stages(document), None
+    try:
+        recipe = Recipe.model_validate(document.value)
+    except ValidationError as error:
+        wrong = from_pydantic(error.errors(), document, Recipe)
+        problems = wrong + _hidden(document, wrong) + problems
     texts = [*map(str, unique(problems)), *refused]
     if recipe is None or texts:
         raise UserError("\n".join(texts))
@@ -69,16 +73,6 @@ def _is_overlay(change: str) -> bool:
     return "=" not in change and Path(change).suffix.lower() in (".yaml", ".yml")
 
 
-def _validate(document: Document, found: list[Problem]) -> tuple[Recipe | None, list[Problem]]:
-    problems = found
-    try:
-        recipe = Recipe.model_validate(document.value)
-    except ValidationError as error:
-        wrong = from_pydantic(error.errors(), document, Recipe)
-        return None, wrong + _hidden(document, wrong) + problems
-    return recipe, problems
-
-
 def _hidden(document: Document, wrong: list[Problem]) -> list[Problem]:
     """What does not fit together besides: pydantic compares the keys of a section only when each
     of them is right, so the wrong ones are left out and the rest is looked at again."""
@@ -93,7 +87,7 @@ def _hidden(document: Document, wrong: list[Problem]) -> list[Problem]:
     try:
         Recipe.model_validate(healed)
     except ValidationError as error:
-        misfits = [found for found in error.errors() if found["type"] == "value_error"]
+        misfits = [each for each in error.errors() if each["type"] == "value_error"]
         # A section above a wrong key may now lack what was left out: that is no news.
         above = {p.path[:i] for p in wrong for i in range(len(p.path))}
         return [p for p in from_pydantic(misfits, document, Recipe) if p.path not in above]
@@ -108,10 +102,10 @@ def _check_stages(document: Document) -> list[Problem]:
     inits = {
         n: stage.get("init") if isinstance(stage, dict) else None for n, stage in stages.items()
     }
-    found = stage_order(inits, verify.get("stage") if isinstance(verify, dict) else None)
+    misfits = stage_order(inits, verify.get("stage") if isinstance(verify, dict) else None)
     return [
         Problem(place_of(path, document, key=path[:-1] == ("stages",)), path, message)
-        for path, message in found
+        for path, message in misfits
     ]
 
 

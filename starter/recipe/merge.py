@@ -225,5 +225,5 @@ def _forget(document: Document, path: KeyPath) -> None:
 
 def _copy_places(source: Document, old: KeyPath, target: Document, new: KeyPath) -> None:
     for places, into in ((source.keys, target.keys), (source.values, target.values)):
-        found = {p: place for p, place in places.items() if p[: len(old)] == old}
-        into.update({new + p[len(old) :]: place for p, place in found.items()})
+        below = {p: place for p, place in places.items() if p[: len(old)] == old}
+        into.update({new + p[len(old) :]: place for p, place in below.items()})

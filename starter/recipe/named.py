@@ -8,7 +8,7 @@ signature and adds its defaults. What is wrong is told with the same file:line:c
 import dataclasses
 import inspect
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any, TypeVar, get_origin
+from typing import Annotated, Any, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
@@ -77,8 +77,8 @@ def fill(
     except ValidationError as error:
         origin = section._origin or Origin(Document({"kind": section.kind}), ())
         below = _below(origin, section)
-        found = from_pydantic(error.errors(), below, model)
-        return section, [dataclasses.replace(p, path=(*origin.path, *p.path)) for p in found]
+        problems = from_pydantic(error.errors(), below, model)
+        return section, [dataclasses.replace(p, path=(*origin.path, *p.path)) for p in problems]
     values = options.model_dump(mode="json") if typed else options.model_dump()
     # Lists, as the recipe would be written and read back.
     lists = {key: list(v) if isinstance(v, tuple) else v for key, v in values.items()}
@@ -116,8 +116,6 @@ def raise_all(problems: Iterable[Problem], texts: Iterable[str] = ()) -> None:
 def _loose(annotation: Any) -> Any:
     """YAML has lists, so a tuple takes one."""
     if get_origin(annotation) is tuple or annotation is tuple:
-        from typing import Annotated
-
         return Annotated[annotation, Field(strict=False)]
     return annotation
 

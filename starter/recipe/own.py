@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from starter.errors import UserError, did_you_mean
+from starter.files import RUN_ENVIRONMENT, RUN_RECIPE
 
 
 def is_own(name: str) -> bool:
@@ -41,7 +42,7 @@ def anchored(name: str, recipe_folder: Path) -> str:
 def in_run_folder(path: Path) -> bool:
     """Whether a file lies in a run folder: those come from others, and nobody runs their code."""
     return any(
-        (p / "recipe.yaml").exists() and (p / "environment.json").exists()
+        (p / RUN_RECIPE).exists() and (p / RUN_ENVIRONMENT).exists()
         for p in path.absolute().parents
     )
 
@@ -107,7 +108,7 @@ def load_own(name: str) -> Any:
             spec.loader.exec_module(module)
         except Exception as error:
             del sys.modules[module_name]
-            raise UserError(f"{path} cannot be run: {told(error, path)}") from error
+            raise UserError(f"{path} cannot be run: {error_text(error, path)}") from error
     module = sys.modules[module_name]
     if not hasattr(module, attribute):
         own = [n for n, v in vars(module).items() if getattr(v, "__module__", "") == module_name]
@@ -116,7 +117,7 @@ def load_own(name: str) -> Any:
     return getattr(module, attribute)
 
 
-def told(error: BaseException, path: Path) -> str:
+def error_text(error: BaseException, path: Path) -> str:
     """An error with the last line of the user's file that it came through."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if Path(frame.filename) == path.absolute()]

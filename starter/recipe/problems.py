@@ -8,9 +8,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from starter.errors import did_you_mean
-from starter.recipe.explore import description_at, homes_of, keys_at, kinds_at
 from starter.recipe.reader import COMMAND_LINE, Document, KeyPath, Place, dotted
-from starter.recipe.schema.base import Misfit
+from starter.recipe.schema.base import Misfit, description_at, homes_of, keys_at, kinds_at
 
 
 @dataclass(frozen=True)

@@ -112,8 +112,8 @@ def read_file(path: Path) -> Document:
         ) from None
     document = read_text(text, name)
     if not isinstance(document.value, dict):
-        found = "the file is empty" if document.value is None else f"not {_kind(document.value)}"
-        raise UserError(f"{name}:1:1: a recipe is a mapping of keys to values; {found}")
+        content = "the file is empty" if document.value is None else f"not {_kind(document.value)}"
+        raise UserError(f"{name}:1:1: a recipe is a mapping of keys to values; {content}")
     return document
 
 

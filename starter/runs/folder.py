@@ -111,9 +111,9 @@ class RunFolder(_Folder):
     def name(self) -> str:
         return self.path.resolve().name
 
-    recipe = _Part("recipe.yaml")  # the resolved recipe, every default written out
+    recipe = _Part(files.RUN_RECIPE)  # the resolved recipe, every default written out
     proposed = _Part("proposed.yaml")  # the recipe that train.py proposed for a folder
-    environment = _Part("environment.json")  # commit, versions and device
+    environment = _Part(files.RUN_ENVIRONMENT)  # commit, versions and device
     code_difference = _Part("code.diff")  # what the code differed by from its commit
     summary = _Part("summary.json")  # what each finished stage came to
     best = _Part("best.json")  # the stage that the gates left as the run's best

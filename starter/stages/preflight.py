@@ -8,7 +8,7 @@ from starter.data.samplers import epoch_order
 from starter.metrics import try_out
 from starter.models import check_rules
 from starter.recipe.named import raise_all
-from starter.recipe.shares import refuse_uneven
+from starter.recipe.schema.train import refuse_uneven
 from starter.stages.run import Run
 from starter.training.initialise import load_embedder
 

@@ -3,7 +3,7 @@
 import pytest
 
 from starter.models.names import resolve
-from starter.recipe.schema.model import ModelSection
+from starter.recipe.schema import ModelSection
 
 NETWORK = """
 from torch import nn

@@ -11,9 +11,9 @@ from pydantic import BaseModel
 
 from starter.recipe import load, to_yaml
 from starter.recipe.describe import json_schema_text, key_tables
-from starter.recipe.explore import sections
 from starter.recipe.reader import read_file, read_text
 from starter.recipe.schema import Recipe
+from starter.recipe.schema.base import sections
 from starter.training.resolve import KINDS
 
 ROOT = Path(__file__).resolve().parent.parent.parent

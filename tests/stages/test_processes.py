@@ -19,8 +19,7 @@ from starter.errors import Interrupted, UserError
 from starter.hooks import stop
 from starter.recipe import load
 from starter.recipe.schema import LossTerm
-from starter.recipe.schema.train import StageSection
-from starter.recipe.shares import refuse_uneven
+from starter.recipe.schema.train import StageSection, refuse_uneven
 from tests.conftest import TINY
 from tests.stages import one_of_two
 from tests.stages.test_resume import TIMES

@@ -22,7 +22,7 @@ from torch.overrides import TorchFunctionMode
 from torchvision.transforms import v2
 
 from starter.recipe.named import fill, find, problem, raise_all
-from starter.recipe.own import is_own, split_own, told
+from starter.recipe.own import error_text, is_own, split_own
 from starter.recipe.problems import Problem
 from starter.recipe.reader import Document
 from starter.recipe.schema.base import Origin
@@ -74,7 +74,7 @@ def build_transforms(steps: Sequence[AugmentStep]) -> list[Any]:
 def reason(error: Exception, kind: str) -> str:
     """What a step raised: without pydantic's frame, with the line of the user's own file."""
     if is_own(kind):
-        return told(error, split_own(kind)[0])
+        return error_text(error, split_own(kind)[0])
     return " ".join(str(error).split()) or type(error).__name__
 
 

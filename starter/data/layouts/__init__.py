@@ -21,7 +21,7 @@ from starter.data.splits import complete
 from starter.data.training_set import add_turned, long_tail
 from starter.errors import UserError, did_you_mean
 from starter.recipe.named import fill, problem, raise_all
-from starter.recipe.own import is_own, load_own, split_own, told
+from starter.recipe.own import error_text, is_own, load_own, split_own
 from starter.recipe.problems import Problem
 from starter.recipe.reader import Document
 from starter.recipe.schema.base import Named, Origin
@@ -100,7 +100,7 @@ def _own_reader(name: str) -> Callable[..., Catalog]:
         except UserError:
             raise
         except Exception as error:
-            raise UserError(f"data.layout: {told(error, split_own(name)[0])}") from error
+            raise UserError(f"data.layout: {error_text(error, split_own(name)[0])}") from error
         return _checked(catalog, name)
 
     return read

@@ -1,10 +1,12 @@
 """`train:` and `stages:` how an embedder is trained, one stage after another."""
 
+import math
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from starter.errors import UserError
 from starter.recipe.schema.base import Count, Misfit, Named, Positive, Section
 from starter.recipe.schema.data import AugmentStep, MixSection, Sampler, ShuffleSampler
 
@@ -175,51 +177,56 @@ class StageSection(TrainSection):
 
     @model_validator(mode="after")
     def _fits_together(self) -> "StageSection":
-        mistakes = [
-            *_without_loss(self),
-            *_batches(self),
-            *_lengths(self),
-            *_recomputed(self),
-        ]
+        mistakes = list(_misfits(self))
         if mistakes:
             raise Misfit(mistakes)
         return self
 
 
-Mistake = tuple[tuple[str, ...], str]
-
-
-def _at(key: str, message: str) -> Mistake:
-    return (key,), message
-
-
-def _without_loss(stage: StageSection) -> Iterator[Mistake]:
+def _misfits(stage: StageSection) -> Iterator[tuple[tuple[str, ...], str]]:
+    """(path, message) of keys that do not go together."""
     if not stage.loss:
         yield (), "a stage needs a loss: list, for example [{kind: softmax}]"
-
-
-def _batches(stage: StageSection) -> Iterator[Mistake]:
     size, sampler, micro = stage.batch_size, stage.sampler, stage.micro_batch
     if sampler.kind == "pk" and size % sampler.images:
-        yield _at("batch_size", f"{size} is not a multiple of sampler.images {sampler.images}")
+        yield ("batch_size",), f"{size} is not a multiple of sampler.images {sampler.images}"
     if isinstance(micro, int) and size % micro:
-        yield _at("batch_size", f"{size} is not a multiple of micro_batch {micro}")
-
-
-def _lengths(stage: StageSection) -> Iterator[Mistake]:
+        yield ("batch_size",), f"{size} is not a multiple of micro_batch {micro}"
     if stage.epochs and stage.minutes:
-        yield _at(
-            "epochs",
+        message = (
             f"{stage.epochs} besides minutes: {stage.minutes:g}, which measures how many epochs "
-            "fit; leave epochs out, or minutes to have this number",
+            "fit; leave epochs out, or minutes to have this number"
         )
+        yield ("epochs",), message
     if not stage.epochs and not stage.minutes:
-        yield _at("epochs", "a stage needs a length: epochs or minutes")
-
-
-def _recomputed(stage: StageSection) -> Iterator[Mistake]:
+        yield ("epochs",), "a stage needs a length: epochs or minutes"
     if stage.grad_checkpointing and stage.compile:
-        yield _at(
-            "grad_checkpointing",
-            "compile decides by itself what to keep for backward; leave one of the two out",
+        message = "compile decides by itself what to keep for backward; leave one of the two out"
+        yield ("grad_checkpointing",), message
+
+
+def refuse_uneven(stage: str, section: StageSection, processes: int) -> None:
+    """UserError for a batch that `processes` cannot share equally: a mean of unequal slices'
+    losses would not be the batch's."""
+    if processes == 1:
+        return
+    size, micro, sampler = section.batch_size, section.micro_batch, section.sampler
+    unit = sampler.images if sampler.kind == "pk" else 1
+    place, whole = f"stages.{stage}.batch_size", processes * unit
+    if size % whole:
+        each = f" identities of {unit} images" if unit > 1 else ""
+        raise UserError(
+            f"{place}: {processes} processes cannot share {size} images equally{each and ' by'}"
+            f"{each}; set batch_size={max(round(size / whole), 1) * whole}"
+        )
+    own = size // processes
+    if own < 2:
+        raise UserError(
+            f"{place}: {size} leaves 1 image to each of {processes} processes, and BatchNorm "
+            f"needs 2; set batch_size={2 * processes} or more"
+        )
+    if isinstance(micro, int) and own > micro and own % micro:
+        raise UserError(
+            f"{place}: the {own} images of each of {processes} processes are not a multiple of "
+            f"micro_batch {micro}; set micro_batch={math.gcd(own, micro)} or leave it out"
         )
