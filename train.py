@@ -17,6 +17,7 @@ from pathlib import Path
 from starter.cli import command, logs, words
 from starter.distributed import joined
 from starter.recipe import load, to_yaml
+from starter.runs.records import Summary
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -70,7 +71,8 @@ def main(arguments: list[str] | None = None) -> int:
             summary = api.train(recipe, stage=options.stage, fresh=options.fresh)
             if prints:
                 report = api.draw_report(f"{recipe.runs}/{recipe.name}")
-                words.show(summary, lambda result: table(recipe, result, report), options.json)
+                content = summary.model_dump(mode="json")
+                words.show(content, lambda _: table(recipe, summary, report), options.json)
 
     return command.run(work, together=options.find_lr is None)
 
@@ -85,7 +87,7 @@ def proposed(folder: Path, options: argparse.Namespace, prints: bool) -> Path:
     return path
 
 
-def table(recipe, summary: dict, report: Path | None) -> str:
+def table(recipe, summary: Summary, report: Path | None) -> str:
     """The stages side by side, and the next command."""
     folder = f"{recipe.runs}/{recipe.name}"
     return "\n".join(

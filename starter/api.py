@@ -4,7 +4,6 @@ verify_pair(run, a, b), submit(run), find_lr(recipe) and draw_report(run)."""
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from starter import files, submission
 from starter.data import Catalog, load_catalog, resolve_root
@@ -12,9 +11,8 @@ from starter.data.demo import score
 from starter.errors import UserError
 from starter.hooks.redraw import draw_report
 from starter.inference.embedded import check_parameters, write_embedded
-from starter.inference.fit import check_threshold
 from starter.inference.fuse import Kind, fuse_runs
-from starter.inference.measure import Measured, measure
+from starter.inference.measure import Measured, check_threshold, measure
 from starter.inference.open_stage import embed_run, open_run
 from starter.inference.pair import verify_pair
 from starter.kaggle.leaderboard import submit
@@ -35,15 +33,14 @@ log = logging.getLogger(__name__)
 __all__ = ["draw_report", "find_lr", "fuse", "submit", "train", "verify", "verify_pair"]
 
 
-def train(recipe: Recipe, *, stage: str | None = None, fresh: str | None = None) -> dict[str, Any]:
+def train(recipe: Recipe, *, stage: str | None = None, fresh: str | None = None) -> Summary:
     """Runs every stage of the recipe (or `stage` alone) that is not finished; arguments and errors
     as of `stages.train.train`.
 
     Returns:
-        The content of runs/<name>/summary.json.
+        The record in runs/<name>/summary.json.
     """
-    summary = stages.train(resolve(recipe), stage=stage, fresh=fresh)
-    return summary.model_dump(mode="json")
+    return stages.train(resolve(recipe), stage=stage, fresh=fresh)
 
 
 def find_lr(recipe: Recipe, stage: str | None = None) -> dict:

@@ -30,21 +30,20 @@ from starter.training import checkpoint
 from starter.training.build import (
     build_batches,
     build_learner,
+    no_exchange,
+    parallel,
     settle_precision,
     synchronise_batchnorm,
 )
-from starter.training.ema import AveragedWeights
 from starter.training.initialise import start_from
-from starter.training.learner import Learner
+from starter.training.learner import AveragedWeights, Learner
 from starter.training.memory import with_micro_batch
 from starter.training.minutes import with_length
 from starter.training.optimizers import build_optimizer
-from starter.training.parallel import no_exchange, parallel
 from starter.training.precision import Precision
 from starter.training.resume import resume, save
 from starter.training.schedules import build_schedule
-from starter.training.seeds import seed_update, stage_seed
-from starter.training.state import StageJob, TrainState
+from starter.training.state import StageJob, TrainState, seed_update, stage_seed
 
 
 def train_stage(job: StageJob, hooks: Hooks) -> Evaluation:
@@ -148,6 +147,7 @@ def train_epoch(job: StageJob, state: TrainState, batches: TrainBatches, hooks: 
         # A checkpoint inside an epoch, where it is time for one or somebody wants to stop.
         reason = hooks.stop()
         if reason or state.step % (job.section.checkpoint_steps or state.steps) == 0:
+            share_buffers(state)
             keep(job, state, hooks, None)
         if reason:
             raise Interrupted(f"{reason}: stopped after update {state.step} of {state.steps}")
@@ -246,8 +246,7 @@ def end_epoch(job: StageJob, state: TrainState, image_NHWC: np.ndarray, hooks: H
 
 
 def keep(job: StageJob, state: TrainState, hooks: Hooks, evaluation: Evaluation | None) -> None:
-    """Writes a checkpoint; the clock does not count it."""
-    share_buffers(state)
+    """Writes a checkpoint, its buffers shared; the clock does not count it."""
     with hooks.clock.paused():
         save(job, state, hooks.state_dict(), evaluation.metrics if evaluation else {})
 

@@ -16,8 +16,7 @@ from starter.training import optimizers
 from starter.training.learner import Learner
 from starter.training.precision import Precision, choose
 from starter.training.schedules import ByStep
-from starter.training.seeds import stage_seed
-from starter.training.state import TrainState
+from starter.training.state import TrainState, stage_seed
 
 ARCFACE = [LossTerm(kind="arcface")]
 

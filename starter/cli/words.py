@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from starter.runs.records import Summary
 from starter.runs.result import (
     Answers,
     Decision,
@@ -54,17 +55,17 @@ def columns(rows: Sequence[tuple[str, ...]]) -> str:
     )
 
 
-def stage_table(summary: dict) -> str:
+def stage_table(summary: Summary) -> str:
     """What `starter.train` returned, a line a stage; * marks the run's best."""
     rows = [
         (
-            name + (" *" if name == summary.get("best") else ""),
-            str(stage["epochs"]),
-            decimal(stage["seconds"] / 60, 1),
-            decimal(stage["images_per_second"], 0),
-            *(percent(stage[key]) for key in ("accuracy", "eer", "auc")),
+            name + (" *" if name == summary.best else ""),
+            str(stage.epochs),
+            decimal(stage.seconds / 60, 1),
+            decimal(stage.images_per_second, 0),
+            *map(percent, (stage.accuracy, stage.eer, stage.auc)),
         )
-        for name, stage in summary["stages"].items()
+        for name, stage in summary.stages.items()
     ]
     return columns([("stage", "epochs", "minutes", "images/s", "accuracy", "EER", "AUC"), *rows])
 

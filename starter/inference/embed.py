@@ -3,15 +3,16 @@
 Shapes: N images of the pack, M asked for, B of a batch, H W pixels, C channels, D embedding.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from starter import distributed
 from starter.data.batches import eval_batches
 from starter.errors import UserError
-from starter.inference.tta import views
 from starter.models import Embedder
 from starter.training.precision import Precision, inference_precision
 from starter.training.state import StageJob
@@ -94,3 +95,58 @@ def few_per_class(index_M: np.ndarray, label_M: np.ndarray, most: int) -> np.nda
     sorted_M = label_M[order]
     starts = np.searchsorted(sorted_M, sorted_M)
     return np.sort(index_M[order[np.arange(len(order)) - starts < most]])
+
+
+Views = list[torch.Tensor]
+MOVED = 16  # a shift is 1/16 of a side
+CROPPED = 7 / 8  # of a side, what zoom and corners keep
+
+
+def views(image_BCHW: torch.Tensor, names: Sequence[str]) -> Views:
+    """The plain images and those that the names ask for, each (B,C,H,W).
+
+    names: of `verify.tta`. With "hflip" every other view is mirrored as well.
+    """
+    made = [image_BCHW]
+    for name, make in MAKERS.items():
+        made += make(image_BCHW) if name in names else []
+    return made + ([view.flip(3) for view in made] if "hflip" in names else [])
+
+
+def _shift(image_BCHW: torch.Tensor) -> Views:
+    """Up, down, left, right; the outermost pixels are repeated."""
+    side = image_BCHW.shape[-1]
+    by = max(1, round(side / MOVED))
+    wide_BCHW = functional.pad(image_BCHW, (by, by, by, by), mode="replicate")
+    starts = ((2 * by, by), (0, by), (by, 2 * by), (by, 0))
+    return [wide_BCHW[:, :, y : y + side, x : x + side] for y, x in starts]
+
+
+def _zoom(image_BCHW: torch.Tensor) -> Views:
+    """The middle, enlarged."""
+    side, kept = image_BCHW.shape[-1], _kept(image_BCHW)
+    at = (side - kept) // 2
+    return [_enlarged(image_BCHW, at, at)]
+
+
+def _corners(image_BCHW: torch.Tensor) -> Views:
+    """The four corners, enlarged."""
+    end = image_BCHW.shape[-1] - _kept(image_BCHW)
+    return [_enlarged(image_BCHW, y, x) for y in (0, end) for x in (0, end)]
+
+
+def _kept(image_BCHW: torch.Tensor) -> int:
+    return round(image_BCHW.shape[-1] * CROPPED)
+
+
+def _enlarged(image_BCHW: torch.Tensor, y: int, x: int) -> torch.Tensor:
+    side, kept = image_BCHW.shape[-1], _kept(image_BCHW)
+    part_BCHW = image_BCHW[:, :, y : y + kept, x : x + kept]
+    return functional.interpolate(part_BCHW, (side, side), mode="bilinear", align_corners=False)
+
+
+MAKERS: dict[str, Callable[[torch.Tensor], Views]] = {
+    "shift": _shift,
+    "zoom": _zoom,
+    "corners": _corners,
+}

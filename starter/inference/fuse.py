@@ -14,7 +14,7 @@ import numpy as np
 from starter.data import Catalog, load_catalog
 from starter.errors import UserError
 from starter.inference.embedded import Classes, Embedded, check_parameters
-from starter.inference.fit import check_threshold, fold_labelled
+from starter.inference.measure import check_threshold, fold_labelled
 from starter.inference.open_stage import embed_run, open_run
 from starter.metrics import (
     cosine,

@@ -175,17 +175,17 @@ def embed_run(
     index_M = np.concatenate([catalog.index("dev"), catalog.index("test")])
     emb_MD = emb_UD[np.searchsorted(items_U, index_M)]
     other = _stage_with_logits(trained)
+    networks = [trained.network_file]
     if other is None:
-        classes = _by_means(trained, image_NHWC, index_M, emb_MD, catalog)
-        networks = [trained.network_file]
+        mean_KD = nearest_means(trained.learner, catalog, image_NHWC, trained.options)
+        classes = _classes_of(trained, index_M, emb_MD, catalog, mean_KD)
     elif other == stage:
-        classes = _by_logits(trained, index_M, emb_MD, catalog)
-        networks = [trained.network_file]
+        classes = _classes_of(trained, index_M, emb_MD, catalog)
     else:
         classifier = open_stage(folder, recipe, other, catalog, trust=trust)
         emb_MD = classifier.embed(classifier.pack(recipe, catalog), index_M)
-        classes = _by_logits(classifier, index_M, emb_MD, catalog)
-        networks = [trained.network_file, classifier.network_file]
+        classes = _classes_of(classifier, index_M, emb_MD, catalog)
+        networks.append(classifier.network_file)
     log.info("classes: %s", classes.source)
     source = Source(stage=stage, weights=networks[0].weights, tta=trained.options.tta)
     embedded = Embedded(source, tuple(networks), items_U, emb_UD, classes)
@@ -193,36 +193,28 @@ def embed_run(
     return embedded
 
 
-def _by_logits(
-    trained: Trained, index_M: np.ndarray, emb_MD: np.ndarray, catalog: Catalog
-) -> Classes:
-    answers = catalog.answers or len(catalog.classes)
-    tops = [
-        top_classes(softmax(logits(trained.learner, emb_BD)[:, :answers]), KEPT_CLASSES)
-        for emb_BD in _blocks(emb_MD)
-    ]
-    class_MT, value_MT = (np.concatenate(part) for part in zip(*tops, strict=True))
-    return Classes(f"class logits of stage {trained.stage}", index_M, class_MT, value_MT, True)
-
-
-def _by_means(
+def _classes_of(
     trained: Trained,
-    image_NHWC: np.ndarray,
     index_M: np.ndarray,
     emb_MD: np.ndarray,
     catalog: Catalog,
+    mean_KD: np.ndarray | None = None,
 ) -> Classes:
+    """By class logits, or by cosines with the class means where these are given."""
     answers = catalog.answers or len(catalog.classes)
-    mean_KD = nearest_means(trained.learner, catalog, image_NHWC, trained.options)[:answers]
-    tops = [top_classes(unit(emb_BD) @ mean_KD.T, KEPT_CLASSES) for emb_BD in _blocks(emb_MD)]
+    tops = []
+    for start in range(0, max(len(emb_MD), 1), ROWS):  # one empty block of nothing
+        emb_BD = emb_MD[start : start + ROWS]
+        if mean_KD is None:
+            value_BK = softmax(logits(trained.learner, emb_BD)[:, :answers])
+        else:
+            value_BK = unit(emb_BD) @ mean_KD[:answers].T
+        tops.append(top_classes(value_BK, KEPT_CLASSES))
     class_MT, value_MT = (np.concatenate(part) for part in zip(*tops, strict=True))
-    source = f"nearest class mean of stage {trained.stage} (no stage has class logits)"
-    return Classes(source, index_M, class_MT, value_MT, False)
-
-
-def _blocks(emb_MD: np.ndarray) -> list[np.ndarray]:
-    """Rows of it, a block at a time; one empty block of nothing."""
-    return [emb_MD[i : i + ROWS] for i in range(0, max(len(emb_MD), 1), ROWS)]
+    source = f"class logits of stage {trained.stage}"
+    if mean_KD is not None:
+        source = f"nearest class mean of stage {trained.stage} (no stage has class logits)"
+    return Classes(source, index_M, class_MT, value_MT, mean_KD is None)
 
 
 def _require_whole(folder: RunFolder, network: NetworkFile) -> None:

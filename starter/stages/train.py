@@ -1,4 +1,4 @@
-"""train(recipe): all stages in order, continued where they stand."""
+"""train(recipe): all stages in order, tried out first, continued where they stand."""
 
 import contextlib
 import logging
@@ -9,7 +9,9 @@ import torch
 
 from starter import distributed
 from starter.data import SPLITS, Catalog, load_catalog, load_pack
+from starter.data.augment import build_augment
 from starter.data.demo import ensure_demo
+from starter.data.samplers import epoch_order
 from starter.errors import Interrupted, UserError
 from starter.files import write_text
 from starter.hooks import Hooks
@@ -19,16 +21,20 @@ from starter.hooks.redraw import Redraw, draw_report
 from starter.hooks.report_data import ReportData
 from starter.hooks.stop import Stopper
 from starter.hooks.trackers import Trackers, check_trackers
+from starter.metrics import try_out
+from starter.models import check_rules
 from starter.recipe import to_yaml
+from starter.recipe.named import raise_all
 from starter.recipe.schema import Recipe
 from starter.recipe.schema.data import DataSection
+from starter.recipe.schema.train import refuse_uneven
 from starter.runs.provenance import code_difference, environment
 from starter.runs.records import Summary
 from starter.stages.finish import finish
-from starter.stages.preflight import preflight
 from starter.stages.run import Run
 from starter.stages.standing import descendants, discard, refuse_changed, stage_record
 from starter.train_stage import train_stage
+from starter.training.initialise import load_embedder
 from starter.training.memory import shortage_told
 
 log = logging.getLogger(__name__)
@@ -136,3 +142,24 @@ def _train_one(run: Run, name: str, stopper: Stopper) -> None:
         evaluation = train_stage(job, hooks)
     distributed.main_does(lambda: finish(run, name, evaluation, record))
     trackers.finish()
+
+
+def preflight(run: Run, names: list[str]) -> None:
+    """Tries out each stage's batches, augmentation, network, rules and metric. UserError where a
+    stage cannot be trained."""
+    recipe, catalog = run.recipe, run.catalog
+    for name in names:
+        section = recipe.stages[name]
+        refuse_uneven(name, section, distributed.world_size())
+        steps = recipe.augment if section.augment is None else section.augment
+        build_augment(steps, section.image_size or recipe.data.image_size, recipe.data.channels)
+        size, train_M = section.batch_size, catalog.index("train")
+        epoch_order(section.sampler, catalog.label_N, train_M, batch_size=size, seed=0, epoch=0)
+        raise_all(try_out(section, catalog.answers or len(catalog.classes)))
+        learner = run.learner(name)
+        terms = list(learner.objective.terms.values())
+        log.info("%s: %s", name, check_rules(learner.embedder, terms, recipe.rules))
+        if section.init is not None and section.init not in recipe.stages:
+            parent = run.parent(name)
+            assert parent is not None
+            load_embedder(learner.embedder, parent)

@@ -28,7 +28,7 @@ from starter.report.study import open_study, table_rows
 from starter.report.study_read import ROWS, STUDY
 from starter.runs.folder import RunFolder, StageFolder
 from starter.runs.records import Stage
-from starter.stages.judge import paired_interval
+from starter.stages.gate import paired_interval
 from starter.study.plan import Run, Study
 from starter.training import checkpoint
 

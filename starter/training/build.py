@@ -1,9 +1,16 @@
-"""What a stage needs, built from its recipe: the learner, its number format and the batches."""
+"""What a stage needs, built from its recipe: the learner, its number format, the batches, and the
+wrapper for several processes (torch's DistributedDataParallel averages gradients in backward)."""
 
+import contextlib
+import inspect
 import logging
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from starter import distributed, models
 from starter.data.augment import build_augment
@@ -11,11 +18,10 @@ from starter.data.batches import TrainBatches, resolve_workers
 from starter.errors import UserError
 from starter.losses.objective import build_objective
 from starter.recipe.schema import Recipe
-from starter.training.choices import once
 from starter.training.learner import Learner
 from starter.training.precision import Precision, choose
-from starter.training.seeds import stage_seed
-from starter.training.state import StageJob
+from starter.training.state import StageJob, TrainState, stage_seed
+from starter.training.trial import no_trace, once
 
 log = logging.getLogger(__name__)
 
@@ -121,3 +127,32 @@ def synchronise_batchnorm(module: torch.nn.Module, job: StageJob) -> None:
             "train.sync_batchnorm=false, or run on one process"
         )
     torch.nn.SyncBatchNorm.convert_sync_batchnorm(module)  # in place, as `module` itself is none
+
+
+# BatchNorm's statistics are shared when they are needed, not at every update.
+_parameters = inspect.signature(DistributedDataParallel).parameters
+_name = "forward_sync_buffers"  # since torch 2.14
+SYNC_BUFFERS = _name if _name in _parameters else "broadcast_buffers"
+
+
+def parallel(
+    model: nn.Module, state: TrainState, loss: Callable[[], torch.Tensor]
+) -> DistributedDataParallel:
+    """The module wrapped. What is trained is fixed by this: wrap anew where freezing ends.
+
+    loss: of a few images by the unwrapped module; tried out to see whether it uses every trained
+        parameter, whose gradients the wrapper would wait for.
+    """
+    with no_trace(state):
+        loss().backward()
+        unused = any(p.grad is None for p in model.parameters() if p.requires_grad)
+    some = distributed.agreed("unused" if unused else None) is not None
+    options: dict[str, Any] = {SYNC_BUFFERS: False}
+    return DistributedDataParallel(model, find_unused_parameters=some, **options)
+
+
+def no_exchange(model: nn.Module) -> contextlib.AbstractContextManager:
+    """Gradients stay in this process until the next backward outside of it."""
+    if isinstance(model, DistributedDataParallel):
+        return model.no_sync()
+    return contextlib.nullcontext()

@@ -14,9 +14,8 @@ from starter.data.batches import Batch, TrainBatches
 from starter.errors import UserError
 from starter.losses import needs_whole_batch
 from starter.recipe.schema import StageSection
-from starter.training.choices import once
 from starter.training.state import StageJob, TrainState
-from starter.training.trial import Update, endless, no_trace, trial_step
+from starter.training.trial import Update, endless, no_trace, once, trial_step
 
 log = logging.getLogger(__name__)
 

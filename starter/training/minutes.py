@@ -14,11 +14,10 @@ from starter import distributed
 from starter.data.batches import TrainBatches
 from starter.recipe.schema import StageSection
 from starter.runs.folder import StageFolder
-from starter.training.choices import chosen, once
 from starter.training.resume import save
 from starter.training.schedules import build_schedule
 from starter.training.state import StageJob, TrainState
-from starter.training.trial import Update, endless, no_trace, trial_step
+from starter.training.trial import Update, chosen, endless, no_trace, once, trial_step
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,7 @@
 """What a stage is given, and where it stands: one object that an update, a checkpoint and the
-hooks share."""
+hooks share. Randomness is a function of where it stands, so no generator's state is carried."""
 
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +12,7 @@ from starter.data import Catalog
 from starter.recipe.schema import Recipe, StageSection
 from starter.runs.folder import StageFolder
 from starter.training.checkpoint import Checkpoint
-from starter.training.ema import AveragedWeights
-from starter.training.learner import Learner
+from starter.training.learner import AveragedWeights, Learner
 from starter.training.precision import Precision
 from starter.training.schedules import Schedule
 
@@ -86,3 +86,15 @@ class TrainState:
     def backbone_frozen(self) -> bool:
         """Whether the next update leaves the backbone as it is."""
         return self.step < round(self.section.freeze.backbone * self.per_epoch)
+
+
+def stage_seed(seed: int, stage: str) -> int:
+    """A seed of the stage's own, so that two stages do not see the same order and masks."""
+    return int(np.random.SeedSequence([seed, zlib.crc32(stage.encode())]).generate_state(1)[0])
+
+
+def seed_update(*numbers: int) -> torch.Generator:
+    """Seeds torch's own generators (stochastic depth, dropout) and returns one for mixing."""
+    state = np.random.SeedSequence(numbers).generate_state(2)
+    torch.manual_seed(int(state[0]))
+    return torch.Generator().manual_seed(int(state[1]))

@@ -1,16 +1,20 @@
-"""Updates that leave no trace: for measuring a stage before it begins.
+"""What a stage measures before it begins: updates that leave no trace, and choices made once.
 
-They run on the unwrapped network and exchange nothing with other processes.
+The updates run on the unwrapped network and exchange nothing with other processes. A choice is
+saved and read back, so that a resume repeats it; it does not count in the stage's hash.
 """
 
 import contextlib
 import copy
 from collections.abc import Callable, Generator, Iterator
+from typing import Literal, TypeVar
 
 import torch
 
 from starter import distributed
 from starter.data.batches import Batch, TrainBatches
+from starter.runs.folder import StageFolder
+from starter.runs.records import Choices
 from starter.training.state import TrainState
 
 Update = Callable[[TrainState, Batch, int], dict[str, torch.Tensor]]  # the page's
@@ -67,3 +71,25 @@ def trial_step(
     still = section.freeze.batchnorm or section.sync_batchnorm
     state.learner.set_training(backbone_frozen=False, batchnorm_frozen=still)
     return update(state, batch, step)
+
+
+T = TypeVar("T", str, int)
+Name = Literal["precision", "micro_batch", "epochs"]
+
+
+def once(stage_folder: StageFolder, name: Name, measure: Callable[[], T]) -> T:
+    """The stage's choice of this name: the saved one, else what `measure` gives, saved.
+
+    Of several processes all call it, with a measure that gives them the same, or the first alone.
+    """
+    value = getattr(chosen(stage_folder), name)
+    if value is None:
+        value = measure()
+        if distributed.is_main():
+            chosen(stage_folder).model_copy(update={name: value}).write(stage_folder.choices)
+    return value
+
+
+def chosen(stage_folder: StageFolder) -> Choices:
+    """Every choice made so far."""
+    return Choices.find(stage_folder.choices) or Choices()

@@ -5,7 +5,7 @@ import pytest
 from starter.data import load_catalog
 from starter.errors import UserError
 from starter.recipe import load
-from starter.stages.stage_hash import inputs_of
+from starter.stages.run import inputs_of
 from starter.training.resolve import resolve
 from tests.data.trees import section, write
 

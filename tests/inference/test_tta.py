@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from starter import models
-from starter.inference.embed import EmbedOptions, embed
-from starter.inference.tta import MAKERS, views
+from starter.inference.embed import MAKERS, EmbedOptions, embed, views
 from starter.recipe.schema import Recipe
 from starter.training.precision import Precision
 

@@ -8,9 +8,9 @@ from starter.errors import UserError
 from starter.models.cost import Shape, cost
 from starter.recipe import own
 from starter.recipe.schema import Recipe, RulesSection
-from starter.stages.stage_hash import hash_of, inputs_of
+from starter.stages.run import hash_of, inputs_of
 from starter.training.build import build_learner
-from starter.training.ema import AveragedWeights
+from starter.training.learner import AveragedWeights
 
 NET = """
 from torch import nn

@@ -63,7 +63,7 @@ def end(folder: Path) -> dict:
     train_stage.save = save
     minutes = ["stages.finetune.epochs=null", "stages.finetune.minutes=0.01"]
     summary = train(load(folder / "tiny.yaml", minutes))
-    return {"hashes": hashes, "summary": summary}
+    return {"hashes": hashes, "summary": summary.model_dump(mode="json")}
 
 
 def stop_after(asked: int | None) -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from starter.inference.embed import class_means, few_per_class, unit
 from starter.inference.evaluate import Evaluation
-from starter.stages.judge import judge, paired_interval
+from starter.stages.gate import judge, paired_interval
 
 
 def evaluation(correct_M, score_P, same_P):

@@ -61,9 +61,9 @@ def test_the_best_after_a_discarded_stage_is_what_the_other_gates_leave(again):
     recipe, folder = again
     make_best(folder, "finetune")
     summary = train(recipe("stages.finetune.gate=false"), fresh="finetune")
-    assert folder.read_best() == summary["best"] == "finetune"  # gate: false takes it anyway
+    assert folder.read_best() == summary.best == "finetune"  # gate: false takes it anyway
     summary = train(recipe(), stage="classify", fresh="finetune")
-    assert folder.read_best() == summary["best"] == "classify"
+    assert folder.read_best() == summary.best == "classify"
 
 
 def test_a_best_that_somebody_removed_is_no_reference(again):
@@ -144,7 +144,7 @@ def test_the_best_stage_may_be_gone_from_the_recipe(again):
 def test_a_stage_may_have_another_image_size(again):
     recipe, folder = again
     summary = train(recipe("stages.finetune.image_size=24"), fresh="finetune")
-    assert summary["stages"]["finetune"]["accuracy"] is not None
+    assert summary.stages["finetune"].accuracy is not None
     make_best(folder, "finetune")
     result = verify(folder.path)
     assert result.stage == "finetune" and result.images == 64
@@ -206,7 +206,7 @@ def test_a_stage_of_every_loss_runs_to_its_end(kind, tmp_path, first):
             "stages.classify.mix={}",
         ],
     )
-    stage = train(recipe, stage="classify")["stages"]["classify"]
-    assert 0 <= stage["eer"] <= 1 and 0 <= stage["accuracy"] <= 1
+    stage = train(recipe, stage="classify").stages["classify"]
+    assert 0 <= stage.eer <= 1 and 0 <= stage.accuracy <= 1
     kept = {path.name for path in (tmp_path / "tiny" / "classify" / "shown").iterdir()}
     assert {"angles.npz", "images.npz", "scores.npz"} <= kept

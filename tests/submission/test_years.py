@@ -181,7 +181,7 @@ def test_a_years_files_are_those_written_by_hand(tmp_path, year):
     assert recipe.submission.format == next(iter(FILES[year]))
     assert recipe.data.layout == expected.layout
     summary = api.train(recipe, stage="classify")
-    assert summary["stages"]["classify"]["epochs"] == 1
+    assert summary.stages["classify"].epochs == 1
     run = tmp_path / "runs" / "year"
     result = api.verify(run)
     for format, text in FILES[year].items():

@@ -11,7 +11,7 @@ from starter.inference.embed import EmbedOptions
 from starter.inference.evaluate import evaluate
 from starter.recipe.schema import Recipe
 from starter.runs.folder import StageFolder
-from starter.stages.stage_hash import hash_of, inputs_of
+from starter.stages.run import hash_of, inputs_of
 from starter.training.build import build_batches, build_learner
 from starter.training.precision import Precision
 from starter.training.state import StageJob

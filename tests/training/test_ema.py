@@ -2,7 +2,7 @@
 
 import torch
 
-from starter.training.ema import AveragedWeights
+from starter.training.learner import AveragedWeights
 from tests.training.test_optimizers import Toy
 
 

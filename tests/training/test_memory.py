@@ -101,7 +101,7 @@ def test_a_real_shortage_on_a_cpu_and_only_that(tmp_path):
 
 def test_the_keys_count_or_not_in_a_stages_hash(tiny_recipe):
     """Recomputing changes nothing of the result; parts of a batch change BatchNorm's statistics."""
-    from starter.stages.stage_hash import hash_of, inputs_of
+    from starter.stages.run import hash_of, inputs_of
 
     def of(*changes):
         return hash_of(inputs_of(load(tiny_recipe, changes), "classify", "data", None))

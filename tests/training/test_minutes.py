@@ -14,7 +14,7 @@ from starter.runs.folder import StageFolder
 from starter.train_stage import prepare
 from starter.training import minutes
 from starter.training.build import build_batches
-from starter.training.ema import AveragedWeights
+from starter.training.learner import AveragedWeights
 from starter.training.minutes import Costs, duration
 from starter.training.resolve import resolve
 from starter.training.state import StageJob
@@ -133,7 +133,7 @@ def test_a_run_of_minutes_is_the_run_of_its_epochs_and_resumes_as_one(
     with monkeypatch.context() as once:
         once.setattr(minutes, "measure", None)  # read back, not measured again
         summary = train(timed, stage="classify")
-    assert summary["stages"]["classify"]["epochs"] == 2
+    assert summary.stages["classify"].epochs == 2
     runs = tmp_path / "runs"
     assert json.loads((runs / "timed/classify/choices.json").read_text())["epochs"] == 2
     last = [

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from starter.data.batches import Batch
+from starter.stages.find_lr import range_test, smoothed, suggest
 from starter.train_stage import update
-from starter.training.range_test import range_test, smoothed, suggest
 from tests.test_train_stage import batch, make_state
 
 

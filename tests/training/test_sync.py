@@ -6,7 +6,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from starter.losses import LOSSES
 from starter.recipe.schema import StageSection
-from starter.training.ema import AveragedWeights
+from starter.training.learner import AveragedWeights
 from tests.test_train_stage import batch, make_state, train_step
 
 WAITS = {
