@@ -4,8 +4,7 @@ from starter.models.blocks import Backbone
 from starter.models.embedder import Embedder, Preprocessing
 from starter.models.families import backbone_names, choose_stem
 from starter.models.init_from import file_hash
-from starter.models.names import resolve
-from starter.models.registry import build, pretrained_preprocessing
+from starter.models.registry import build, pretrained_preprocessing, resolve
 from starter.models.rules import check_rules, count_parameters
 from starter.recipe.own import is_own, source_hash
 

@@ -39,14 +39,13 @@ def print_costs(arguments: argparse.Namespace) -> None:
     shape = Shape(arguments.image_size, arguments.channels, arguments.embedding, arguments.classes)
     costs: list[Cost] = []
     for name in listed(arguments.names):
-        found = cost(name, shape, measured=arguments.measure, stem=arguments.stem)
-        costs.append(found)
+        costs.append(cost(name, shape, measured=arguments.measure, stem=arguments.stem))
         if not arguments.json:
             if len(costs) == 1:
                 print(_heading(arguments.measure))
-            print(_line(found), flush=True)
+            print(_line(costs[-1]), flush=True)
     if arguments.json:
-        print(json.dumps([dataclasses.asdict(found) for found in costs], indent=1))
+        print(json.dumps([dataclasses.asdict(row) for row in costs], indent=1))
 
 
 def _heading(measured: bool) -> str:

@@ -1,18 +1,19 @@
-"""What the families share: the backbone's shape, convolutions, gates, and ResNet's two blocks.
+"""What the families share: the backbone's shape, recomputed stages, and ResNet's two blocks.
 
 Shapes: B batch, C H W image or feature map, F features. Parameter names are those of timm and
 torchvision, so that weights can be copied between them and these.
 """
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 import torch
 from timm.layers import SEModule
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from starter.models.necks import Average
-from starter.models.recompute import recomputed
 
 
 class Backbone(nn.Module):
@@ -51,6 +52,44 @@ class Backbone(nn.Module):
         return x
 
 
+def recomputed(stage: nn.Module, x: Tensor) -> Tensor:
+    """stage(x), of which only x is kept: the backward pass computes the rest again.
+
+    The result is the same to the last bit: a stage draws the same random numbers again, and its
+    BatchNorms count a batch once.
+    """
+    result = checkpoint(
+        stage,
+        x,
+        use_reentrant=False,
+        context_fn=lambda: (contextlib.nullcontext(), _statistics_left(stage)),
+    )
+    assert isinstance(result, Tensor)
+    return result
+
+
+@contextlib.contextmanager
+def _statistics_left(stage: nn.Module) -> Iterator[None]:
+    """Lets BatchNorm count the batch into copies of its statistics, which are thrown away.
+
+    Counting cannot be switched off: the statistics are among the tensors that a backward pass
+    keeps, and it has to find as many as in the forward pass.
+    """
+    own = [
+        (module, name, statistic)
+        for module in stage.modules()
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.training
+        for name, statistic in module.named_buffers(recurse=False)
+    ]
+    for module, name, statistic in own:
+        setattr(module, name, statistic.clone())
+    try:
+        yield
+    finally:
+        for module, name, statistic in own:
+            setattr(module, name, statistic)
+
+
 def conv(channels_in: int, channels_out: int, kernel: int, stride: int = 1, groups: int = 1):
     """A convolution without bias: the BatchNorm that follows has one."""
     return nn.Conv2d(
@@ -58,21 +97,17 @@ def conv(channels_in: int, channels_out: int, kernel: int, stride: int = 1, grou
     )
 
 
-def shortcut(
-    channels_in: int, channels_out: int, stride: int, averaged: bool = False
-) -> nn.Sequential | None:
-    """A projection where the block changes the shape, else None (the input itself).
+def shortcut(channels_in: int, channels_out: int, stride: int, averaged: bool = False) -> nn.Module:
+    """A projection where the block changes the shape, else the input itself.
 
     averaged: ResNet-D's (He et al. 2019, figure 2c): a 2x2 average before a 1x1 without stride,
     which would throw away three quarters of its input.
     """
     if stride == 1 and channels_in == channels_out:
-        return None
-    if averaged:
-        return nn.Sequential(
-            averages(stride), conv(channels_in, channels_out, 1), nn.BatchNorm2d(channels_out)
-        )
-    return nn.Sequential(conv(channels_in, channels_out, 1, stride), nn.BatchNorm2d(channels_out))
+        return nn.Identity()
+    before = [averages(stride)] if averaged else []
+    project = conv(channels_in, channels_out, 1, 1 if averaged else stride)
+    return nn.Sequential(*before, project, nn.BatchNorm2d(channels_out))
 
 
 def averages(stride: int) -> nn.Module:
@@ -84,13 +119,15 @@ def averages(stride: int) -> nn.Module:
 
 class Block(nn.Module):
     """(channels_in, width, stride, end, ...): (B, channels_in, H, W) -> (B, expansion * width,
-    H/stride, W/stride). `last_scale` is the factor that makes its branch nothing when 0."""
+    H/stride, W/stride). LAST_SCALE: the factor that makes its branch nothing when 0."""
 
+    LAST_SCALE: ClassVar[str]
     expansion: ClassVar[int] = 1
+    residual = True  # whether the input is added to the branch
 
     @property
-    def last_scale(self) -> nn.Parameter:
-        raise NotImplementedError
+    def last_scale(self) -> nn.Parameter | None:
+        return self.get_parameter(self.LAST_SCALE) if self.residual else None
 
 
 class BasicBlock(Block):
@@ -98,6 +135,8 @@ class BasicBlock(Block):
 
     end: the branch's end (regularise.py). averaged: see `shortcut`. se: with a gate (SE-ResNet).
     """
+
+    LAST_SCALE = "bn2.weight"
 
     def __init__(
         self, channels_in: int, width: int, stride: int, end: nn.Module, *, averaged: bool, se: bool
@@ -112,15 +151,10 @@ class BasicBlock(Block):
         self.end = end
         self.act = nn.ReLU(inplace=True)
 
-    @property
-    def last_scale(self) -> nn.Parameter:
-        return self.bn2.weight
-
     def forward(self, x: Tensor) -> Tensor:
-        shortcut = x if self.downsample is None else self.downsample(x)
-        x = self.act(self.bn1(self.conv1(x)))
-        x = self.se(self.bn2(self.conv2(x)))
-        return self.act(self.end(x) + shortcut)
+        y = self.act(self.bn1(self.conv1(x)))
+        y = self.se(self.bn2(self.conv2(y)))
+        return self.act(self.end(y) + self.downsample(x))
 
 
 class Bottleneck(Block):
@@ -131,6 +165,7 @@ class Bottleneck(Block):
     groups of width * base_width / 64 channels. The rest as in BasicBlock.
     """
 
+    LAST_SCALE = "bn3.weight"
     expansion = 4
 
     def __init__(
@@ -158,26 +193,33 @@ class Bottleneck(Block):
         self.end = end
         self.act = nn.ReLU(inplace=True)
 
-    @property
-    def last_scale(self) -> nn.Parameter:
-        return self.bn3.weight
-
     def forward(self, x: Tensor) -> Tensor:
-        shortcut = x if self.downsample is None else self.downsample(x)
-        x = self.spatial(self.act(self.bn1(self.conv1(x))))
-        x = self.se(self.bn3(self.conv3(x)))
-        return self.act(self.end(x) + shortcut)
+        y = self.spatial(self.act(self.bn1(self.conv1(x))))
+        y = self.se(self.bn3(self.conv3(y)))
+        return self.act(self.end(y) + self.downsample(x))
 
     def spatial(self, x: Tensor) -> Tensor:
         """What is between the two 1x1: the only part that looks at more than one place."""
         return self.act(self.bn2(self.conv2(x)))
 
 
+def block_shapes(
+    width: int, widths: Sequence[int], depths: Sequence[int], strides: Sequence[int]
+) -> Iterator[list[tuple[int, int, int]]]:
+    """Of each stage, (channels in, channels out, stride) of its blocks: the first one strides.
+
+    width: channels before the first stage; widths, depths, strides: one of each stage.
+    """
+    for out, depth, stride in zip(widths, depths, strides, strict=True):
+        yield [(width, out, stride)] + [(out, out, 1)] * (depth - 1)
+        width = out
+
+
 def zero_last_scales(network: nn.Module) -> None:
     """Every block starts as the identity (Goyal et al. 2017, 5.1)."""
     for module in network.modules():
-        if isinstance(scale := getattr(module, "last_scale", None), nn.Parameter):
-            nn.init.zeros_(scale)
+        if isinstance(module, Block) and module.last_scale is not None:
+            nn.init.zeros_(module.last_scale)
 
 
 def init_fan_out(network: nn.Module, *, groups: bool = False) -> None:

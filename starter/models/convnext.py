@@ -6,7 +6,7 @@ Shapes: B batch, C H W image or feature map.
 from dataclasses import dataclass
 
 import torch
-from timm.layers import LayerNorm2d
+from timm.layers import LayerNorm2d, Mlp
 from torch import Tensor, nn
 
 from starter.errors import UserError
@@ -18,19 +18,6 @@ from starter.models.stems import stem_conv, stem_pool
 EPS = 1e-6  # of every LayerNorm
 
 
-class Mlp(nn.Module):
-    """Linear to four times the channels, GELU, linear back: two 1x1 convolutions."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.fc1 = nn.Linear(channels, 4 * channels)
-        self.act = nn.GELU()
-        self.fc2 = nn.Linear(4 * channels, channels)
-
-    def forward(self, x_BHWC: Tensor) -> Tensor:
-        return self.fc2(self.act(self.fc1(x_BHWC)))
-
-
 class ConvNeXtBlock(nn.Module):
     """Depthwise 7x7, LayerNorm, Mlp, layer scale: (B, C, H, W) -> the same shape."""
 
@@ -38,7 +25,7 @@ class ConvNeXtBlock(nn.Module):
         super().__init__()
         self.conv_dw = nn.Conv2d(channels, channels, 7, padding=3, groups=channels)
         self.norm = nn.LayerNorm(channels, EPS)
-        self.mlp = Mlp(channels)
+        self.mlp = Mlp(channels, 4 * channels)  # two 1x1 convolutions, GELU between
         self.gamma = nn.Parameter(torch.full((channels,), scale)) if scale else None
         self.end = end
 

@@ -12,8 +12,7 @@ from torch.utils.benchmark import Timer
 from starter.errors import UserError
 from starter.models import families
 from starter.models.embedder import Embedder
-from starter.models.names import wrong_name
-from starter.models.registry import build
+from starter.models.registry import build, wrong_name
 from starter.models.rules import count_parameters, gates, not_convolutional
 
 PRIME = 7  # images counted at once: divides few numbers of channels
@@ -146,7 +145,7 @@ def speed(embedder: Embedder, shape: Shape, seconds: float = 2.0) -> tuple[float
 
 
 def listed(names: list[str]) -> list[str]:
-    """The names to be told of: those given, else all of the kit's own."""
+    """The names to list: those given, else all of the kit's own."""
     for name in names:
         if wrong := wrong_name(name):
             raise UserError(wrong)

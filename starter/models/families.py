@@ -1,21 +1,12 @@
 """The kit's own backbones by name: (class, setting) of each."""
 
+import copy
 from typing import Any
 
+import torch
 from torch import nn
 
-from starter.models import (
-    convnext,
-    efficientnet,
-    iresnet,
-    mobilefacenet,
-    mobilenet,
-    nfnet,
-    plain,
-    regnet,
-    resnest,
-    resnet,
-)
+from starter.models import convnext, face_networks, mobilenet, nfnet, plain, regnet, resnet
 from starter.models.blocks import Backbone
 from starter.models.regularise import Regularise
 from starter.models.stems import choose
@@ -23,11 +14,10 @@ from starter.models.stems import choose
 _FAMILIES: list[tuple[type[Backbone], dict[str, Any]]] = [
     (plain.Plain, plain.SETTINGS),
     (resnet.ResNet, resnet.SETTINGS),
-    (resnest.ResNeSt, resnest.SETTINGS),
-    (iresnet.IResNet, iresnet.SETTINGS),
-    (mobilenet.MobileNetV2, mobilenet.SETTINGS),
-    (mobilefacenet.MobileFaceNet, mobilefacenet.SETTINGS),
-    (efficientnet.EfficientNet, efficientnet.SETTINGS),
+    (face_networks.IResNet, face_networks.IRESNETS),
+    (mobilenet.MobileNetV2, mobilenet.MOBILENETS),
+    (face_networks.MobileFaceNet, face_networks.MOBILEFACENETS),
+    (mobilenet.EfficientNet, mobilenet.EFFICIENTNETS),
     (convnext.ConvNeXt, convnext.SETTINGS),
     (regnet.RegNet, regnet.SETTINGS),
     (nfnet.NFNet, nfnet.SETTINGS),
@@ -66,10 +56,6 @@ def build_family(name: str, *, in_channels: int, stem: str, regularise: Regulari
 
 def last_map(backbone: nn.Module, in_channels: int, image_size: int) -> tuple[int, int, int]:
     """(F, H, W) of what `backbone.features` gives, without computing it."""
-    import copy
-
-    import torch
-
     twin: Any = copy.deepcopy(backbone).to("meta").eval()
     with torch.no_grad():
         shape = twin.features(torch.empty(1, in_channels, image_size, image_size, device="meta"))

@@ -29,15 +29,15 @@ def read_weights(path: str) -> dict[str, Tensor]:
             from safetensors.torch import load_file
 
             return load_file(path)
-        found = torch.load(path, weights_only=True, map_location="cpu")
+        saved = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:
         raise UserError(f"model.init_from: {path} cannot be read: {error}") from error
     for key in ("state_dict", "model", "state_dict_ema"):  # what training scripts wrap it in
-        if isinstance(found, dict) and isinstance(found.get(key), dict):
-            found = found[key]
-    if not isinstance(found, dict):
-        raise UserError(f"model.init_from: {path} holds {type(found).__name__}, not a state dict")
-    return {k: v for k, v in found.items() if isinstance(v, Tensor)}
+        if isinstance(saved, dict) and isinstance(saved.get(key), dict):
+            saved = saved[key]
+    if not isinstance(saved, dict):
+        raise UserError(f"model.init_from: {path} holds {type(saved).__name__}, not a state dict")
+    return {k: v for k, v in saved.items() if isinstance(v, Tensor)}
 
 
 def adapt(weights: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -76,14 +76,14 @@ def init_from(backbone: nn.Module, path: str) -> str:
     fitting = adapt(weights, own)
     absent = [name for name in own if name not in fitting]
     unused = [name for name in weights if name not in fitting]
-    told = (
+    summary = (
         f"model.init_from: {path}: {len(fitting)} of the backbone's {len(own)} tensors loaded; "
         f"not in the file: {_some(absent)}; not used: {_some(unused)}"
     )
     if 2 * len(fitting) < len(own):
-        raise UserError(f"{told}; these are another network's weights")
+        raise UserError(f"{summary}; these are another network's weights")
     backbone.load_state_dict(own | fitting)
-    return told
+    return summary
 
 
 def _some(names: list[str]) -> str:

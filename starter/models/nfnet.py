@@ -11,7 +11,7 @@ from functools import partial
 from timm.layers import ScaledStdConv2d, SEModule, make_divisible
 from torch import Tensor, nn
 
-from starter.models.blocks import Backbone, averages
+from starter.models.blocks import Backbone, Block, averages, block_shapes
 from starter.models.regularise import BranchEnds, Regularise
 from starter.models.stems import STEMS, stem_pool
 
@@ -60,9 +60,11 @@ SETTINGS = {
 }
 
 
-class NormFreeBlock(nn.Module):
+class NormFreeBlock(Block):
     """act / spread, then 1x1, 3x3/stride, (3x3,) 1x1, gate:
     (B, channels_in, H, W) -> (B, width, H/stride, W/stride)."""
+
+    LAST_SCALE = "conv3.gain"
 
     def __init__(
         self,
@@ -99,10 +101,6 @@ class NormFreeBlock(nn.Module):
         self.attn_last = SEModule(width, setting.se) if setting.se else None
         self.end = end
 
-    @property
-    def last_scale(self) -> nn.Parameter:
-        return self.conv3.gain
-
     def forward(self, x: Tensor) -> Tensor:
         y = self.act(x) / self.spread
         shortcut = x if self.downsample is None else self.downsample(y)
@@ -126,26 +124,17 @@ class NFNet(Backbone):
         act, gamma = ACTIVATIONS[setting.act]
         self.stem, width = _stem(setting, in_channels, stem)
         ends = BranchEnds(regularise, setting.depths)
-        stages, variance = [], 1.0
-        for number, (out, depth) in enumerate(zip(setting.widths, setting.depths, strict=True)):
-            blocks = []
-            for i in range(depth):
-                stride = 2 if i == 0 and number > 0 else 1
-                blocks.append(
-                    NormFreeBlock(
-                        width,
-                        out,
-                        stride,
-                        variance**0.5,
-                        ends(out),
-                        setting,
-                        regularise.zero_init_last is not False,
-                    )
-                )
-                variance = (1.0 if i == 0 else variance) + ALPHA**2  # a first block's starts anew
-                width = out
-            stages.append(nn.Sequential(*blocks))
-        self.stages = nn.Sequential(*stages)
+        zero_init = regularise.zero_init_last is not False
+        self.stages, variance = nn.Sequential(), 1.0
+        for shapes in block_shapes(width, setting.widths, setting.depths, (1, 2, 2, 2)):
+            stage = nn.Sequential()
+            for shape in shapes:
+                end = ends(shape[1])
+                stage.append(NormFreeBlock(*shape, variance**0.5, end, setting, zero_init))
+                # A stage's first block starts anew.
+                variance = (1.0 if len(stage) == 1 else variance) + ALPHA**2
+            self.stages.append(stage)
+        width = setting.widths[-1]
         self.final_conv: nn.Module = nn.Identity()
         if setting.head:
             self.final_conv = StdConv2d(width, setting.head, 1, gamma=gamma)

@@ -1,6 +1,7 @@
-"""Embedders by the name of their backbone."""
+"""Embedders by the name of their backbone: the kit's, timm's with a tag, a user's own."""
 
 import dataclasses
+import difflib
 import logging
 from typing import Any
 
@@ -9,17 +10,21 @@ from pydantic import ValidationError
 from torch import nn
 
 from starter.errors import UserError
-from starter.models import external, families, own
+from starter.models import external, families
 from starter.models.blocks import Backbone
 from starter.models.embedder import Embedder, Preprocessing
 from starter.models.init_from import init_from
-from starter.models.names import wrong_name
 from starter.models.necks import make_neck, make_pool
 from starter.models.regularise import Regularise
+from starter.recipe.named import problem
 from starter.recipe.own import is_own
+from starter.recipe.problems import Problem
 from starter.recipe.schema import ModelSection
 
 log = logging.getLogger(__name__)
+LISTER = (
+    "`python -m starter.models` lists the kit's; timm's are timm/NAME, yours path/to/net.py:Class"
+)
 
 
 def build(
@@ -81,7 +86,16 @@ def _section(name: str, embedding: int, options: dict[str, Any]) -> ModelSection
 def _backbone(section: ModelSection, in_channels: int, image_size: int) -> nn.Module:
     name = section.backbone
     if name.startswith(external.PREFIX):
-        return _timm(section, in_channels, image_size)
+        for key in _changed(section):
+            if key != "drop_path":
+                raise UserError(f"model.{key}: {name} has its own; leave {key} out")
+        return external.build_timm(
+            name,
+            in_channels=in_channels,
+            image_size=image_size,
+            drop_path=section.drop_path,
+            pretrained=section.pretrained,
+        )
     if section.pretrained:
         raise UserError(
             f"model.pretrained: {name} is trained from scratch; timm/{name} has weights"
@@ -105,28 +119,17 @@ def _set_pool(backbone: Backbone, kind: str, shape: tuple[int, int, int]) -> Non
     backbone.pool, backbone.num_features = make_pool(kind, shape)
 
 
-def _timm(section: ModelSection, in_channels: int, image_size: int) -> nn.Module:
-    default = ModelSection()
-    for key in ("stem", "pool", "drop_block", "layer_scale", "zero_init_last"):
-        if getattr(section, key) != getattr(default, key):
-            raise UserError(f"model.{key}: {section.backbone} has its own; leave {key} out")
-    return external.build_timm(
-        section.backbone,
-        in_channels=in_channels,
-        image_size=image_size,
-        drop_path=section.drop_path,
-        pretrained=section.pretrained,
-    )
+def _changed(section: ModelSection) -> dict[str, Any]:
+    """Those of the network's keys that are not at their defaults."""
+    keys = ("stem", "pool", "drop_path", "drop_block", "layer_scale", "zero_init_last")
+    fields = ModelSection.model_fields
+    return {k: v for k in keys if (v := getattr(section, k)) != fields[k].default}
 
 
 def _own(section: ModelSection, in_channels: int, image_size: int) -> nn.Module:
-    default = ModelSection()
-    options = {
-        key: getattr(section, key)
-        for key in ("stem", "drop_path", "drop_block", "layer_scale", "zero_init_last")
-        if getattr(section, key) != getattr(default, key)
-    }
-    backbone = own.OwnBackbone(
+    options = _changed(section)
+    options.pop("pool", None)
+    backbone = external.OwnBackbone(
         section.backbone, in_channels=in_channels, image_size=image_size, options=options
     )
     if section.pool != "auto":
@@ -136,3 +139,41 @@ def _own(section: ModelSection, in_channels: int, image_size: int) -> nn.Module:
             )
         _set_pool(backbone, section.pool, backbone.map_shape)
     return backbone
+
+
+def resolve(section: ModelSection) -> tuple[ModelSection, list[Problem]]:
+    """The section as it is, and what is wrong with its backbone's name."""
+    wrong = wrong_name(section.backbone)
+    return section, [problem(section, "backbone", wrong)] if wrong else []
+
+
+def wrong_name(name: str) -> str | None:
+    """What is wrong with a backbone's name, with the nearest ones; None for a right one."""
+    if is_own(name):
+        try:
+            external.load_class(name)
+        except UserError as error:
+            return str(error)
+        return None
+    if name in families.NETWORKS:
+        return None
+    import timm
+
+    architecture, _, tag = name.partition(".")
+    bare = architecture.removeprefix(external.PREFIX)
+    if name.startswith(external.PREFIX) and timm.is_model(bare):
+        known = not tag or name.removeprefix(external.PREFIX) in timm.list_pretrained(f"{bare}.*")
+        return (
+            None
+            if known
+            else f"timm {timm.__version__} has no weights {tag!r} of {external.PREFIX}{bare}"
+        )
+    if architecture in families.NETWORKS:
+        return f"{architecture} has no weights to fetch; timm's networks have (got {name!r})"
+    known_names = [
+        *families.NETWORKS,
+        *(f"{external.PREFIX}{model}" for model in timm.list_models()),
+    ]
+    close = difflib.get_close_matches(architecture, known_names, n=3)
+    hint = f"did you mean {' or '.join(map(repr, close))}?" if close else LISTER
+    return f"no such backbone; {hint} (got {name!r})"

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from timm.layers import SEModule
 from torch import Tensor, nn
 
-from starter.models.blocks import Backbone, conv, init_fan_out, zero_last_scales
+from starter.models.blocks import (
+    Backbone,
+    Block,
+    block_shapes,
+    conv,
+    init_fan_out,
+    zero_last_scales,
+)
 from starter.models.regularise import BranchEnds, Regularise
 from starter.models.stems import stem_conv, stem_pool
 
@@ -29,9 +36,11 @@ class ConvNorm(nn.Module):
         return self.act(self.bn(self.conv(x)))
 
 
-class RegNetBlock(nn.Module):
+class RegNetBlock(Block):
     """1x1, grouped 3x3/stride, gate (Y only), 1x1, all of one width:
     (B, channels_in, H, W) -> (B, width, H/stride, W/stride)."""
+
+    LAST_SCALE = "conv3.bn.weight"
 
     def __init__(
         self, channels_in: int, width: int, stride: int, group: int, se: bool, end: nn.Module
@@ -47,10 +56,6 @@ class RegNetBlock(nn.Module):
         )
         self.end = end
         self.act = nn.ReLU(inplace=True)
-
-    @property
-    def last_scale(self) -> nn.Parameter:
-        return self.conv3.bn.weight
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.conv3(self.se(self.conv2(self.conv1(x))))
@@ -106,19 +111,18 @@ class RegNet(Backbone):
         self.stem = ConvNorm(in_channels, STEM_WIDTH, 3)
         self.stem.conv = stem_conv(in_channels, STEM_WIDTH, stem)
         self.stem_pool = stem_pool(stem)
-        stages = setting.stages()
-        ends = BranchEnds(regularise, [depth for _, _, depth in stages])
-        width, self.stages = STEM_WIDTH, []
-        for number, (out, group, depth) in enumerate(stages, start=1):
+        widths, groups, depths = zip(*setting.stages(), strict=True)
+        ends = BranchEnds(regularise, depths)
+        self.stages: list[str] = []
+        of_stages = block_shapes(STEM_WIDTH, widths, depths, [2] * len(depths))
+        for group, shapes in zip(groups, of_stages, strict=True):
             stage = nn.Sequential()
-            for i in range(depth):
-                step = 2 if i == 0 else 1
-                block = RegNetBlock(width, out, step, group, setting.se, ends(out))
-                stage.add_module(f"b{i + 1}", block)
-                width = out
-            self.add_module(f"s{number}", stage)
-            self.stages.append(f"s{number}")
-        self.num_features = width
+            for shape in shapes:
+                block = RegNetBlock(*shape, group, setting.se, ends(shape[1]))
+                stage.add_module(f"b{len(stage) + 1}", block)
+            self.stages.append(f"s{len(self.stages) + 1}")
+            self.add_module(self.stages[-1], stage)
+        self.num_features = widths[-1]
         init_fan_out(self, groups=True)
         if regularise.zero_init_last is not False:
             zero_last_scales(self)

@@ -13,7 +13,18 @@ from torch.nn import functional as F
 BLOCK_SIZE = 7  # DropBlock's on the paper's maps of 14x14 and more
 
 
-class DropPath(nn.Module):
+class Drop(nn.Module):
+    """What the two below share: their rate, shown where a network is printed."""
+
+    def __init__(self, rate: float):
+        super().__init__()
+        self.rate = rate
+
+    def extra_repr(self) -> str:
+        return f"rate={self.rate:.3f}"
+
+
+class DropPath(Drop):
     """Stochastic depth (Huang et al. 2016): drops a residual branch for whole images.
 
     While training, each image's branch is zero with probability `rate` and is otherwise divided
@@ -21,19 +32,12 @@ class DropPath(nn.Module):
     tensor; 0 <= rate < 1.
     """
 
-    def __init__(self, rate: float):
-        super().__init__()
-        self.rate = rate
-
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
             return x
         keep = 1.0 - self.rate
         kept = torch.rand(len(x), *[1] * (x.ndim - 1), device=x.device) < keep
         return x.div(keep) * kept
-
-    def extra_repr(self) -> str:
-        return f"rate={self.rate:.3f}"
 
 
 def block_size(side: int) -> int:
@@ -49,17 +53,13 @@ def spread(seed_B1HW: Tensor, size: int) -> Tensor:
     return F.max_pool2d(F.pad(seed_B1HW, (size - 1, 0, size - 1, 0)), size, stride=1)
 
 
-class DropBlock(nn.Module):
+class DropBlock(Drop):
     """DropBlock (Ghiasi et al. 2018): zeroes squares of the map, in every channel at once.
 
     While training, a square starts at each place where a whole one fits with probability gamma
     (the paper's eq. 1), so that about `rate` of the map is dropped (less where squares overlap);
     what stays is scaled so that the batch's sum of the mask stays. In evaluation nothing happens.
     """
-
-    def __init__(self, rate: float):
-        super().__init__()
-        self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
@@ -72,9 +72,6 @@ class DropBlock(nn.Module):
         seed = (torch.rand(fits, device=x.device) < gamma).float()
         kept = 1 - spread(F.pad(seed, (0, size - 1, 0, size - 1)), size)
         return x * (kept * (kept.numel() / kept.sum().clamp(min=1))).to(x.dtype)
-
-    def extra_repr(self) -> str:
-        return f"rate={self.rate:.3f}"
 
 
 class LayerScale(nn.Module):

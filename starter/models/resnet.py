@@ -1,18 +1,63 @@
-"""ResNets from torch.nn only: plain, -D, ResNeXt and SE-ResNet are settings of two blocks.
+"""ResNets: plain, -D, ResNeXt, SE-ResNet and ResNeSt are settings of three blocks.
 
 He et al. 2015 (resnet*), He et al. 2019 (resnet*d), Xie et al. 2017 (resnext*), Hu et al. 2018
-(seresnet*). Shapes: B batch, C H W image or feature map, F features after pooling.
+(seresnet*), Zhang et al. 2020 (resnest*: a ResNet-D whose 3x3 is two convolutions, mixed channel by
+channel). Shapes: B batch, C H W image or feature map, R radix, F features after pooling.
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
+from timm.layers import make_divisible
 from torch import Tensor, nn
 
-from starter.models.blocks import Backbone, BasicBlock, Block, Bottleneck, conv, zero_last_scales
+from starter.models.blocks import (
+    Backbone,
+    BasicBlock,
+    Block,
+    Bottleneck,
+    block_shapes,
+    conv,
+    zero_last_scales,
+)
 from starter.models.regularise import BranchEnds, Regularise
 from starter.models.stems import STEMS, stem_conv, stem_pool
+
+RADIX = 2
+
+
+class SplitAttn(nn.Module):
+    """A 3x3 with RADIX outputs per channel, weighted by a softmax over them that the means of all
+    channels decide: a gate, no position looks at another."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        squeezed = max(32, make_divisible(channels * RADIX / 4))
+        self.conv = conv(channels, channels * RADIX, 3, groups=RADIX)
+        self.bn0 = nn.BatchNorm2d(channels * RADIX)
+        self.act = nn.ReLU(inplace=True)
+        self.fc1 = nn.Conv2d(channels, squeezed, 1)
+        self.bn1 = nn.BatchNorm2d(squeezed)
+        self.fc2 = nn.Conv2d(squeezed, channels * RADIX, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x_BRCHW = self.act(self.bn0(self.conv(x))).unflatten(1, (RADIX, -1))
+        mean = x_BRCHW.sum(1).mean((2, 3), keepdim=True)
+        gate = self.fc2(self.act(self.bn1(self.fc1(mean))))
+        weight_BRC11 = gate.unflatten(1, (RADIX, -1)).softmax(1)
+        return (x_BRCHW * weight_BRC11.to(x_BRCHW.dtype)).sum(1)
+
+
+class SplitBottleneck(Bottleneck):
+    """Bottleneck with a split 3x3, which a 3x3/2 average follows where the block strides."""
+
+    def __init__(self, channels_in: int, width: int, stride: int, end: nn.Module, **unused):
+        super().__init__(channels_in, width, stride, end, averaged=True)
+        self.conv2, self.bn2 = SplitAttn(width), nn.Identity()  # it has its own norm
+        self.average = nn.AvgPool2d(3, stride, padding=1) if stride > 1 else nn.Identity()
+
+    def spatial(self, x: Tensor) -> Tensor:
+        return self.average(self.conv2(x))
 
 
 @dataclass(frozen=True)
@@ -56,6 +101,10 @@ SETTINGS = {
     "seresnet50": Setting(Bottleneck, (3, 4, 6, 3), se=True),  # 26.0 M
     "seresnet101": Setting(Bottleneck, (3, 4, 23, 3), se=True),
     "seresnet152": Setting(Bottleneck, (3, 8, 36, 3), se=True),
+    "resnest14d": Setting(SplitBottleneck, (1, 1, 1, 1), deep=True),  # 8.6 M
+    "resnest26d": Setting(SplitBottleneck, (2, 2, 2, 2), deep=True),  # 15.0 M
+    "resnest50d": Setting(SplitBottleneck, (3, 4, 6, 3), deep=True),  # 25.4 M
+    "resnest101e": Setting(SplitBottleneck, (3, 4, 23, 3), deep=True, stem_width=128),  # 46.2 M
 }
 
 
@@ -70,7 +119,8 @@ class ResNet(Backbone):
         width = setting.stem_width or setting.widths[0]
         if setting.deep:
             self.conv1: nn.Module = deep_stem(in_channels, width, stem)
-            self.maxpool = _deep_pool(stem)
+            # After three 3x3 of stride 2 at most, a max-pool does the rest of a reduction by 4.
+            self.maxpool = stem_pool("7x7/2" if STEMS[stem].reduction == 4 else stem)
         else:
             self.conv1 = stem_conv(in_channels, width, stem)
             self.maxpool = stem_pool(stem)
@@ -78,27 +128,24 @@ class ResNet(Backbone):
         self.act = nn.ReLU(inplace=True)
 
         ends = BranchEnds(regularise, setting.depths)
-        outputs = [width] + [w * setting.block.expansion for w in setting.widths]
-        stages = zip(pairwise(outputs), setting.widths, setting.depths, strict=True)
+        expansion = setting.block.expansion
+        outputs = [expansion * w for w in setting.widths]
         options: dict[str, Any] = {"averaged": setting.deep, "se": setting.se}
         if setting.block is not BasicBlock:  # only bottlenecks are grouped
             options |= {"groups": setting.groups, "base_width": setting.base_width}
-        for number, ((channels_in, channels_out), width, depth) in enumerate(stages, start=1):
-            blocks = []
-            for i in range(depth):
-                stride = 2 if i == 0 and number > 1 else 1
-                before = channels_in if i == 0 else channels_out
-                blocks.append(setting.block(before, width, stride, ends(channels_out), **options))
-            self.add_module(f"layer{number}", nn.Sequential(*blocks))
-        self.stages = [f"layer{number}" for number in range(1, len(setting.depths) + 1)]
+        self.stages: list[str] = []
+        for shapes in block_shapes(width, outputs, setting.depths, (1, 2, 2, 2)):
+            self.stages.append(f"layer{len(self.stages) + 1}")
+            blocks = [
+                setting.block(before, out // expansion, stride, ends(out), **options)
+                for before, out, stride in shapes
+            ]
+            self.add_module(self.stages[-1], nn.Sequential(*blocks))
         self.num_features = outputs[-1]
-        self._initialise(regularise.zero_init_last is not False)
-
-    def _initialise(self, zero_init_last: bool) -> None:
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        if zero_init_last:
+        if regularise.zero_init_last is not False:
             zero_last_scales(self)
 
     def features(self, image_BCHW: Tensor) -> Tensor:
@@ -118,7 +165,3 @@ def deep_stem(in_channels: int, width: int, stem: str) -> nn.Sequential:
         nn.ReLU(inplace=True),
         conv(half, width, 3),
     )
-
-
-def _deep_pool(stem: str) -> nn.Module:
-    return nn.MaxPool2d(3, 2, padding=1) if STEMS[stem].reduction == 4 else nn.Identity()

@@ -50,22 +50,22 @@ def check_rules(embedder: Embedder, heads: Sequence[nn.Module], rules: RulesSect
             "model.init_from); leave them out, or set the rule to false"
         )
     if rules.cnn_only:
-        found = not_convolutional(embedder)
-        if found:
+        layers = not_convolutional(embedder)
+        if layers:
             raise UserError(
-                f"rules.cnn_only: the embedder has attention or recurrence: {', '.join(found)}"
+                f"rules.cnn_only: the embedder has attention or recurrence: {', '.join(layers)}"
             )
     return counts
 
 
 def not_convolutional(model: nn.Module) -> list[str]:
     """Up to three "module path (class)" of attention, recurrence or state spaces in a model."""
-    found = [
+    layers = [
         f"{path or 'the model itself'} ({type(module).__name__})"
         for path, module in model.named_modules()
         if isinstance(module, _RECURRENT) or _is_attention(type(module).__name__)
     ]
-    return found[:3]
+    return layers[:3]
 
 
 def gates(model: nn.Module) -> list[str]:

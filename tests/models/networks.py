@@ -39,5 +39,12 @@ def randomised(make) -> nn.Module:
     return network
 
 
+def wake(network):
+    """Sets every block's last scale to 1: one that starts as the identity shows nothing inside."""
+    for module in network.modules():
+        if getattr(module, "last_scale", None) is not None:
+            nn.init.ones_(module.last_scale)
+
+
 def timms(name, channels=3) -> nn.Module:
     return randomised(lambda: timm.create_model(name, num_classes=0, in_chans=channels))

@@ -14,7 +14,7 @@ from starter.models.blocks import Backbone
 from starter.models.init_from import adapt
 from starter.models.regularise import DropPath, Regularise
 from starter.models.stems import STEMS
-from tests.models.networks import images, on_meta, timms
+from tests.models.networks import images, on_meta, timms, wake
 
 # The kit's own names, of which timm has no network.
 OWN = (
@@ -93,9 +93,7 @@ def test_the_smallest_of_each_family_trains(name, channels):
     for size in (28, 64, 112):
         torch.manual_seed(size)
         embedder = models.build(name, in_channels=channels, image_size=size, embedding=8).train()
-        for module in embedder.modules():  # a block that starts as the identity passes none inside
-            if getattr(module, "last_scale", None) is not None:
-                torch.nn.init.ones_(module.last_scale)
+        wake(embedder)
         optimizer = torch.optim.SGD(embedder.parameters(), lr=1e-3)
         image = images(4, channels, size).contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16):
@@ -168,9 +166,7 @@ def test_regularisers_reach_every_family(name):
     assert scales and all((p == 0.1).all() for p in scales)
     rates = [m.rate for m in network.modules() if isinstance(m, DropPath)]
     assert rates == sorted(rates) and rates[-1] <= 0.5
-    for module in network.modules():
-        if getattr(module, "last_scale", None) is not None:
-            torch.nn.init.ones_(module.last_scale)
+    wake(network)
     image = images(2, size=64)
     network.train()
     torch.manual_seed(0)

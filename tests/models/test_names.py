@@ -2,7 +2,7 @@
 
 import pytest
 
-from starter.models.names import resolve
+from starter.models.registry import resolve
 from starter.recipe.schema import ModelSection
 
 NETWORK = """
