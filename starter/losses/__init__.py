@@ -8,9 +8,15 @@ from starter.losses import (  # every loss of the kit registers itself
     similarity,
 )
 from starter.losses.base import FROM_RECIPE, LOSSES, Loss, Target, options, options_of
-from starter.losses.demands import check_stage, needs_whole_batch
 from starter.losses.heads import ClassHead
-from starter.losses.objective import Objective, build, build_objective, resolve
+from starter.losses.objective import (
+    Objective,
+    build,
+    build_objective,
+    check_stage,
+    needs_whole_batch,
+    resolve,
+)
 from starter.losses.subcenter import dominant
 
 __all__ = [

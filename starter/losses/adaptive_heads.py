@@ -15,8 +15,8 @@ from pydantic import Field
 from torch import Tensor
 
 from starter import distributed
-from starter.losses import margins, scales
-from starter.losses.base import Angle, Momentum, Scale, Target, options
+from starter.losses import margins
+from starter.losses.base import Angle, Momentum, options
 from starter.losses.heads import CosineHead
 from starter.losses.margin_heads import AddedMargin, ArcFace, MarginHead
 from starter.recipe.schema.base import Positive
@@ -65,7 +65,6 @@ class AdaFace(AddedMargin):
     formula = "z_y = s (cos(theta_y - m q) - m - m q), q = clip(h (|x| - mean) / std, -1, 1)"
     paper = "Kim et al. 2022, AdaFace"
 
-    scale: Scale = 32.0
     margin: Angle = 0.4
     h: Annotated[Positive, Field(description="how strongly length counts")] = 0.333
     norm_momentum: Momentum = 0.01
@@ -111,7 +110,6 @@ class MagFace(MarginHead):
     formula = "z_y = s cos(theta_y + m(a)), a = |x|; + norm_weight (1/a + a / most_norm^2)"
     paper = "Meng et al. 2021, MagFace"
 
-    scale: Scale = 32.0
     least_margin: Annotated[float, Field(ge=0, lt=1.58, description="at the least length")] = 0.45
     most_margin: Annotated[float, Field(ge=0, lt=1.58, description="at the greatest length")] = 0.8
     least_norm: Annotated[Positive, Field(description="lengths below count as this")] = 10.0
@@ -162,10 +160,9 @@ class MagFace(MarginHead):
         slope = 1 / high**2 - 1 / low**2
         return 1 / inside_B + inside_B / high**2 + slope * (norm_B.clamp_max(low) - low)
 
-    def forward(self, emb_BD: Tensor, target: Target, progress: float = 1.0) -> Tensor:
-        loss = super().forward(emb_BD, target, progress)
-        with margins.full_precision(emb_BD):
-            return loss + self.norm_weight * self.pull(margins.wide(emb_BD).norm(dim=1)).mean()
+    def of_labels(self, emb_BD: Tensor, label_B: Tensor, progress: float) -> Tensor:
+        loss = super().of_labels(emb_BD, label_B, progress)
+        return loss + self.norm_weight * self.pull(emb_BD.norm(dim=1)).mean()
 
 
 @options
@@ -181,7 +178,6 @@ class ElasticFace(AddedMargin):
     formula = "ArcFace or CosFace with m_i ~ N(m, sigma)"
     paper = "Boutros et al. 2022, ElasticFace"
 
-    scale: Scale = 32.0
     base: Annotated[Literal["arcface", "cosface"], Field(description="what the margin is")] = (
         "arcface"
     )
@@ -224,7 +220,7 @@ class AdaCos(CosineHead):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.register_buffer("scale", torch.tensor(scales.adacos(self.classes)))
+        self.register_buffer("scale", torch.tensor(margins.adacos_scale(self.classes)))
 
     @torch.no_grad()
     def adapt(self, cos_BK: Tensor, label_B: Tensor) -> None:
@@ -235,10 +231,8 @@ class AdaCos(CosineHead):
         new = log_b / angle.clamp_max(math.pi / 4).cos()
         self.scale.copy_(distributed.mean(new.clamp_min(1.0).to(self.scale)))
 
-    def forward(self, emb_BD: Tensor, target: Target, progress: float = 1.0) -> Tensor:
-        label_B = target.only_label_B()
+    def of_labels(self, emb_BD: Tensor, label_B: Tensor, progress: float) -> Tensor:
         cos_BK = self.cosines(emb_BD)
-        with margins.full_precision(emb_BD):
-            if self.training and not self.fixed:
-                self.adapt(cos_BK, label_B)
-            return F.cross_entropy(self.scale * cos_BK, label_B)
+        if self.training and not self.fixed:
+            self.adapt(cos_BK, label_B)
+        return F.cross_entropy(self.scale * cos_BK, label_B)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar, da
 from pydantic import BaseModel, Field
 from torch import Tensor, nn
 
+from starter.losses import margins
 from starter.recipe.named import options_model
 from starter.recipe.schema.base import Fraction, Positive, Rate
 
@@ -89,7 +90,15 @@ class Loss(nn.Module):
         return super().__call__(emb_BD, target, progress)
 
     def forward(self, emb_BD: Tensor, target: Target, progress: float = 1.0) -> Tensor:
-        """The mean loss, a scalar on emb_BD's device. emb_BD: any lengths, any float type."""
+        """The mean loss, a scalar on emb_BD's device. emb_BD: any lengths, any float type.
+
+        Unless a subclass says otherwise, `of_labels` without autocast.
+        """
+        with margins.full_precision(emb_BD):
+            return self.of_labels(margins.wide(emb_BD), target.only_label_B(), progress)
+
+    def of_labels(self, emb_BD: Tensor, label_B: Tensor, progress: float) -> Tensor:
+        """`forward` of a loss of one label an image. emb_BD: float32, or float64 if given so."""
         raise NotImplementedError
 
     @property

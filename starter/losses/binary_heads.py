@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from starter.losses import margins
-from starter.losses.base import CosineMargin, Scale, Target, options
+from starter.losses.base import CosineMargin, Scale, options
 from starter.losses.margin_heads import AddedMargin
 from starter.recipe.schema.base import Positive
 
@@ -67,19 +67,17 @@ class SphereFace2(AddedMargin):
     def phi(self, cos_B: Tensor, margin: float | Tensor) -> Tensor:
         return self.spread(cos_B) - margin
 
-    def forward(self, emb_BD: Tensor, target: Target, progress: float = 1.0) -> Tensor:
-        label_B = target.only_label_B()
+    def of_labels(self, emb_BD: Tensor, label_B: Tensor, progress: float) -> Tensor:
         cos_BK = self.cosines(emb_BD)
-        with margins.full_precision(emb_BD):
-            margin = self.margin_of(label_B, progress)
-            g_BK = self.spread(cos_BK)
-            phi_B = margins.target_of(g_BK, label_B) - margin
-            push_B1 = margin[:, None] if isinstance(margin, Tensor) else margin
-            positive_B = F.softplus(-(self.scale * phi_B + self.offset))
-            negative_BK = F.softplus(self.scale * (g_BK + push_B1) + self.offset)
-            negative_B = negative_BK.scatter(1, label_B[:, None], 0.0).sum(dim=1)
-            loss_B = self.positive_share * positive_B + (1 - self.positive_share) * negative_B
-            return self.factor / self.scale * loss_B.mean()
+        margin = self.margin_of(label_B, progress)
+        g_BK = self.spread(cos_BK)
+        phi_B = margins.target_of(g_BK, label_B) - margin
+        push_B1 = margin[:, None] if isinstance(margin, Tensor) else margin
+        positive_B = F.softplus(-(self.scale * phi_B + self.offset))
+        negative_BK = F.softplus(self.scale * (g_BK + push_B1) + self.offset)
+        negative_B = negative_BK.scatter(1, label_B[:, None], 0.0).sum(dim=1)
+        loss_B = self.positive_share * positive_B + (1 - self.positive_share) * negative_B
+        return self.factor / self.scale * loss_B.mean()
 
     def reach(self) -> None:
         return None
@@ -99,7 +97,6 @@ class UniFace(AddedMargin):
     formula = "softplus(b - s (c_y - m)) + l sum_j softplus(s c_j - b)"
     paper = "Zhou et al. 2023, UniFace"
 
-    scale: Scale = 32.0
     margin: CosineMargin = 0.4
     negative_weight: Annotated[Positive, Field(description="l, of the other classes")] = 1.0
 

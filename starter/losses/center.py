@@ -13,7 +13,7 @@ from torch import Tensor
 
 from starter import distributed
 from starter.losses import margins
-from starter.losses.base import Loss, Target, options
+from starter.losses.base import Loss, options
 from starter.losses.heads import CosineHead
 from starter.losses.similarity import NOTHING, masked_mean
 from starter.recipe.schema.base import Fraction, Positive, Rate
@@ -45,15 +45,12 @@ class Center(Loss):
         super().__post_init__()
         self.register_buffer("center_KD", torch.zeros(self.classes, self.embedding))
 
-    def forward(self, emb_BD: Tensor, target: Target, progress: float = 1.0) -> Tensor:
-        label_B = target.only_label_B()
-        with margins.full_precision(emb_BD):
-            x_BD = margins.wide(emb_BD)
-            x_BD = margins.unit(x_BD) if self.unit else x_BD
-            away_BD = x_BD - self.center_KD[label_B].to(x_BD)
-            if self.training:
-                self._follow(away_BD.detach(), label_B)
-            return away_BD.square().sum(dim=1).mean() / 2
+    def of_labels(self, emb_BD: Tensor, label_B: Tensor, progress: float) -> Tensor:
+        x_BD = margins.unit(emb_BD) if self.unit else emb_BD
+        away_BD = x_BD - self.center_KD[label_B].to(x_BD)
+        if self.training:
+            self._follow(away_BD.detach(), label_B)
+        return away_BD.square().sum(dim=1).mean() / 2
 
     @torch.no_grad()
     def _follow(self, away_BD: Tensor, label_B: Tensor) -> None:
@@ -80,15 +77,13 @@ class ProxyAnchor(CosineHead):
     scale: Annotated[Positive, Field(description="s, alpha in the paper")] = 32.0
     margin: Annotated[Rate, Field(description="m, delta in the paper")] = 0.1
 
-    def forward(self, emb_BD: Tensor, target: Target, progress: float = 1.0) -> Tensor:
-        label_B = target.only_label_B()
+    def of_labels(self, emb_BD: Tensor, label_B: Tensor, progress: float) -> Tensor:
         cos_BK = self.cosines(emb_BD)
-        with margins.full_precision(emb_BD):
-            s, m = self.scale, self.margin
-            own_BK = F.one_hot(label_B, self.classes).bool()
-            near_K = (-s * (cos_BK - m)).masked_fill(~own_BK, NOTHING).logsumexp(dim=0)
-            away_K = (s * (cos_BK + m)).masked_fill(own_BK, NOTHING).logsumexp(dim=0)
-            return masked_mean(F.softplus(near_K), own_BK.any(dim=0)) + F.softplus(away_K).mean()
+        s, m = self.scale, self.margin
+        own_BK = F.one_hot(label_B, self.classes).bool()
+        near_K = (-s * (cos_BK - m)).masked_fill(~own_BK, NOTHING).logsumexp(dim=0)
+        away_K = (s * (cos_BK + m)).masked_fill(own_BK, NOTHING).logsumexp(dim=0)
+        return masked_mean(F.softplus(near_K), own_BK.any(dim=0)) + F.softplus(away_K).mean()
 
     def reach(self) -> None:
         return None

@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from starter.errors import UserError
-from starter.losses import margins, scales
+from starter.losses import margins
 from starter.losses.base import Loss, Scale, Smoothing, Target, options
 
 
@@ -174,7 +174,7 @@ class CosineHead(ClassHead):
         if self.scale != "auto":
             return
         reach = self.reach()
-        self.scale = scales.auto(self.classes, 1.0 if reach is None else reach)
+        self.scale = margins.auto_scale(self.classes, 1.0 if reach is None else reach)
         if math.isinf(self.scale):
             raise UserError(
                 "loss.scale: auto: a margin this large leaves the true class no larger cosine "

@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor
 
 from starter.losses import margins
-from starter.losses.base import Angle, CosineMargin, Gradient, Scale, Target, Warmup, options
+from starter.losses.base import Angle, CosineMargin, Gradient, Scale, Warmup, options
 from starter.losses.heads import CosineHead
 from starter.recipe.schema.base import Positive, Section
 
@@ -51,6 +51,7 @@ class MarginHead(CosineHead):
     gradient: "exact" or "detached", see margins.angular.
     """
 
+    scale: Scale = 32.0
     margin_warmup: Warmup = 0.0
     gradient: Gradient = "exact"
     margin: float = field(init=False)
@@ -111,15 +112,13 @@ class MarginHead(CosineHead):
         """The mean loss of a batch."""
         return F.cross_entropy(logits_BK, label_B)
 
-    def forward(self, emb_BD: Tensor, target: Target, progress: float = 1.0) -> Tensor:
-        label_B = target.only_label_B()
+    def of_labels(self, emb_BD: Tensor, label_B: Tensor, progress: float) -> Tensor:
         cos_BK = self.cosines(emb_BD)
-        with margins.full_precision(emb_BD):
-            cos_B = margins.target_of(cos_BK, label_B)
-            phi_B = self.target(cos_B, emb_BD, label_B, progress)
-            cos_BK = self.others(cos_BK, cos_B, phi_B)
-            logits_BK = self.multiplier(emb_BD) * margins.with_target(cos_BK, label_B, phi_B)
-            return self.reduce(logits_BK, label_B, cos_B)
+        cos_B = margins.target_of(cos_BK, label_B)
+        phi_B = self.target(cos_B, emb_BD, label_B, progress)
+        cos_BK = self.others(cos_BK, cos_B, phi_B)
+        logits_BK = self.multiplier(emb_BD) * margins.with_target(cos_BK, label_B, phi_B)
+        return self.reduce(logits_BK, label_B, cos_B)
 
 
 @options
@@ -158,7 +157,6 @@ class CosFace(AddedMargin):
     formula = "z_y = s (c_y - m)"
     paper = "Wang et al. 2018, CosFace"
 
-    scale: Scale = 32.0
     margin: CosineMargin = 0.35
 
     def phi(self, cos_B: Tensor, margin: float | Tensor) -> Tensor:
@@ -173,7 +171,6 @@ class ArcFace(AddedMargin):
     formula = "z_y = s cos(theta_y + m)"
     paper = "Deng et al. 2019, ArcFace"
 
-    scale: Scale = 32.0
     margin: Angle = 0.5
 
     def phi(self, cos_B: Tensor, margin: float | Tensor) -> Tensor:
@@ -192,7 +189,6 @@ class Combined(AddedMargin):
     formula = "z_y = s (cos(m1 theta_y + m2) - m3)"
     paper = "Deng et al. 2019, ArcFace eq. 4"
 
-    scale: Scale = 32.0
     m1: Annotated[float, Field(ge=1, le=8, description="a factor on the angle")] = 1.0
     m2: Annotated[float, Field(ge=0, lt=1.58, description="added to the angle, in radians")] = 0.3
     m3: Annotated[float, Field(ge=0, lt=2, description="taken from the cosine")] = 0.2

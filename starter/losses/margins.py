@@ -1,4 +1,4 @@
-"""Cosines, and margins as functions of the target cosine.
+"""Cosines, margins as functions of the target cosine, and how large a scale must be.
 
 Shapes: B batch, D embedding, K classes. cos_B is the cosine between each embedding and its own
 class weight; a margin turns it into phi_B, and only these B numbers are ever changed.
@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 MAX_SLOPE = 8.0  # d phi / d cos of an angle's margin; the true slope is unbounded at 0 and pi
+POSTERIOR = 0.99  # of the target class, which a scale should be able to reach
 
 
 def wide(x: Tensor) -> Tensor:
@@ -110,3 +111,27 @@ def target_of(cos_BK: Tensor, label_B: Tensor) -> Tensor:
 def with_target(cos_BK: Tensor, label_B: Tensor, phi_B: Tensor) -> Tensor:
     """A copy of cos_BK in which each row's entry at its label is phi_B; gradients flow to both."""
     return cos_BK.scatter(1, label_B[:, None], phi_B[:, None])
+
+
+def smallest_scale(classes: int, reach: float = 1.0, posterior: float = POSTERIOR) -> float:
+    """The least s at which the target class can have `posterior`.
+
+    With centres ideally spread the other cosines are -1/(K - 1), and the target's logit is
+    s * reach after its margin: s = ln((K - 1) p / (1 - p)) / (reach + 1/(K - 1)). For reach = 1
+    that is NormFace's bound (Wang et al. 2017). inf where the margin leaves no gap.
+    """
+    if classes < 2:
+        return 0.0
+    gap = reach + 1 / (classes - 1)
+    wanted = math.log((classes - 1) * posterior / (1 - posterior))
+    return wanted / gap if gap > 0 else math.inf
+
+
+def adacos_scale(classes: int) -> float:
+    """sqrt(2) ln(K - 1), AdaCos's fixed scale (Zhang et al. 2019); at least 1, for K < 4."""
+    return max(1.0, math.sqrt(2) * math.log(max(classes - 1, 1)))
+
+
+def auto_scale(classes: int, reach: float = 1.0) -> float:
+    """The scale that `auto` means: AdaCos's, but never below the smallest useful one."""
+    return max(adacos_scale(classes), smallest_scale(classes, reach))

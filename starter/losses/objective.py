@@ -1,10 +1,10 @@
-"""Loss terms by name, and their weighted sum.
+"""Loss terms by name, their weighted sum, and what they demand of their stage.
 
 Shapes: B batch, D embedding, K classes.
 """
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -16,26 +16,22 @@ from starter.losses.heads import ClassHead
 from starter.recipe.named import fill, find, problem, raise_all
 from starter.recipe.own import is_own, split_own
 from starter.recipe.problems import Problem
-from starter.recipe.schema import LossTerm
+from starter.recipe.schema import LossTerm, StageSection
 
 
 def find_loss(term: LossTerm) -> type[Loss] | Problem:
     """The class that a term's kind names, the kit's or a user's own."""
     besides = "`python -m starter.losses` lists them; yours is path/to/loss.py:Class"
-    found = find(term, "loss", LOSSES, besides)
-    if isinstance(found, Problem) or (isinstance(found, type) and issubclass(found, Loss)):
-        return found
+    loss = find(term, "loss", LOSSES, besides)
+    if isinstance(loss, Problem) or (isinstance(loss, type) and issubclass(loss, Loss)):
+        return loss
     return problem(term, "kind", f"should be a subclass of starter.losses.Loss (got {term.kind!r})")
 
 
 def resolve(terms: Sequence[LossTerm]) -> tuple[tuple[LossTerm, ...], list[Problem]]:
     """The terms with their defaults, and what is wrong with them."""
-    filled, problems = [], []
-    for term in terms:
-        term, wrong = _resolve(term)
-        filled.append(term)
-        problems += wrong
-    return tuple(filled), problems
+    resolved = [_resolve(term) for term in terms]
+    return tuple(term for term, _ in resolved), [p for _, wrong in resolved for p in wrong]
 
 
 def _resolve(term: LossTerm) -> tuple[LossTerm, list[Problem]]:
@@ -148,3 +144,51 @@ def build_objective(
             for term in terms
         ]
     )
+
+
+def needs_whole_batch(terms: Iterable[LossTerm]) -> bool:
+    """Whether a term looks at a batch as a whole, so that no micro_batch may part it."""
+    return any(loss.mines_pairs or loss.whole_batch for loss in _classes(terms).values())
+
+
+def check_stage(stage: StageSection) -> list[Problem]:
+    """What does not fit between a stage's losses and its mix, sampler and micro_batch."""
+    losses = _classes(stage.loss or ())
+    return [problem(stage, key, message) for key, message in _misfits(stage, losses)]
+
+
+def _classes(terms: Iterable[LossTerm]) -> dict[str, type[Loss]]:
+    named = {term.kind: find_loss(term) for term in terms}
+    return {kind: loss for kind, loss in named.items() if not isinstance(loss, Problem)}
+
+
+def _misfits(stage: StageSection, losses: dict[str, type[Loss]]) -> Iterator[tuple[str, str]]:
+    parted = stage.micro_batch not in (None, "auto", stage.batch_size)
+    if losses and not any(loss.separates for loss in losses.values()):
+        yield (
+            "loss",
+            f"{next(iter(losses))} alone pulls all classes onto one point; add a term that parts "
+            "them, for example {kind: softmax}",
+        )
+    for kind, loss in losses.items():
+        if stage.mix.on and not loss.mixable:
+            why = (
+                "has no identity to pair by" if loss.mines_pairs else "has two classes, not the one"
+            )
+            yield (
+                "mix",
+                f"mix with {kind}: a mixed image {why}; set mix: {{mixup: 0, cutmix: 0}} or use "
+                "softmax or normface",
+            )
+        if loss.mines_pairs and stage.sampler.kind != "pk":
+            yield (
+                "sampler",
+                f"{kind} needs several images of each identity in a batch; "
+                "set sampler: {kind: pk, images: 4}",
+            )
+        if parted and (loss.mines_pairs or loss.whole_batch):
+            yield (
+                "micro_batch",
+                f"{kind} looks at the whole batch, so micro_batch would change the loss; "
+                "leave micro_batch out",
+            )

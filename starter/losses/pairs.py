@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from starter.losses import margins
-from starter.losses.base import Loss, Target, options
+from starter.losses.base import Loss, options
 from starter.recipe.schema.base import Positive
 
 
@@ -60,19 +60,17 @@ class Triplet(Loss):
         float, Field(ge=1, le=10, description="p of the distance's norm; 2: Euclidean")
     ] = 2.0
 
-    def forward(self, emb_BD: Tensor, target: Target, progress: float = 1.0) -> Tensor:
-        label_B = target.only_label_B()
-        with margins.full_precision(emb_BD):
-            dist_BB = distances(margins.wide(emb_BD), self.p, self.squared)
-            same_BB = label_B[:, None] == label_B
-            mine = MINING[self.mining]
-            reach = float("inf") if isinstance(self.margin, str) else self.margin
-            d_ap, d_an, valid = mine(dist_BB, same_BB, reach)
-            if isinstance(self.margin, str):
-                loss = F.softplus(d_ap - d_an)  # log(1 + exp(x)) would overflow
-            else:
-                loss = F.relu(d_ap - d_an + self.margin)
-            return (loss * valid).sum() / valid.sum().clamp_min(1)
+    def of_labels(self, emb_BD: Tensor, label_B: Tensor, progress: float) -> Tensor:
+        dist_BB = distances(emb_BD, self.p, self.squared)
+        same_BB = label_B[:, None] == label_B
+        mine = MINING[self.mining]
+        reach = float("inf") if isinstance(self.margin, str) else self.margin
+        d_ap, d_an, valid = mine(dist_BB, same_BB, reach)
+        if isinstance(self.margin, str):
+            loss = F.softplus(d_ap - d_an)  # log(1 + exp(x)) would overflow
+        else:
+            loss = F.relu(d_ap - d_an + self.margin)
+        return (loss * valid).sum() / valid.sum().clamp_min(1)
 
 
 def others(same_BB: Tensor) -> Tensor:
@@ -104,8 +102,8 @@ def semi_hard(dist_BB: Tensor, same_BB: Tensor, reach: float) -> tuple[Tensor, T
     sorted_BB, order_BB = dist_BB.detach().masked_fill(same_BB, float("inf")).sort(dim=1)
     fixed_BB = dist_BB.detach()
     place_BB = torch.searchsorted(sorted_BB, fixed_BB, right=True).clamp_max(len(dist_BB) - 1)
-    found_BB = sorted_BB.gather(1, place_BB)
-    semi_BB = (found_BB > fixed_BB) & (found_BB < fixed_BB + reach) & found_BB.isfinite()
+    next_BB = sorted_BB.gather(1, place_BB)
+    semi_BB = (next_BB > fixed_BB) & (next_BB < fixed_BB + reach) & next_BB.isfinite()
     negative_BB = order_BB.gather(1, place_BB.where(semi_BB, 0))
     valid_BB = others(same_BB) & ~same_BB.all(dim=1, keepdim=True)
     return dist_BB, dist_BB.gather(1, negative_BB), valid_BB

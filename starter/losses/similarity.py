@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from starter.losses import margins, pairs
-from starter.losses.base import Loss, Target, options
+from starter.losses.base import Loss, options
 from starter.recipe.schema.base import Positive
 
 NOTHING = -1e9  # in place of a logit that is left out: -inf would make a row without any NaN
@@ -27,12 +27,10 @@ class PairLoss(Loss):
     def of_pairs(self, cos_BB: Tensor, positive_BB: Tensor, negative_BB: Tensor) -> Tensor:
         raise NotImplementedError
 
-    def forward(self, emb_BD: Tensor, target: Target, progress: float = 1.0) -> Tensor:
-        label_B = target.only_label_B()
-        with margins.full_precision(emb_BD):
-            z_BD = margins.unit(margins.wide(emb_BD))
-            same_BB = label_B[:, None] == label_B
-            return self.of_pairs(z_BD @ z_BD.T, pairs.others(same_BB), ~same_BB)
+    def of_labels(self, emb_BD: Tensor, label_B: Tensor, progress: float) -> Tensor:
+        z_BD = margins.unit(emb_BD)
+        same_BB = label_B[:, None] == label_B
+        return self.of_pairs(z_BD @ z_BD.T, pairs.others(same_BB), ~same_BB)
 
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
@@ -68,16 +66,14 @@ class Contrastive(Loss):
         if free >= wanted:
             yield "positive_margin", f"{free} is not below margin {wanted}: nothing to part"
 
-    def forward(self, emb_BD: Tensor, target: Target, progress: float = 1.0) -> Tensor:
-        label_B = target.only_label_B()
-        with margins.full_precision(emb_BD):
-            dist_BB = pairs.distances(margins.wide(emb_BD))
-            same_BB = label_B[:, None] == label_B
-            near_BB = F.relu(dist_BB - self.positive_margin)
-            far_BB = F.relu(self.margin - dist_BB)
-            if self.squared:
-                near_BB, far_BB = near_BB.square(), far_BB.square()
-            return masked_mean(near_BB, pairs.others(same_BB)) + masked_mean(far_BB, ~same_BB)
+    def of_labels(self, emb_BD: Tensor, label_B: Tensor, progress: float) -> Tensor:
+        dist_BB = pairs.distances(emb_BD)
+        same_BB = label_B[:, None] == label_B
+        near_BB = F.relu(dist_BB - self.positive_margin)
+        far_BB = F.relu(self.margin - dist_BB)
+        if self.squared:
+            near_BB, far_BB = near_BB.square(), far_BB.square()
+        return masked_mean(near_BB, pairs.others(same_BB)) + masked_mean(far_BB, ~same_BB)
 
 
 @options

@@ -9,7 +9,7 @@ import torch
 
 from starter import losses
 from starter.errors import UserError
-from starter.losses import LOSSES, options_of, scales
+from starter.losses import LOSSES, margins, options_of
 from starter.losses.__main__ import main
 
 AUTO = sorted(
@@ -30,9 +30,9 @@ AUTO = sorted(
 )
 def test_published_bounds(classes, at_90, at_99, adacos):
     """losses.md F.4: s >= (K-1)/K ln((K-1) p / (1-p)), and sqrt(2) ln(K - 1)."""
-    assert scales.smallest(classes, posterior=0.90) == pytest.approx(at_90, abs=0.006)
-    assert scales.smallest(classes) == pytest.approx(at_99, abs=0.006)
-    assert scales.adacos(classes) == pytest.approx(adacos, abs=0.006)
+    assert margins.smallest_scale(classes, posterior=0.90) == pytest.approx(at_90, abs=0.006)
+    assert margins.smallest_scale(classes) == pytest.approx(at_99, abs=0.006)
+    assert margins.adacos_scale(classes) == pytest.approx(adacos, abs=0.006)
 
 
 @pytest.mark.parametrize("kind", ["normface", "cosface", "arcface", "combined"])
@@ -41,8 +41,8 @@ def test_the_smallest_scale_just_reaches_its_posterior(kind):
     classes = 7
     torch.manual_seed(0)
     term = losses.build(kind, embedding=classes, classes=classes, scale="auto").double()
-    least = scales.smallest(classes, term.reach())
-    assert term.scale == max(least, scales.adacos(classes))
+    least = margins.smallest_scale(classes, term.reach())
+    assert term.scale == max(least, margins.adacos_scale(classes))
     term.scale = least
     centres = torch.eye(classes, dtype=torch.float64) - 1 / classes
     term.weight.data = centres

@@ -88,9 +88,9 @@ def test_class_margins_of_the_winners():
     """Happywhale 2022's 1st place: 0.27126 n^-0.364399 + 0.05."""
     options = {"least": 0.05, "most": 0.32126, "power": 0.364399, "spread": False}
     counts = torch.tensor([1, 10, 100, 1, 1])
-    found = make("arcface", class_margins=options, class_count_K=counts).margin_K
+    margin_K = make("arcface", class_margins=options, class_count_K=counts).margin_K
     torch.testing.assert_close(
-        found[:3], torch.tensor([0.32126, 0.16722, 0.10064]), atol=2e-5, rtol=0
+        margin_K[:3], torch.tensor([0.32126, 0.16722, 0.10064]), atol=2e-5, rtol=0
     )
 
 
