@@ -39,13 +39,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def run_inspect(options: argparse.Namespace) -> tuple[dict, str]:
-    from starter.data.inspect import inspect, table
+    from starter.data.inspect import draw, inspect, table
 
     data = load(options.recipe, options.changes).data
     report, catalog, _ = inspect(data, max(1, options.threads))
     if options.picture:
-        from starter.data.inspect.sheet import draw
-
         draw(catalog, options.picture, report)
         report["picture"] = options.picture.as_posix()
     return report, table(report)
@@ -53,7 +51,7 @@ def run_inspect(options: argparse.Namespace) -> tuple[dict, str]:
 
 def run_augmented(options: argparse.Namespace) -> tuple[dict, str]:
     from starter.data import load_catalog
-    from starter.data.inspect.sheet import draw_augmented
+    from starter.data.inspect.augmented import draw_augmented
 
     recipe = load(options.recipe, options.changes)
     stage = options.stage or next(iter(recipe.stages))

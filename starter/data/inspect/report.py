@@ -1,22 +1,31 @@
-"""The report of a data set: counts, sizes, faults, twins, pairs, and a table of it for people.
+"""The report of a data set: counts, sizes, faults, twins, pairs; a table and a picture of it.
 
 Shapes: N items, K classes, T pairs of twins, P verification pairs.
 """
 
 from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 
+import cv2
 import numpy as np
+from PIL import Image
 
 from starter.data.catalog import SPLITS, Catalog, Pairs
+from starter.data.decode import fit
 from starter.data.inspect.pictures import BAD, THREADS, Pictures, byte_twins, look, near_twins
 from starter.data.layouts import read_layout, settle
 from starter.data.layouts.disk import expand_root
+from starter.errors import UserError
 from starter.recipe.schema.data import DataSection
 
 SHOWN = 5  # examples of each kind of fault
 MODES = {"1": "black-and-white", "L": "grey", "P": "palette"}  # in words; the JSON has PIL's names
 MODES |= {"LA": "grey with alpha", "RGBA": "RGB with alpha"}
 BARS = " .:-=+*#%@"
+SIDE, ACROSS, GAP, MARGIN = 64, 12, 2, 116  # pixels; images in a row; the margin holds its name
+APART = 8  # pixels between two pairs
+GREY, GREEN, RED, ORANGE = (128, 128, 128), (0, 160, 0), (200, 0, 0), (240, 140, 0)
 
 
 def inspect(data: DataSection, threads: int = THREADS) -> tuple[dict, Catalog, Pictures]:
@@ -190,3 +199,51 @@ def _classes(report: dict) -> str:
         f"{report['classes']}, of {least} to {most} train images, median {median:g}; "
         f"so many have: {least} [{bars}] {most}"
     )
+
+
+def draw(catalog: Catalog, path: Path, report: dict, seed: int = 0) -> None:
+    """Writes a png: a row for each split, then rows of pairs (genuine green, impostor red), then
+    near twins across splits and across labels (orange), as the report names them.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    rng = np.random.default_rng(seed)
+    rows = []
+    for split in SPLITS:
+        items = catalog.index(split)
+        if len(items):
+            chosen = rng.choice(items, min(ACROSS, len(items)), replace=False)
+            rows.append(_row(catalog, f"{split} {len(items)}", np.sort(chosen), GREY, 1))
+    for name, pairs in catalog.pairs.items():
+        if pairs.same_P is None:
+            continue
+        for same, word, colour in ((True, "same", GREEN), (False, "different", RED)):
+            chosen = rng.permutation(np.flatnonzero(pairs.same_P == same))[: ACROSS // 2]
+            items = np.stack([pairs.a_P[chosen], pairs.b_P[chosen]], axis=1).ravel()
+            rows.append(_row(catalog, f"{name}: {word}", items, colour, 2))
+    for where in ("splits", "labels"):
+        named = report["near_duplicates"][f"across_{where}_examples"]
+        if named:
+            index = {name: i for i, name in enumerate(catalog.names)}
+            items = np.array([index[name] for pair in named for name in pair])
+            rows.append(_row(catalog, f"twins, {where}", items, ORANGE, 2))
+    Image.fromarray(np.concatenate(rows)).save(path, "png")
+
+
+def _row(catalog: Catalog, name: str, items, colour: Sequence[int], group: int) -> np.ndarray:
+    """Its name, then images side by side on a ground of that colour, `group` of them close
+    together; a cross where one cannot be read."""
+    side = SIDE + 2 * GAP
+    row = np.full((side, MARGIN + side * ACROSS + APART * (ACROSS // 2), 3), 255, np.uint8)
+    font, black = cv2.FONT_HERSHEY_SIMPLEX, (0, 0, 0)
+    cv2.putText(row, name, (4, side // 2 + 4), font, 0.42, black, 1, cv2.LINE_AA)
+    for k, i in enumerate(items):
+        left = MARGIN + k * side + (APART * (k // group) if group > 1 else 0)
+        cell = row[:, left : left + side]
+        cell[:] = colour
+        try:
+            cell[GAP:-GAP, GAP:-GAP] = fit(catalog.image(int(i)), SIDE, 3)
+        except UserError:
+            cell[GAP:-GAP, GAP:-GAP] = 255 * np.eye(SIDE, dtype=np.uint8)[..., None]
+    return row
