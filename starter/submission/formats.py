@@ -96,11 +96,7 @@ def _rows_of_format(format: str, entry: Format, answers: Answers) -> tuple[list[
 
 def _refuse_lacking(format: str, entry: Format, answers: Answers) -> None:
     """UserError when the data lacks what a format asks for, with the format that would do."""
-    words: dict[Kind, str] = {
-        "image": "test images",
-        "pair": "test pairs",
-        "face": "unknown faces",
-    }
+    words: dict[Kind, str] = {"image": "test images", "pair": "test pairs", "face": "unknown faces"}
     count = answers.count
     lacks = [kind for kind in entry.rows if not count[kind]]
     if not lacks:

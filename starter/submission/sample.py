@@ -9,15 +9,7 @@ from collections.abc import Sequence
 from starter.errors import UserError
 from starter.submission.answers import Answers, Ask, Kind
 from starter.submission.shapes import Shape
-from starter.submission.table import (
-    Sheet,
-    bare,
-    difference,
-    first_five,
-    is_number,
-    pair_keys,
-    stem,
-)
+from starter.submission.table import Sheet, bare, difference, first_five, is_number, pair_keys, stem
 from starter.submission.years import FORMATS
 
 SIMILARITY_HEADERS = {"match", "score", "similarity"}  # S19 to S22 verification samples

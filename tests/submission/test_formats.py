@@ -1,35 +1,33 @@
 """What the rows of a sample ask for: every layout a course has published, and what is refused."""
 
+import typing
+
 import numpy as np
 import pytest
 
 from starter.errors import UserError
+from starter.recipe.schema.verify import SubmissionSection
 from starter.submission import Answers, check, fill, write
+from starter.submission.years import FORMATS
 
 NAMES = ["t0.jpg", "t1.jpg", "t2.jpg"]
 CLASSES = ["17", "3", "n000317"]
 PAIRS = [("a.jpg", "b.jpg"), ("c.jpg", "a.jpg")]
 SCORES = np.array([0.731, -0.2], np.float32)
 SAME = {"a.jpg b.jpg": "0.731000006", "c.jpg a.jpg": "-0.200000003"}  # nearest 9-digit decimals
+ANSWERS = {"names": NAMES, "classes": CLASSES, "pairs": PAIRS, "scores": SCORES}
 
 
 @pytest.fixture
 def answer(tmp_path):
     """fill() of a sample's text, by default for three images and two pairs."""
 
-    def answer(
-        sample: str | None,
-        format="verification",
-        names=NAMES,
-        classes=CLASSES,
-        pairs=PAIRS,
-        scores=SCORES,
-    ):
+    def answer(sample: str | None, format="verification", **changed):
         path = None
         if sample is not None:
             path = tmp_path / "sample.csv"
             path.write_text(sample, encoding="utf-8")
-        return fill(path, format, Answers(names, classes, pairs, scores))
+        return fill(path, format, Answers(*(ANSWERS | changed).values()))
 
     return answer
 
@@ -39,6 +37,7 @@ def rows(ids: str, *labels: str) -> list[tuple[str, str]]:
 
 
 S0, S1 = SAME.values()
+BOTH = (*CLASSES, S0, S1)
 # case: (header, ids, labels expected, what the note counts: classes and similarities)
 RECOGNISED = {
     "S22 cls, another order": ("id,label", "t2.jpg|t0.jpg|t1.jpg", (CLASSES[2], "17", "3"), (3, 0)),
@@ -59,34 +58,19 @@ RECOGNISED = {
         (S0, S0, S1, S1),
         (0, 4),
     ),
-    "combined by names": (
-        "ID,Label",
-        "t0.jpg|t1.jpg|t2.jpg|a.jpg b.jpg|c.jpg a.jpg",
-        (*CLASSES, S0, S1),
-        (3, 2),
-    ),
+    "combined by names": ("ID,Label", "t0.jpg|t1.jpg|t2.jpg|a.jpg b.jpg|c.jpg a.jpg", BOTH, (3, 2)),
     "combined, mingled": (
         "ID,Label",
         "a.jpg c.jpg|t1.jpg|t0.jpg|a.jpg b.jpg|t2.jpg",
         (S1, "3", "17", S0, CLASSES[2]),
         (3, 2),
     ),
-    "combined, pairs by row number": (
-        "ID,Label",
-        "t0.jpg|t1.jpg|t2.jpg|0|1",
-        (*CLASSES, S0, S1),
-        (3, 2),
-    ),
-    "combined, images by row number": (
-        "ID,Label",
-        "0|1|2|a.jpg b.jpg|c.jpg a.jpg",
-        (*CLASSES, S0, S1),
-        (3, 2),
-    ),
+    "combined, pairs by row number": ("ID,Label", "t0.jpg|t1.jpg|t2.jpg|0|1", BOTH, (3, 2)),
+    "combined, images by row number": ("ID,Label", "0|1|2|a.jpg b.jpg|c.jpg a.jpg", BOTH, (3, 2)),
     "combined, images without ending": (
         "ID,Label",
         "t0|t1|t2|a.jpg b.jpg|c.jpg a.jpg",
-        (*CLASSES, S0, S1),
+        BOTH,
         (3, 2),
     ),
 }
@@ -169,99 +153,99 @@ def test_a_default_asks_only_for_what_it_needs(answer):
 
 NONE = {"names": [], "classes": []}
 NO_PAIRS = {"pairs": [], "scores": ()}
-REFUSED = {
-    "images missing in the data": (None, {"format": "combined", **NONE}, ["no test images"]),
-    "no images for classes": (None, {"format": "classification", **NONE}, ["no test images"]),
-    "no pairs": (None, NO_PAIRS, ["no test pairs", "submission.format=classification"]),
-    "no pairs for both": (None, {"format": "combined", **NO_PAIRS}, ["no test pairs"]),
-    "no classes": (None, {"format": "classification", "classes": None}, ["predicts none"]),
+REFUSED = {  # the sample, what differs in the answers, parts of the message
+    "images missing in the data": (None, {"format": "combined", **NONE}, "no test images"),
+    "no images for classes": (None, {"format": "classification", **NONE}, "no test images"),
+    "no pairs": (None, NO_PAIRS, "no test pairs | submission.format=classification"),
+    "no pairs for both": (None, {"format": "combined", **NO_PAIRS}, "no test pairs"),
+    "no classes": (None, {"format": "classification", "classes": None}, "predicts none"),
     "classes asked, none predicted": (
         "id,label\nt0.jpg,0\nt1.jpg,0\nt2.jpg,0\n",
         {"classes": None},
-        ["predicts none"],
+        "predicts none",
     ),
     "images of one name": (
         None,
         {"format": "classification", "names": ["x/t.jpg", "y/t.jpg", "z"]},
-        ["more than one test image", "t.jpg"],
+        "more than one test image | t.jpg",
     ),
     "images of one name, asked": (
         "id,label\nt.jpg,0\nz.jpg,0\n",
         {"names": ["x/t.jpg", "y/t.jpg", "z.jpg"]},
-        ["more than one test image", "t.jpg"],
+        "more than one test image | t.jpg",
     ),
     "pairs of one name": (
         "trial,score\na.jpg b.jpg,0\n",
         {"pairs": [PAIRS[0], ("b.jpg", "a.jpg")]},
-        ["names of another pair", "b.jpg a.jpg"],
+        "names of another pair | b.jpg a.jpg",
     ),
     "an image left out": (
         "id,label\nt0.jpg,0\nt2.jpg,0\n",
         {},
-        ["1 of 3 test images are not asked for: t1.jpg", "data.root", "sample.csv"],
+        "1 of 3 test images are not asked for: t1.jpg | data.root | sample.csv",
     ),
     "an image left out by stem": (
         "id,label\nt0,0\nt2,0\n",
         {},
-        ["1 of 3 test images are not asked for: t1.jpg"],
+        "1 of 3 test images are not asked for: t1.jpg",
     ),
     "an image twice": (
         "id,label\nt0.jpg,0\nx/t0.jpg,0\nt1.jpg,0\nt2.jpg,0\n",
         {},
-        ["asked for twice: t0.jpg"],
+        "asked for twice: t0.jpg",
     ),
     "a pair left out": (
         "trial,score\nb.jpg a.jpg,0\n",
         {},
-        ["1 of 2 test pairs are not asked for: c.jpg a.jpg"],
+        "1 of 2 test pairs are not asked for: c.jpg a.jpg",
     ),
     "images left out beside all pairs": (
         "ID,Label\nt0.jpg,0\na.jpg b.jpg,0\na.jpg c.jpg,0\n",
         {},
-        ["2 of 3 test images"],
+        "2 of 3 test images",
     ),
     "an unknown image": (
         "id,label\nt0.jpg,0\nt1.jpg,0\nt2.jpg,0\nt9.jpg,0\n",
         {},
-        ["1 of 4 ids match none of the 3 test images or 2 test pairs", "'t9.jpg' (line 5)"],
+        "1 of 4 ids match none of the 3 test images or 2 test pairs | 't9.jpg' (line 5)",
     ),
     "an unknown pair": (
         "trial,score\na.jpg b.jpg,0\nb.jpg c.jpg,0\n",
         {},
-        ["'b.jpg c.jpg' (line 3)"],
+        "'b.jpg c.jpg' (line 3)",
     ),
     "another data set": (
         "id,label\n" + "".join(f"q{i},0\n" for i in range(7)),
         {},
-        ["7 of 7 ids", "'q4' (line 6) and 2 more", "data.root"],
+        "7 of 7 ids | 'q4' (line 6) and 2 more | data.root",
     ),
     "too many row numbers": (
         "ID,Label\n0,0\n1,0\n2,0\n3,0\n",
         {},
-        ["fit none of the 3 test images or 2 test pairs"],
+        "fit none of the 3 test images or 2 test pairs",
     ),
-    "row numbers from 1": ("ID,Label\n1,0\n2,0\n", {}, ["row numbers run from 0"]),
-    "a row number twice": ("ID,Label\n0,0\n0,0\n", {}, ["fit none of"]),
-    "one column": ("ID\n0\n1\n", {}, ["line 1: one column (ID)", "expected an id"]),
-    "semicolons": ("ID;Label\n0;0\n", {}, ["line 1: one column", "separated by a comma"]),
-    "three columns": ("ID,Label,x\n1,0,0\n0,0,0\n", {}, ["3 columns (ID, Label, x)"]),
-    "no rows": ("ID,Label\n", {}, ["no rows"]),
+    "row numbers from 1": ("ID,Label\n1,0\n2,0\n", {}, "row numbers run from 0"),
+    "a row number twice": ("ID,Label\n0,0\n0,0\n", {}, "fit none of"),
+    "one column": ("ID\n0\n1\n", {}, "line 1: one column (ID) | expected an id"),
+    "semicolons": ("ID;Label\n0;0\n", {}, "line 1: one column | separated by a comma"),
+    "three columns": ("ID,Label,x\n1,0,0\n0,0,0\n", {}, "3 columns (ID, Label, x)"),
+    "no rows": ("ID,Label\n", {}, "no rows"),
     "not a number": (
         "ID,Label\n0,0\n1,0\n",
         {"scores": np.array([0.5, np.nan], np.float32)},
-        ["1 scores", "not finite: c.jpg a.jpg"],
+        "1 scores | not finite: c.jpg a.jpg",
     ),
-    "infinite": (None, {"scores": np.array([-np.inf, 0], np.float32)}, ["not finite: a.jpg b.jpg"]),
+    "infinite": (None, {"scores": np.array([-np.inf, 0], np.float32)}, "not finite: a.jpg b.jpg"),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_answered_is_refused(case, answer):
-    sample, more, words = REFUSED[case]
+    sample, more, parts = REFUSED[case]
     with pytest.raises(UserError) as error:
         answer(sample, **more)
     message = str(error.value)
-    assert not [word for word in words if word not in message], message
+    assert not [part for part in parts.split(" | ") if part not in message], message
 
 
 def test_scores_that_are_not_asked_for_may_be_anything(answer):
@@ -348,11 +332,6 @@ def test_a_years_file_equals_one_written_by_hand(format, tmp_path):
 
 
 def test_every_format_a_recipe_may_name_is_known_and_written_by_hand_here():
-    import typing
-
-    from starter.recipe.schema.verify import SubmissionSection
-    from starter.submission.years import FORMATS
-
     allowed = typing.get_args(SubmissionSection.model_fields["format"].annotation)
     assert set(allowed) == set(FORMATS) == set(BY_HAND) | set(DEFAULTS)
 
