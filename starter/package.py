@@ -1,7 +1,6 @@
 """The hand-in: one zip with what a grader asks for, and nothing that should stay at home."""
 
 import json
-import zipfile
 from pathlib import Path
 
 from starter.errors import UserError
@@ -11,10 +10,15 @@ from starter.models.rules import check_rules, count_parameters
 from starter.recipe import load
 from starter.recipe.schema import Recipe
 from starter.runs.folder import RunFolder
-from starter.submission.code_files import code_files, own_files, refuse_secrets
+from starter.submission.code_files import code_files, own_files, refuse_secrets, write_zip
 from starter.submission.facts import Local, facts
 from starter.submission.handin import checked
 
+MEASURED = {
+    "accuracy": "accuracy of the classes",
+    "eer": "EER of the pairs",
+    "combined": "combined",
+}
 README = """\
 # {run}
 
@@ -76,7 +80,6 @@ def package(run: str | Path, *, out: str | Path | None = None) -> dict:
             f"{folder.path} is a fusion and holds no network of its own: package its runs ({names})"
         )
     checked(folder.path)
-    name = folder.name
     target = Path(out) if out else folder.handin
     if target.suffix != ".zip" or target.is_dir():
         raise UserError(f"--out {target}: give the name of a .zip file")
@@ -89,7 +92,9 @@ def package(run: str | Path, *, out: str | Path | None = None) -> dict:
     files["model.txt"] = printed.encode()
     files["README.md"] = _readme(folder, recipe, model).encode()
     refuse_secrets(files)
-    _write(target, name, files)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(target) as file:
+        write_zip(file, {f"{folder.name}/{path}": content for path, content in files.items()})
     return {
         "zip": target.as_posix(),
         "files": len(files),
@@ -100,16 +105,16 @@ def package(run: str | Path, *, out: str | Path | None = None) -> dict:
 
 def _history(folder: RunFolder) -> dict[str, bytes]:
     """Recipe, metrics of the finished stages, what was measured, the submission."""
-    optional = folder.code_difference
     needed = (folder.recipe, folder.summary, folder.environment, folder.submission)
-    wanted = {path.name: path for path in (*needed, optional)}
-    wanted["verify.json"] = folder.result
+    wanted = {path.name: path for path in needed} | {"verify.json": folder.result}
     for stage in folder.read_summary().stages:
         wanted[f"metrics/{stage}.jsonl"] = folder.stage(stage).metrics
-    absent = [path for path in wanted.values() if not path.is_file() and path != optional]
-    if absent:
-        raise UserError(f"{absent[0]} is missing; run train.py and verify.py to their ends first")
-    return {name: path.read_bytes() for name, path in wanted.items() if path.is_file()}
+    for path in wanted.values():
+        if not path.is_file():
+            raise UserError(f"{path} is missing; run train.py and verify.py to their ends first")
+    if folder.code_difference.is_file():
+        wanted[folder.code_difference.name] = folder.code_difference
+    return {name: path.read_bytes() for name, path in wanted.items()}
 
 
 def _model(folder: RunFolder, recipe: Recipe) -> tuple[dict, str]:
@@ -142,11 +147,7 @@ def _readme(folder: RunFolder, recipe: Recipe, model: dict) -> str:
     known = facts(folder)
     local = dict(known.local or Local())
     rows = []
-    for key, label in (
-        ("accuracy", "accuracy of the classes"),
-        ("eer", "EER of the pairs"),
-        ("combined", "combined"),
-    ):
+    for key, label in MEASURED.items():
         if local.get(key) is not None:
             interval = local.get(f"{key}_interval")
             spread = f" [{interval[0]:.4f}, {interval[1]:.4f}]" if interval else ""
@@ -162,13 +163,3 @@ def _readme(folder: RunFolder, recipe: Recipe, model: dict) -> str:
         device=environment.get("device", "unknown"),
         parameters=model["trainable_parameters"],
     )
-
-
-def _write(target: Path, name: str, files: dict[str, bytes]) -> None:
-    """A zip with one folder in it; the same files give the same bytes. Whole or not at all."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(target) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(files):
-            entry = zipfile.ZipInfo(f"{name}/{path}", date_time=(2000, 1, 1, 0, 0, 0))
-            entry.external_attr = 0o644 << 16
-            archive.writestr(entry, files[path], compress_type=zipfile.ZIP_DEFLATED)

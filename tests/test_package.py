@@ -36,9 +36,9 @@ def home(tmp_path, monkeypatch):
 
 
 def test_what_is_in_the_zip_trains_the_same_weights(run, tmp_path):
-    told = package(run, out=tmp_path / "mine.zip")
+    packed = package(run, out=tmp_path / "mine.zip")
     with zipfile.ZipFile(tmp_path / "mine.zip") as archive:
-        assert len(archive.namelist()) == told["files"]
+        assert len(archive.namelist()) == packed["files"]
         archive.extractall(tmp_path)
     root = tmp_path / "tiny"
     assert (root / "submission.csv").read_bytes() == (run / "submission.csv").read_bytes()
@@ -63,13 +63,13 @@ def test_what_is_in_the_zip_trains_the_same_weights(run, tmp_path):
 
 
 def test_the_model_is_counted_and_printed(run, tmp_path):
-    told = package(run, out=tmp_path / "mine.zip")
+    packed = package(run, out=tmp_path / "mine.zip")
     with zipfile.ZipFile(tmp_path / "mine.zip") as archive:
         model = json.loads(archive.read("tiny/model.json"))
         printed = archive.read("tiny/model.txt").decode()
         readme = archive.read("tiny/README.md").decode()
     summary = json.loads((run / "summary.json").read_text())["stages"]["classify"]
-    assert told["trainable_parameters"] == summary["parameters"]
+    assert packed["trainable_parameters"] == summary["parameters"]
     assert model["trainable_parameters"] == sum(model["parameters_of"].values())
     assert printed.count("Conv2d(") > 5 and "(neck)" in printed
     assert f"{summary['parameters']:,}" in readme and "EER of the pairs, validation" in readme

@@ -50,7 +50,7 @@ def find_kit() -> Path:
             shutil.copytree(place, SCRATCH / "code", dirs_exist_ok=True)
             return SCRATCH / "code"
     stop(
-        f"no kit of this push under {INPUT} (found {[str(p) for p in places]}): the dataset was "
+        f"no kit of this push under {INPUT} (kits: {[str(p) for p in places]}): the dataset was "
         "not ready in time; push again"
     )
 

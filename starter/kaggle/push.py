@@ -7,7 +7,6 @@ import logging
 import re
 import tempfile
 import time
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from starter.recipe import load, to_yaml
 from starter.recipe.schema.train import refuse_uneven
 from starter.runs.folder import RunFolder
 from starter.runs.provenance import commit
-from starter.submission.code_files import code_files, own_files, refuse_secrets
+from starter.submission.code_files import code_files, own_files, refuse_secrets, write_zip
 
 log = logging.getLogger(__name__)
 
@@ -114,11 +113,7 @@ def pack(files: dict[str, bytes]) -> tuple[bytes, str]:
     for name in sorted(files):
         total.update(name.encode() + b"\0" + files[name] + b"\0")
     held = io.BytesIO()
-    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
-        listed = "".join(f"{name}\n" for name in sorted(files)).encode()
-        for name, content in sorted((files | {"kit.sha256": listed}).items()):
-            entry = zipfile.ZipInfo(name, (2000, 1, 1, 0, 0, 0))
-            archive.writestr(entry, content, compress_type=zipfile.ZIP_DEFLATED)
+    write_zip(held, files | {"kit.sha256": "".join(f"{name}\n" for name in sorted(files)).encode()})
     return held.getvalue(), total.hexdigest()
 
 

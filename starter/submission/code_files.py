@@ -4,9 +4,11 @@ must not go with it."""
 import json
 import os
 import re
+import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import yaml
 
@@ -125,3 +127,12 @@ def secrets_in(name: str, content: bytes, known: set[str]) -> Iterator[str]:
     for number, line in enumerate(text.splitlines(), 1):
         if SHAPES.search(line) or any(secret in line for secret in known):
             yield f"{name}:{number}"
+
+
+def write_zip(target: IO[bytes], files: dict[str, bytes]) -> None:
+    """A zip of the files; the same ones give the same bytes."""
+    with zipfile.ZipFile(target, "w") as archive:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(name, date_time=(2000, 1, 1, 0, 0, 0))
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, files[name], compress_type=zipfile.ZIP_DEFLATED)

@@ -54,9 +54,9 @@ MISTAKES = {  # what the work does, the exit code, a part of the line
 def test_a_mistake_is_one_line_and_an_exit_code(case, capsys):
     work, code, line = MISTAKES[case]
     assert command.run(work) == code
-    told = capsys.readouterr().err
-    assert told.startswith(line) and len(told.splitlines()) == bool(line)
-    assert "None" not in told
+    stderr = capsys.readouterr().err
+    assert stderr.startswith(line) and len(stderr.splitlines()) == bool(line)
+    assert "None" not in stderr
 
 
 @pytest.mark.parametrize("error", [ValueError("a bug"), RuntimeError("a bug"), OSError(5, "I/O")])

@@ -4,11 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import submit
+from starter.cli import logs
 from starter.kaggle import client, competition
 from starter.runs.records import Best, Step
 from starter.runs.result import PairMetrics, Result, Thresholds
@@ -82,9 +85,9 @@ def as_user(tmp_path):
             text=True,
             timeout=60,
         )
-        told = done.stdout + done.stderr
-        assert "Traceback" not in told, told[-3000:]
-        assert_no_secret(told, tmp_path)
+        printed = done.stdout + done.stderr
+        assert "Traceback" not in printed, printed[-3000:]
+        assert_no_secret(printed, tmp_path)
         return done
 
     run.home = home
@@ -115,11 +118,11 @@ def handing_in(csv) -> list[str]:
     ]
 
 
-def assert_no_secret(told: str, folder) -> None:
+def assert_no_secret(printed: str, folder) -> None:
     """Neither in what was printed nor in the ledger."""
     ledger = folder / "ledger.jsonl"
-    told += ledger.read_text() if ledger.is_file() else ""
-    assert not [secret for secret in SECRETS if secret in told]
+    printed += ledger.read_text() if ledger.is_file() else ""
+    assert not [secret for secret in SECRETS if secret in printed]
 
 
 def refused(done, code: int, *words: str) -> None:
@@ -216,18 +219,23 @@ def in_process(kaggle, tmp_path, monkeypatch, credentials):
 
 
 @pytest.fixture
-def door(in_process, csv, capsys, monkeypatch, tmp_path):
-    """`submit.py` in this process: runs a command, returns code, out, err; see `hand_in`."""
-    import submit
+def run_here(in_process, capsys, monkeypatch, tmp_path):
+    """Runs a command's `main` in this process; returns code, out, err."""
+    monkeypatch.setattr(logs, "set_up_logging", lambda: None)
 
-    monkeypatch.setattr(submit.logs, "set_up_logging", lambda: None)
-
-    def run(*arguments: str) -> SimpleNamespace:
-        code = submit.main(list(arguments))
+    def run(main, *arguments: str) -> SimpleNamespace:
+        code = main(list(arguments))
         out, err = capsys.readouterr()
         assert_no_secret(out + err, tmp_path)
         return SimpleNamespace(returncode=code, stdout=out, stderr=err)
 
+    return run
+
+
+@pytest.fixture
+def door(run_here, csv):
+    """`submit.py` in this process; see `hand_in`."""
+    run = partial(run_here, submit.main)
     run.file = lambda *arguments: run(*handing_in(csv), *arguments)
     run.ledger = csv.parent / "ledger.jsonl"
     return run

@@ -109,8 +109,8 @@ class KaggleStub:
         if method == "ListSubmissions":
             return answer(submissions=self.submissions[::-1])
         if method == "GetSubmission":
-            found = [s for s in self.submissions if s["ref"] == body["ref"]]
-            return answer(**found[0]) if found else refusal(404, "Not found")
+            listed = [s for s in self.submissions if s["ref"] == body["ref"]]
+            return answer(**listed[0]) if listed else refusal(404, "Not found")
         if method == "DownloadDataFiles" and f"{body['competitionName']}.zip" in self.files:
             return Fault(302, location=f"{self.url}/files/{body['competitionName']}.zip?sig=1")
         if method in self.more:

@@ -6,16 +6,18 @@ import subprocess
 import sys
 import time
 import zipfile
+from functools import partial
 
 import numpy as np
 import pytest
 
 from starter.data import load_catalog
-from starter.kaggle import client, unzip
+from starter.kaggle import client, download, unzip
+from starter.kaggle.__main__ import main
 from starter.recipe import load
 from tests.conftest import ROOT
 from tests.data.years import YEARS
-from tests.kaggle.conftest import BY_KEY, BY_TOKEN, NOWHERE, assert_no_secret, environment, refused
+from tests.kaggle.conftest import BY_KEY, BY_TOKEN, NOWHERE, environment, refused
 from tests.kaggle.stub import BASIC, BEARER, TOKEN, Fault, refusal
 from tests.kaggle.test_unzip import everything
 
@@ -76,51 +78,44 @@ def test_the_data_lies_where_the_recipe_looks_and_is_fetched_once(
     [(who, body)] = [(who, b) for method, who, b in kaggle.calls if method == "DownloadDataFiles"]
     assert who == sent and body == {"competitionName": "stub-comp"}
     again = as_user(NOWHERE, *COMMAND, recipe, "--json")  # neither a network nor credentials
-    found = json.loads(again.stdout)
-    assert (found["state"], found["bytes"], found["files"]) == ("there already", total, len(kept))
+    printed = json.loads(again.stdout)
+    assert (printed["state"], printed["bytes"], printed["files"]) == (
+        "there already",
+        total,
+        len(kept),
+    )
     assert len(kaggle.gets) == 1
 
 
 @pytest.fixture
-def ask(in_process, capsys, monkeypatch, tmp_path, data):
+def ask(in_process, run_here, monkeypatch, tmp_path, data):
     """The command in this process, without waits; files as `kaggle.files` has them."""
     from kaggle.api import kaggle_api_extended
 
-    from starter.kaggle import __main__ as command
-
-    monkeypatch.setattr(command.logs, "set_up_logging", lambda: None)
     monkeypatch.setattr(kaggle_api_extended.time, "sleep", lambda _: None)
     in_process.files["stub-comp.zip"] = zipped(data)
-
-    def run(*arguments):
-        code = command.main(["download", *arguments])
-        out, err = capsys.readouterr()
-        assert_no_secret(out + err, tmp_path)
-        return subprocess.CompletedProcess(arguments, code, out, err)
-
+    run = partial(run_here, lambda arguments: main(["download", *arguments]))
     run.to = ("stub-comp", "--to", str(tmp_path / "here"))
     return run
 
 
 def whole(tmp_path, data) -> bool:
-    found = everything(tmp_path / "here")
-    return {k: v for k, v in found.items() if not k.startswith(".kaggle/")} == everything(data)
+    files = everything(tmp_path / "here")
+    return {k: v for k, v in files.items() if not k.startswith(".kaggle/")} == everything(data)
 
 
-FAULTS = {  # method, its answer, exit code, words of the message
+FAULTS = {  # method, its answer, exit code, parts of the message
     "rules not accepted": (
         "DownloadDataFiles",
         refusal(403, "You must accept this competition's rules"),
         5,
-        "accept its rules at https://www.kaggle.com/competitions/stub-comp/rules",
-        "run the same",
+        "accept its rules at https://www.kaggle.com/competitions/stub-comp/rules | run the same",
     ),
     "no such competition": (
         "DownloadDataFiles",
         refusal(404, "Not found"),
         5,
-        "'stub-comp'",
-        "last part of its",
+        "'stub-comp' | last part of its",
     ),
     "not accepted": (
         "DownloadDataFiles",
@@ -132,16 +127,14 @@ FAULTS = {  # method, its answer, exit code, words of the message
         "DownloadDataFiles",
         Fault(429, "slow"),
         8,
-        "429",
-        "wait some minutes",
-        "the same command",
+        "429 | wait some minutes | the same command",
     ),
-    "fault of the server": ("DownloadDataFiles", Fault(500, "<html>"), 8, "500", "wait some"),
-    "fault of the store": ("GET", Fault(503, "<html>"), 8, "503", "wait some minutes"),
-    "a web page": ("DownloadDataFiles", Fault(200, "<html>Sign in"), 8, "a web page", "browser"),
-    "a web page for the file": ("GET", Fault(200, "<html>Sign in"), 8, "a web page", "browser"),
-    "a silent server": ("DownloadDataFiles", Fault(hang=True), 8, "within 0.5 s", "the same"),
-    "a silent store": ("GET", Fault(hang=True), 8, "within 0.5 s", "goes on where it stopped"),
+    "fault of the server": ("DownloadDataFiles", Fault(500, "<html>"), 8, "500 | wait some"),
+    "fault of the store": ("GET", Fault(503, "<html>"), 8, "503 | wait some minutes"),
+    "a web page": ("DownloadDataFiles", Fault(200, "<html>Sign in"), 8, "a web page | browser"),
+    "a web page for the file": ("GET", Fault(200, "<html>Sign in"), 8, "a web page | browser"),
+    "a silent server": ("DownloadDataFiles", Fault(hang=True), 8, "within 0.5 s | the same"),
+    "a silent store": ("GET", Fault(hang=True), 8, "within 0.5 s | goes on where it stopped"),
     "silent in the middle": ("GET", Fault(cut=300, hang=True), 8, "the same command"),
     "closed in the middle": ("GET", Fault(cut=300), 8, "the same command"),
 }
@@ -152,10 +145,10 @@ def test_a_refusal_is_one_line_and_the_next_call_ends_it(
     fault, in_process, ask, data, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(client, "TIMEOUT", (2.0, 0.5))
-    method, reply, code, *words = FAULTS[fault]
+    method, reply, code, parts = FAULTS[fault]
     in_process.faults[method] = reply
     start = time.monotonic()
-    refused(ask(*ask.to), code, *words)
+    refused(ask(*ask.to), code, *parts.split(" | "))
     assert time.monotonic() - start < 15
     in_process.faults.clear()
     done = ask(*ask.to)
@@ -187,15 +180,15 @@ def test_a_killed_command_goes_on(kaggle, data, tmp_path):
     kaggle.faults["GET"] = [Fault(cut=2 * MIB + 9, hang=True)]
     (tmp_path / "home").mkdir()
     command = [sys.executable, *COMMAND, "stub-comp", "--to", str(tmp_path / "here")]
-    told = environment(tmp_path / "home", kaggle.url, **BY_KEY)
+    env = environment(tmp_path / "home", kaggle.url, **BY_KEY)
     archive = tmp_path / "here/.kaggle/stub-comp.zip"
-    with subprocess.Popen(command, cwd=ROOT, env=told) as started:
+    with subprocess.Popen(command, cwd=ROOT, env=env) as started:
         end = time.monotonic() + 30
         while time.monotonic() < end and not (archive.is_file() and archive.stat().st_size):
             time.sleep(0.05)
         started.kill()
     assert 0 < archive.stat().st_size < len(kaggle.files["stub-comp.zip"])
-    done = subprocess.run(command, cwd=ROOT, env=told, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and whole(tmp_path, data), done.stderr
     assert kaggle.gets[-1].startswith("bytes=")
 
@@ -254,8 +247,6 @@ def test_a_place_that_is_none(in_process, ask, tmp_path):
 def test_a_competition_of_a_shipped_recipe_goes_to_its_data_root(
     in_process, ask, monkeypatch, tmp_path, target
 ):
-    from starter.kaggle import download
-
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(download, "ROOT", tmp_path)
     assert ask(target).stdout.startswith("data/stub-comp: ")

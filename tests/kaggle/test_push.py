@@ -2,15 +2,16 @@
 
 import io
 import json
-import subprocess
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from starter.kaggle import push as pushing
+from starter.kaggle.__main__ import main
 from starter.kaggle.push import kernel_of, slug_of
-from tests.kaggle.conftest import assert_no_secret, refused
+from tests.kaggle.conftest import refused
 from tests.kaggle.stub import TOKEN, USER, answer, refusal
 
 RECIPE = """\
@@ -74,19 +75,10 @@ def there(in_process, monkeypatch):
 
 
 @pytest.fixture
-def ask(there, capsys, monkeypatch, tmp_path):
+def ask(there, run_here, tmp_path):
     """The command in this process."""
-    from starter.kaggle import __main__ as command
-
-    monkeypatch.setattr(command.logs, "set_up_logging", lambda: None)
     (tmp_path / "my.yaml").write_text(RECIPE)
-
-    def run(*arguments):
-        code = command.main(list(arguments))
-        out, err = capsys.readouterr()
-        assert_no_secret(out + err, tmp_path)
-        return subprocess.CompletedProcess(arguments, code, out, err)
-
+    run = partial(run_here, main)
     run.recipe = str(tmp_path / "my.yaml")
     return run
 
@@ -184,10 +176,10 @@ def test_status_is_kaggles(there, ask):
 
 def output(there, state="finished", **more: bytes) -> None:
     pulled = RECIPE.replace("data/here", "/kaggle/input/x").replace("sample.csv", "/kaggle/s.csv")
-    told = {"name": "My_run.2", "state": state, "code": 0, "commit": "abc+"}
+    status = {"name": "My_run.2", "state": state, "code": 0, "commit": "abc+"}
     there.output(
         {
-            "status.json": json.dumps(told).encode(),
+            "status.json": json.dumps(status).encode(),
             "runs/My_run.2/recipe.yaml": pulled.encode(),
             "runs/My_run.2/environment.json": b'{"commit": null, "device": "T4"}',
             "runs/My_run.2/classify/metrics.jsonl": b"{}\n",

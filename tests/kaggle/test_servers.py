@@ -13,7 +13,7 @@ from tests.kaggle.stub import TOKEN, Fault, answer, refusal
 ALLOWANCE = refusal(
     400, "Submission not allowed: Your team has used its daily Submission allowance (5) today"
 )
-FAULTS = {  # method, its answer, exit code, words of the message
+FAULTS = {  # method, its answer, exit code, parts of the message
     "rules not accepted": (
         "StartSubmissionUpload",
         refusal(403, "You must accept this competition's rules"),
@@ -24,60 +24,49 @@ FAULTS = {  # method, its answer, exit code, words of the message
         "GetSubmissionLimits",
         refusal(404, "Not found"),
         5,
-        "'stub-comp'",
-        "--competition SLUG",
+        "'stub-comp' | --competition SLUG",
     ),
-    "daily limit": (
-        "CreateSubmission",
-        ALLOWANCE,
-        6,
-        "daily Submission allowance (5)",
-        "00:00 UTC",
-    ),
+    "daily limit": ("CreateSubmission", ALLOWANCE, 6, "daily Submission allowance (5) | 00:00 UTC"),
     "another refusal": (
         "CreateSubmission",
         refusal(400, "The competition is closed.\nSorry."),
         5,
-        "The competition is closed. Sorry.",
-        "competitions/stub-comp",
+        "The competition is closed. Sorry. | competitions/stub-comp",
     ),
     "not accepted": (
         "GetSubmissionLimits",
         refusal(401, "Unauthenticated"),
         4,
-        "the credentials from KAGGLE_",
-        "https://www.kaggle.com/settings/api",
+        "the credentials from KAGGLE_ | https://www.kaggle.com/settings/api",
     ),
-    "too many requests": ("CreateSubmission", Fault(429, "slow"), 8, "429", "wait some minutes"),
-    "too many at first": ("GetSubmissionLimits", Fault(429, "slow"), 8, "429", "wait some minutes"),
-    "fault with JSON": ("StartSubmissionUpload", refusal(500, "Oh no"), 8, "Oh no", "send it"),
-    "fault without JSON": ("ListSubmissions", Fault(503, "<html>"), 8, "503", "wait some"),
+    "too many requests": ("CreateSubmission", Fault(429, "slow"), 8, "429 | wait some minutes"),
+    "too many at first": ("GetSubmissionLimits", Fault(429, "slow"), 8, "429 | wait some minutes"),
+    "fault with JSON": ("StartSubmissionUpload", refusal(500, "Oh no"), 8, "Oh no | send it"),
+    "fault without JSON": ("ListSubmissions", Fault(503, "<html>"), 8, "503 | wait some"),
     "a web page": (
         "GetSubmissionLimits",
         Fault(200, "<html>Sign in"),
         8,
-        "a web page",
-        "in a browser",
+        "a web page | in a browser",
     ),
     "a number": ("ListSubmissions", Fault(200, "3", "application/json"), 8, "does not understand"),
     "an unknown word": (
         "ListSubmissions",
         answer(submissions=[{"ref": 1, "status": "QUEUED"}]),
         8,
-        "QUEUED",
-        "pip install --upgrade",
+        "QUEUED | pip install --upgrade",
     ),
-    "upload refused": ("PUT", Fault(403), 8, "Could not submit", "send it again"),
-    "upload broken": ("PUT", Fault(503), 8, "Could not submit", "send it again"),
+    "upload refused": ("PUT", Fault(403), 8, "Could not submit | send it again"),
+    "upload broken": ("PUT", Fault(503), 8, "Could not submit | send it again"),
 }
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_refusal_is_one_line_that_says_what_to_do(fault, in_process, door, monkeypatch):
-    method, reply, code, *words = FAULTS[fault]
+    method, reply, code, parts = FAULTS[fault]
     in_process.faults[method] = reply
     monkeypatch.setenv("VERBOSE", "1")
-    refused(door.file(), code, *words)
+    refused(door.file(), code, *parts.split(" | "))
     assert not in_process.taken and not lines_of(door.ledger)
 
 
@@ -275,8 +264,8 @@ def test_every_kind_of_failure_has_its_exit_code_in_the_help(capsys):
     assert len(codes) == 9
     with pytest.raises(SystemExit):
         parse(["--help"])
-    told = capsys.readouterr().out
-    assert not [code for code in codes if f"\n {code:2} " not in told]
+    text = capsys.readouterr().out
+    assert not [code for code in codes if f"\n {code:2} " not in text]
 
 
 def test_requests_is_left_as_it_was(in_process, door):

@@ -159,8 +159,8 @@ def test_the_whole_loop_of_a_run(kaggle, as_user, run_folder, credentials):
     again = as_user(kaggle.url, "submit.py", str(run_folder), **credentials)
     refused(again, 7, "submitted before: ref 1000")
     book = ("--ledger", str(run_folder.parent / "submissions.jsonl"))
-    told = as_user(NOWHERE, "submit.py", "ledger", *book).stdout
-    assert "0.8750" in told and "0.91234" in told and "gap +0.0373" in told
+    lines = as_user(NOWHERE, "submit.py", "ledger", *book).stdout
+    assert "0.8750" in lines and "0.91234" in lines and "gap +0.0373" in lines
 
 
 def test_a_message_with_an_unknown_placeholder_is_refused(in_process, door, run_folder):
@@ -174,5 +174,5 @@ def test_status_of_a_run_is_of_that_run_whatever_its_file_is_now(in_process, doo
     assert door(str(run_folder), "--no-wait", "--force").returncode == 0
     csv = run_folder / "submission.csv"
     csv.write_bytes(csv.read_bytes() + b"\r\n")
-    told = door("status", str(run_folder)).stdout
-    assert "1001" in told and "mine" in told and "1000" not in told
+    lines = door("status", str(run_folder)).stdout
+    assert "1001" in lines and "mine" in lines and "1000" not in lines

@@ -38,14 +38,14 @@ def everything(folder):
 
 def test_what_is_unpacked_is_what_was_packed_and_a_second_time_changes_nothing(tmp_path, place):
     path = archive(tmp_path / "x.zip", [("cls_data/", b""), *FILES.items()])
-    found = unpack(path, place)
+    files = unpack(path, place)
     assert everything(place) == FILES
     with zipfile.ZipFile(path) as opened:
         wanted = {(i.file_size, i.CRC, i.filename) for i in opened.infolist() if not i.is_dir()}
-    assert set(found) == wanted
+    assert set(files) == wanted
     times = {p: p.stat().st_mtime_ns for p in place.rglob("*")}
     (place / "cls_data/deep/b.jpg").unlink()  # as after an interruption: only this one is written
-    assert unpack(path, place) == found and everything(place) == FILES
+    assert unpack(path, place) == files and everything(place) == FILES
     unchanged = [p for p in times if p.is_file() and p.stat().st_mtime_ns == times[p]]
     assert len(unchanged) == 2
 

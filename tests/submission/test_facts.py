@@ -24,7 +24,7 @@ def test_a_bare_csv_has_no_facts_and_dashes_in_its_message():
         fill_message("{comit}", known)
 
 
-def told(points, r, interval) -> str:
+def sentence(points, r, interval) -> str:
     gap = float(np.mean([y - x for x, y in points]))
     return trust_line(
         {
@@ -41,8 +41,8 @@ def told(points, r, interval) -> str:
 
 def test_trust_is_only_claimed_where_the_interval_says_so():
     points = [(0.9, 0.8)] * 5
-    assert "can be trusted" in told(points, 0.99, (0.8, 1.0))
-    assert "do not choose by validation" in told(points, -0.2, (-0.8, 0.4))
-    assert "too few submissions" in told(points, 0.9, (0.1, 0.99))
-    assert "too few submissions" in told(points[:3], 0.9, None)
-    assert "correlation needs three, gap -0.1000" in told(points[:2], None, None)
+    assert "can be trusted" in sentence(points, 0.99, (0.8, 1.0))
+    assert "do not choose by validation" in sentence(points, -0.2, (-0.8, 0.4))
+    assert "too few submissions" in sentence(points, 0.9, (0.1, 0.99))
+    assert "too few submissions" in sentence(points[:3], 0.9, None)
+    assert "correlation needs three, gap -0.1000" in sentence(points[:2], None, None)

@@ -75,8 +75,8 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path):
         subprocess.Popen([sys.executable, "-c", code, str(path), name], cwd=ROOT) for name in "ab"
     ]
     assert [process.wait(60) for process in running] == [0, 0]
-    found = [(e["competition"], e["ref"]) for e in map(json.loads, path.read_text().splitlines())]
-    assert sorted(found) == [(name, i + 1) for name in "ab" for i in range(20)]
+    lines = [(e["competition"], e["ref"]) for e in map(json.loads, path.read_text().splitlines())]
+    assert sorted(lines) == [(name, i + 1) for name in "ab" for i in range(20)]
 
 
 def scored(points, key="public") -> list[Entry]:
@@ -87,18 +87,18 @@ def test_correlation_interval_and_gap_equal_scipy():
     generator = np.random.default_rng(0)
     x = generator.uniform(0.8, 0.95, 9)
     y = x - 0.02 + generator.normal(0, 0.01, 9)
-    found = trust(scored(zip(x.tolist(), y.tolist(), strict=True)))
+    compared = trust(scored(zip(x.tolist(), y.tolist(), strict=True)))
     oracle = stats.pearsonr(x, y)
-    assert found.correlation == pytest.approx(oracle.statistic, abs=1e-12)
-    assert found.interval == pytest.approx(tuple(oracle.confidence_interval(0.95)), abs=1e-6)
-    assert found.gap == pytest.approx((y - x).mean(), abs=1e-12)
-    assert found.gap_deviation == pytest.approx((y - x).std(ddof=1), abs=1e-12)
+    assert compared.correlation == pytest.approx(oracle.statistic, abs=1e-12)
+    assert compared.interval == pytest.approx(tuple(oracle.confidence_interval(0.95)), abs=1e-6)
+    assert compared.gap == pytest.approx((y - x).mean(), abs=1e-12)
+    assert compared.gap_deviation == pytest.approx((y - x).std(ddof=1), abs=1e-12)
 
 
 def test_percent_on_the_leaderboard_is_read_as_percent():
     points = [(0.9, 91.0), (0.8, 80.5), (0.7, 1.2)]  # 1.2 is 1.2 % beside the others
-    found = trust(scored(points))
-    assert found.percent and found.points[2] == (0.7, 0.012)
+    compared = trust(scored(points))
+    assert compared.percent and compared.points[2] == (0.7, 0.012)
 
 
 def test_few_or_equal_points_have_no_correlation():

@@ -168,10 +168,10 @@ class Answers:
         return [rows[0], *([id, answer] for (id, _), answer in zip(rows[1:], answers, strict=True))]
 
 
-def same(found: list[str], wanted: list) -> bool:
+def same(row: list[str], wanted: list) -> bool:
     if isinstance(wanted[1], float):
-        return found[0] == wanted[0] and float(found[1]) == pytest.approx(wanted[1], abs=1e-6)
-    return found == wanted
+        return row[0] == wanted[0] and float(row[1]) == pytest.approx(wanted[1], abs=1e-6)
+    return row == wanted
 
 
 @pytest.mark.parametrize("year", YEARS)
@@ -191,13 +191,13 @@ def test_a_years_files_are_those_written_by_hand(tmp_path, year):
         wanted = answers.fill(text)
         content = (run / "submission.csv").read_text()
         assert content.endswith("\n") and "\r" not in content
-        found = [line.rsplit(",", 1) for line in content.splitlines()]
-        assert len(found) == len(wanted)
-        assert not [(f, w) for f, w in zip(found, wanted, strict=True) if not same(f, w)]
+        rows = [line.rsplit(",", 1) for line in content.splitlines()]
+        assert len(rows) == len(wanted)
+        assert not [(f, w) for f, w in zip(rows, wanted, strict=True) if not same(f, w)]
     if expected.known:
-        found = result.identification
-        assert found.accuracy == pytest.approx(answers.fitted()[0])
-        assert found.probes == 3 and list(found.cmc) == [1]  # of two people
+        identification = result.identification
+        assert identification.accuracy == pytest.approx(answers.fitted()[0])
+        assert identification.probes == 3 and list(identification.cmc) == [1]  # of two people
 
 
 def test_the_result_tells_folds_and_retrieval(tmp_path):
