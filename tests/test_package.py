@@ -83,12 +83,7 @@ def test_a_secret_is_refused_by_its_place(run, tmp_path, monkeypatch, place):
     monkeypatch.setenv("KAGGLE_KEY", "plain-words-as-a-key")
     path = run / place
     before = path.read_bytes()
-    comment = (
-        "+KAGGLE = 1 # plain-words-as-a-key\n"
-        if place != "recipe.yaml"
-        else ("# plain-words-as-a-key\n")
-    )
-    path.write_bytes(before + comment.encode())
+    path.write_bytes(before + b"# plain-words-as-a-key\n")
     try:
         with pytest.raises(UserError, match=r"(recipe.yaml|code.diff|classify.jsonl):\d+") as error:
             package(run, out=tmp_path / "mine.zip")

@@ -57,7 +57,7 @@ class Limits:
 
     def __str__(self) -> str:
         if not self.known:
-            return "Kaggle tells no limits yet (no team: join the competition, accept its rules)"
+            return "Kaggle shows no limits yet (no team: join the competition, accept its rules)"
         if self.by_total:
             return f"{self.left} left of all that the competition allows ({self.used} used)"
         return f"{self.left} of {self.left + self.used_today} left, resets 00:00 UTC"
@@ -127,7 +127,7 @@ def send(client: Client, csv: Path, message: str, newest: int) -> int:
     if "CreateSubmission" in client.requested:
         return _recover(client, csv, message, newest, f"no reference, only: {said or 'nothing'}")
     raise NotReached(
-        f"Kaggle did not take {csv} ({said or 'no reference'}; the client printed: "
+        f"Kaggle did not accept {csv} ({said or 'no reference'}; the client printed: "
         f"{client.printed or 'nothing'}): send it again; if that repeats, see whether a proxy or "
         "firewall stops uploads"
     )
@@ -186,7 +186,9 @@ def wait(
             failed += 1
             log.warning("%s", error)
             if failed >= PATIENCE:
-                raise NotReached(f"ref {ref} is with Kaggle, its score not: {error}") from None
+                raise NotReached(
+                    f"ref {ref} was submitted, but its score cannot be read: {error}"
+                ) from None
             current = None
         if current is not None:
             tell(current)

@@ -24,7 +24,7 @@ from starter.runs.provenance import ROOT
 log = logging.getLogger(__name__)
 
 OURS = ".kaggle"  # hidden, so that no reader of a data set looks into it
-AGAIN = "run the same command again, it goes on where it stopped"
+AGAIN = "run the same command again, it continues where it stopped"
 
 
 def download(
@@ -143,7 +143,7 @@ def fetch_data(client: Client, place: Path, *, replace: bool = False) -> list[Fi
     archive = place / OURS / f"{client.competition}.zip"
     size = client.call(lambda: _fetch(client, archive))
     if not archive.is_file() or (size is not None and archive.stat().st_size != size):
-        raise NotReached(f"{archive} is not whole: {AGAIN}")
+        raise NotReached(f"{archive} is incomplete: {AGAIN}")
     log.info("unpacking %s into %s", in_words(archive.stat().st_size), place)
     try:
         files = unpack(archive, place, replace=replace)
@@ -177,9 +177,7 @@ def _fetch(client: Client, archive: Path) -> int | None:
             refuse_without_room(archive.parent, max(0, size - have), "the archive takes")
         if api.download_needed(response, str(archive), True):
             words = in_words(size) if size is not None else "the archive"
-            log.info(
-                "%s %s of %s", "going on with" if have else "fetching", words, client.competition
-            )
+            log.info("%s %s of %s", "continuing" if have else "fetching", words, client.competition)
             api.download_file(
                 response,
                 str(archive),

@@ -121,7 +121,7 @@ def _refusal(error, competition: str, source: str, again: str) -> UserError:
         )
     if status == 404:
         return Refused(
-            f"Kaggle knows no competition {competition!r} {said}: the slug is the last part of its "
+            f"Kaggle has no competition {competition!r} {said}: the slug is the last part of its "
             "address; set submission.competition or give --competition SLUG"
         )
     if status == 429:
@@ -129,9 +129,9 @@ def _refusal(error, competition: str, source: str, again: str) -> UserError:
             f"too many requests to Kaggle {said}: wait some minutes, then {again}"
         )
     if status >= 500:
-        return NotReached(f"Kaggle has a fault {said}: wait some minutes, then {again}")
+        return NotReached(f"Kaggle has a server error {said}: wait some minutes, then {again}")
     if "daily" in said.lower() or "allowance" in said.lower():
-        return LimitReached(f"Kaggle refuses {said}: the allowance starts anew at 00:00 UTC")
+        return LimitReached(f"Kaggle refuses {said}: the daily allowance resets at 00:00 UTC")
     rules = f"; the rules are at {page}" if competition else ""
     return Refused(f"Kaggle refuses {said}: mend that{rules}")
 

@@ -144,20 +144,16 @@ def look_back(
 ) -> dict:
     """The ledger's lines, and how well validation predicted the leaderboard. Asks nobody."""
     book = _open_ledger(None, ledger)
-    by_slug: dict[str, list[Entry]] = {}
-    for entry in book.entries(competition):
-        by_slug.setdefault(entry.competition, []).append(entry)
-    compared = {
-        slug: [trust(entries, metric, "public"), trust(entries, metric, "private")]
-        for slug, entries in by_slug.items()
-    }
+    entries = book.entries(competition)
+    compared: dict[str, list[dict]] = {entry.competition: [] for entry in entries}
+    for slug, lines in compared.items():
+        mine = [entry for entry in entries if entry.competition == slug]
+        both = (trust(mine, metric, "public"), trust(mine, metric, "private"))
+        lines += [dataclasses.asdict(one) for one in both if one is not None]
     return {
         "ledger": book.path.as_posix(),
-        "entries": [e.model_dump(mode="json") for e in book.entries(competition)],
-        "trust": {
-            slug: [dataclasses.asdict(one) for one in both if one is not None]
-            for slug, both in compared.items()
-        },
+        "entries": [entry.model_dump(mode="json") for entry in entries],
+        "trust": compared,
     }
 
 

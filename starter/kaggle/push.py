@@ -154,7 +154,7 @@ def _push_kernel(client: Client, files: dict[str, bytes], settings: dict, mounte
     ]
     if answer.error or wrong or not answer.version_number:
         why = "; ".join([line(answer.error or "no version"), *wrong])
-        raise Refused(f"Kaggle did not take the kernel {kernel}: {client.scrub(why)}")
+        raise Refused(f"Kaggle did not accept the kernel {kernel}: {client.scrub(why)}")
     return {
         "kernel": kernel,
         "dataset": dataset,
@@ -186,7 +186,7 @@ def _upload(client: Client, dataset: str, archive: bytes) -> None:
             answer = client.call(lambda: api.dataset_create_new(folder, public=False, quiet=True))
     if answer is None or answer.error or str(answer.status or "").lower() == "error":
         why = line(getattr(answer, "error", None) or "no answer")
-        raise Refused(f"Kaggle did not take the dataset {dataset}: {client.scrub(why)}")
+        raise Refused(f"Kaggle did not accept the dataset {dataset}: {client.scrub(why)}")
     log.info("kaggle: %s: %d KiB of code, private", dataset, len(archive) // 1024)
 
 

@@ -136,7 +136,7 @@ def _renamed(header: list[str], expected: list[str]) -> str:
             else f"remove the column {name!r}"
         )
     hints += [f"add {name!r}" for name in missing.values()]
-    hints += [f"{name!r} stands {n} times" for name, n in Counter(header).items() if n > 1]
+    hints += [f"{name!r} appears {n} times" for name, n in Counter(header).items() if n > 1]
     return f" ({', '.join(hints)})"
 
 
@@ -167,7 +167,7 @@ def _ids(sheet: Sheet, sample: Sheet) -> Iterator[Problem]:
     counts = f"({len(ids)} rows, the sample has {len(expected)})"
     hint = difference(extra, missing)
     if twice:
-        message = f"{len(twice)} ids are there too often {counts}: {first_five(twice)}"
+        message = f"{len(twice)} ids appear too often {counts}: {first_five(twice)}"
         yield Problem("duplicate-ids", "error", message, line[twice[0]])
     if missing:
         message = f"{len(missing)} ids are missing {counts}: {first_five(missing)}{hint}"

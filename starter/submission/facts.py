@@ -1,13 +1,12 @@
 """What a submission is of: the run, its recipe and commit, and what validation said of it."""
 
-import json
 import math
 import re
 
 from pydantic import BaseModel, ConfigDict
 
 from starter.errors import UserError, did_you_mean
-from starter.files import sha256
+from starter.files import read_json, sha256
 from starter.metrics import combined
 from starter.runs.folder import RunFolder
 from starter.runs.result import Result
@@ -54,14 +53,11 @@ def facts(folder: RunFolder | None) -> Facts:
     if folder is None:
         return Facts()
     result = folder.read_result()
-    return Facts(
-        run=folder.name,
-        stage=None if result is None else result.stage,
-        recipe=sha256(folder.recipe),
-        weights=None if result is None else result.weights,
-        commit=_commit(folder),
-        local=None if result is None else _local(result),
-    )
+    known = Facts(run=folder.name, recipe=sha256(folder.recipe), commit=_commit(folder))
+    if result is None:
+        return known
+    measured = {"stage": result.stage, "weights": result.weights, "local": _local(result)}
+    return known.model_copy(update=measured)
 
 
 def fill_message(template: str, known: Facts) -> str:
@@ -92,10 +88,9 @@ def fill_message(template: str, known: Facts) -> str:
 
 
 def _commit(folder: RunFolder) -> str | None:
-    try:
-        commit = json.loads(folder.environment.read_text(encoding="utf-8")).get("commit")
-    except (OSError, ValueError):
+    if not folder.environment.is_file():
         return None
+    commit = read_json(folder.environment).get("commit")
     difference = folder.code_difference
     changed = difference.is_file() and difference.read_text(encoding="utf-8").strip()
     return f"{commit}+" if commit and changed else commit

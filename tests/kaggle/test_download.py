@@ -134,7 +134,7 @@ FAULTS = {  # method, its answer, exit code, parts of the message
     "a web page": ("DownloadDataFiles", Fault(200, "<html>Sign in"), 8, "a web page | browser"),
     "a web page for the file": ("GET", Fault(200, "<html>Sign in"), 8, "a web page | browser"),
     "a silent server": ("DownloadDataFiles", Fault(hang=True), 8, "within 0.5 s | the same"),
-    "a silent store": ("GET", Fault(hang=True), 8, "within 0.5 s | goes on where it stopped"),
+    "a silent store": ("GET", Fault(hang=True), 8, "within 0.5 s | continues where it stopped"),
     "silent in the middle": ("GET", Fault(cut=300, hang=True), 8, "the same command"),
     "closed in the middle": ("GET", Fault(cut=300), 8, "the same command"),
 }
@@ -157,7 +157,7 @@ def test_a_refusal_is_one_line_and_the_next_call_ends_it(
 
 def test_an_interrupted_download_goes_on(in_process, ask, data, tmp_path):
     in_process.faults["GET"] = [Fault(cut=2 * MIB + 9), Fault(500), Fault(500)]
-    refused(ask(*ask.to), 8, "goes on where it stopped")
+    refused(ask(*ask.to), 8, "continues where it stopped")
     assert (tmp_path / "here/.kaggle/stub-comp.zip").stat().st_size == 2 * MIB
     in_process.gets.clear()
     assert ask(*ask.to).returncode == 0 and whole(tmp_path, data)

@@ -153,7 +153,7 @@ def test_what_kaggle_refuses_is_told(there, ask):
     there.stub.more["SaveKernel"] = lambda _: answer(versionNumber=1, invalidDatasetSources=["a/b"])
     refused(ask("push", ask.recipe), 5, "dataset_sources: a/b")
     there.stub.more["CreateDatasetVersion"] = lambda _: answer(status="error", error="Too large")
-    refused(ask("push", ask.recipe), 5, "did not take the dataset", "Too large")
+    refused(ask("push", ask.recipe), 5, "did not accept the dataset", "Too large")
     refused(ask("push", ask.recipe, "submission.competition=null"), 2, "--competition SLUG")
     refused(ask("push", ask.recipe, "--attach", "x"), 2, "give USER/DATASET")
 

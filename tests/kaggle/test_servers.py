@@ -195,7 +195,7 @@ def test_faults_while_waiting_do_not_end_the_wait(in_process, door, monkeypatch)
 
 def test_a_server_that_stays_away_while_waiting_is_given_up(in_process, door):
     in_process.faults["GetSubmission"] = Fault(500)
-    refused(door.file("--watch"), 8, "ref 1000 is with Kaggle, its score not")
+    refused(door.file("--watch"), 8, "ref 1000 was submitted, but its score cannot be read")
     in_process.faults["GetSubmission"] = refusal(401, "Unauthenticated")
     refused(door.file("--force"), 4, "does not accept the credentials")
     assert [line["status"] for line in lines_of(door.ledger)] == ["pending", "pending"]

@@ -129,7 +129,7 @@ WRONG = {
         "header 1: remove the column 'file'",
     ),
     "a column too few": (NUMBERED, "ID\n0\n1\n2\n", "header 1: add 'Label'"),
-    "a column twice": (NUMBERED, "ID,Label,Label\n0,1,1\n", "header 1: 'Label' stands 2 times"),
+    "a column twice": (NUMBERED, "ID,Label,Label\n0,1,1\n", "header 1: 'Label' appears 2 times"),
     "pandas' index": (NUMBERED, ",ID,Label\n0,0,0.5\n1,1,0.5\n2,2,0.5\n", "header 1: index=False"),
     "pandas' index, read and written again": (
         NUMBERED,
