@@ -195,6 +195,18 @@ COMPETITIONS = {
         },
         (["x", "y"], ["76", "77"], ["split"]),
     ),
+    "fungi: several photos of an observation": (
+        [*(f"photos/p{i}.jpg" for i in range(6)), *(f"photos/t{i}.jpg" for i in range(3))],
+        {
+            "train.csv": [
+                "observationID,filename,class_id",
+                *(f"o{i // 2},p{i}.jpg,{i // 2}" for i in range(6)),
+            ],
+            "test.csv": ["observationID,filename", "q1,t0.jpg", "q1,t1.jpg", "q2,t2.jpg"],
+            "sample_submission.csv": ["observationID,predictions", "q2,0 1", "q1,0 1"],
+        },
+        (["0", "1", "2"], ["q1", "q1", "q2"], ["observationID"]),
+    ),
 }
 
 
