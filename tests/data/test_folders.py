@@ -79,14 +79,15 @@ def check_identities(catalog, folder_N, verify):
     )
 
 
-def test_usual_split_names_and_an_unlabelled_test_folder(tmp_path):
+@pytest.mark.parametrize("name", ["unknown", "a"])
+def test_usual_split_names_and_an_unlabelled_test_folder(tmp_path, name):
     class_folders(tmp_path / "Train", {"a": 3, "b": 3})
     class_folders(tmp_path / "valid", {"b": 2})
     for i in (2, 0, 1):
-        write(tmp_path / "test" / "unknown" / f"{i}.png", i)
+        write(tmp_path / "test" / name / f"{i}.png", i)
     catalog = load_catalog(section(tmp_path, "folders"))
     assert read(catalog, "dev") == [("valid/b/00.png", "b"), ("valid/b/01.png", "b")]
-    assert read(catalog, "test") == [(f"test/unknown/{i}.png", None) for i in range(3)]
+    assert read(catalog, "test") == [(f"test/{name}/{i}.png", None) for i in range(3)]
     assert len(catalog.index("train")) == 6
 
 

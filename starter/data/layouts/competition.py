@@ -148,7 +148,7 @@ def read(root: Path, *, shape: Shape, splits: SplitsSection) -> Catalog:
         draft.add(DEV, _read_split(parts["dev"], base, shape))
     if "test" in parts:
         test = read_labels(parts["test"], base)
-        test = test or folders.read_test(parts["test"], base, draft.classes)
+        test = test or folders.read_test(parts["test"], base)
         order = survey.text(*shape.order)
         draft.add(TEST, test.take(_order(test, order, parts["test"])))
     if people:

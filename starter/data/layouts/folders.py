@@ -1,7 +1,6 @@
 """A folder per class, nested one or two deep (Omniglot, ORL, any ImageFolder)."""
 
 import logging
-from collections.abc import Collection
 from pathlib import Path
 
 from starter.data.catalog import DEV, TEST, TRAIN, VERIFY, Catalog
@@ -38,7 +37,7 @@ def read(root: Path, *, splits: SplitsSection) -> Catalog:
     if "dev" in parts:
         draft.add(DEV, read_classes(parts["dev"], root))
     if "test" in parts:
-        draft.add(TEST, read_test(parts["test"], root, draft.classes))
+        draft.add(TEST, read_test(parts["test"], root))
     if "verify" in parts:
         draft.add(VERIFY, read_classes(parts["verify"], root))
         shared = set(draft.people) & set(draft.classes)
@@ -124,13 +123,14 @@ def read_classes(folder: Path, root: Path) -> Rows:
     return rows
 
 
-def read_test(folder: Path, root: Path, classes: Collection[str]) -> Rows:
+def read_test(folder: Path, root: Path) -> Rows:
     """Test images in sorted order: labelled by class folders, else unlabelled.
 
-    Unlabelled images lie in the folder itself or in its only sub-folder ("images", "unknown").
+    Unlabelled images lie in the folder itself or in its only sub-folder ("images", "unknown"),
+    whatever that is called: one folder tells no classes apart.
     """
     listing = scan(folder)
-    if len(listing.folders) == 1 and listing.folders[0] not in classes and not listing.images:
+    if len(listing.folders) == 1 and not listing.images:
         inner = folder / listing.folders[0]
         if scan(inner).images:
             folder, listing = inner, scan(inner)
