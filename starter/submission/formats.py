@@ -6,7 +6,7 @@ from starter.errors import UserError
 from starter.submission.answers import Answers, Ask, Kind
 from starter.submission.sample import image_index, in_words, recognise, refuse_gaps
 from starter.submission.shapes import Shape, shape_of
-from starter.submission.table import Sheet, Table, is_number, read_sample, stem
+from starter.submission.table import Sheet, Style, Table, is_number, read_sample, stem
 from starter.submission.years import FORMATS, Format
 
 
@@ -30,14 +30,15 @@ def fill(sample_path: str | Path | None, format: str, answers: Answers) -> Table
             classes are names (folders `n000001`), or where `format` says so, a class's place in
             order is written, as S22 to S24 ask.
     Returns:
-        A table in the sample's order. Its note says what was recognised, or that no sample was
-        there.
+        A table in the sample's order, quoting and line ends. Its note says what was recognised, or
+        that no sample was there.
     Raises:
         UserError: the sample asks for what the data lacks, leaves images or pairs out, or can be
             read in two ways; a score is not finite.
     """
     entry = FORMATS[format]
     numbered, shape = entry.label == "index" and bool(answers.classes), Shape("class")
+    style = Style()
     if sample_path is None:
         header: tuple[str, ...] = entry.header
         ids, asks = _rows_of_format(format, entry, answers)
@@ -49,6 +50,7 @@ def fill(sample_path: str | Path | None, format: str, answers: Answers) -> Table
         asks = recognise(sample, format, answers)
         refuse_gaps(sample, asks, answers)
         header, ids = tuple(sample.header), [row[0] for row in sample.rows]
+        style = sample.style()
         shape, numbers_for_names = _shape_of_images(sample, asks, answers)
         note = in_words(asks, shape)
         if numbers_for_names:
@@ -57,7 +59,7 @@ def fill(sample_path: str | Path | None, format: str, answers: Answers) -> Table
     if entry.upload != "submission.csv":
         note += f"; the course names this file {entry.upload}"
     cells = answers.cells(asks, shape, numbered=numbered)
-    return Table(header, [(id, *rest) for id, rest in zip(ids, cells, strict=True)], note)
+    return Table(header, [(id, *rest) for id, rest in zip(ids, cells, strict=True)], note, style)
 
 
 def _shape_of_images(sample: Sheet, asks: list[Ask], answers: Answers) -> tuple[Shape, bool]:

@@ -4,13 +4,29 @@
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal, TextIO
 
 from starter.errors import UserError
 from starter.files import replacing
 
 BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a csv file spells its rows; quoted: every field, else those that need it."""
+
+    line_end: str = "\n"
+    quoted: bool = False
+
+    def write(self, file: TextIO, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """The header and the rows as text."""
+        quoting: Literal[0, 1] = csv.QUOTE_ALL if self.quoted else csv.QUOTE_MINIMAL
+        writer = csv.writer(file, lineterminator=self.line_end, quoting=quoting)
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
 @dataclass(frozen=True)
@@ -20,6 +36,7 @@ class Table:
     header: tuple[str, ...]
     rows: Sequence[tuple[str, ...]]
     note: str = ""
+    style: Style = Style()
 
 
 @dataclass(frozen=True)
@@ -32,6 +49,16 @@ class Sheet:
     line_R: list[int]
     bom: bool
     size: int
+    text: str
+
+    def style(self) -> Style:
+        """The line ends of the first line; quoted where writing the rows so gives the file back."""
+        first, end, _ = self.text.partition("\n")
+        style = Style("\r\n" if first.endswith("\r") and end else "\n", quoted=True)
+        again = io.StringIO()
+        style.write(again, self.header, self.rows)
+        same = again.getvalue().rstrip("\r\n") == self.text.rstrip("\r\n")
+        return style if same else replace(style, quoted=False)
 
 
 class Unreadable(UserError):
@@ -69,7 +96,7 @@ def read_sheet(path: Path) -> Sheet:
         raise Unreadable("syntax", f"not a csv file: {error}", reader.line_num) from error
     if not rows:
         raise Unreadable("empty", "the file is empty")
-    return Sheet(path, rows[0], rows[1:], line_R[1:], raw.startswith(BOM), len(raw))
+    return Sheet(path, rows[0], rows[1:], line_R[1:], raw.startswith(BOM), len(raw), text)
 
 
 def read_sample(path: str | Path) -> Sheet:
@@ -91,7 +118,7 @@ def read_sample(path: str | Path) -> Sheet:
 
 
 def write(table: Table, path: str | Path) -> None:
-    """Replaces a csv file in one step: UTF-8 without BOM, "\\n" line ends.
+    """Replaces a csv file in one step: UTF-8 without BOM, in the table's style.
 
     Raises:
         UserError: it cannot be written (no such folder, no permission, disk full); an older file at
@@ -99,9 +126,7 @@ def write(table: Table, path: str | Path) -> None:
     """
     try:
         with replacing(Path(path), "w") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(table.header)
-            writer.writerows(table.rows)
+            table.style.write(file, table.header, table.rows)
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror or error}") from error
     except UnicodeEncodeError as error:  # a file name that was not UTF-8

@@ -5,7 +5,7 @@ import csv
 import pytest
 
 from starter.errors import UserError
-from starter.submission import Table, write
+from starter.submission import Answers, Table, fill, write
 from starter.submission.table import read_sheet
 
 TABLE = Table(("ID", "Label"), [("Ünï ⊕.jpg", "3"), ('a,"b".jpg', "0.5"), ("007", "n000000")])
@@ -110,3 +110,16 @@ def test_a_name_that_is_not_utf8_is_the_users_to_mend(tmp_path):
     with pytest.raises(UserError, match="as UTF-8"):
         write(Table(("ID", "Label"), [(name, "1")]), tmp_path / "out.csv")
     assert left_over(tmp_path) == []
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", '"'])
+def test_a_submission_has_the_samples_quotes_and_line_ends(tmp_path, mark, end):
+    def text(*rows):
+        return "".join(",".join(f"{mark}{cell}{mark}" for cell in row) + end for row in rows)
+
+    sample, out = tmp_path / "sample.csv", tmp_path / "out.csv"
+    sample.write_bytes(text(("id", "label"), ("b.jpg", "x"), ("a.jpg", "x")).rstrip().encode())
+    answers = Answers(["a.jpg", "b.jpg"], ["x", "y"], classes=("x", "y"))
+    write(fill(sample, "classification", answers), out)
+    assert out.read_bytes() == text(("id", "label"), ("b.jpg", "y"), ("a.jpg", "x")).encode()
