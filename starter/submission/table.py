@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import IO, Literal
 
 from starter.errors import UserError
 from starter.files import replacing
@@ -21,7 +21,7 @@ class Style:
     line_end: str = "\n"
     quoted: bool = False
 
-    def write(self, file: TextIO, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    def write(self, file: IO[str], header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """The header and the rows as text."""
         quoting: Literal[0, 1] = csv.QUOTE_ALL if self.quoted else csv.QUOTE_MINIMAL
         writer = csv.writer(file, lineterminator=self.line_end, quoting=quoting)
