@@ -21,7 +21,7 @@ from starter.metrics import (
     identify,
     retrieve,
 )
-from starter.metrics.transductive import expand, rerank
+from starter.metrics.score import expand, rerank
 from starter.recipe.schema import Recipe
 from starter.runs.result import Folds, Identification, PairMetrics, Retrieval
 

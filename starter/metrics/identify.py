@@ -12,9 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from starter.metrics.folds import best_threshold
-from starter.metrics.score import largest, unit
-
-BLOCK = 1024  # probes compared at once: 4 MiB of scores for each thousand of known images
+from starter.metrics.score import BLOCK, largest, unit
 
 
 class Match(NamedTuple):
