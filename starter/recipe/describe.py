@@ -3,7 +3,7 @@
 import inspect
 import json
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -47,7 +47,7 @@ def json_schema_text(kinds: Kinds) -> str:
     whole = Recipe.model_json_schema()
     for section, models in kinds.items():
         _add_kinds(whole["$defs"], section, models)
-    _allow_partial(whole, _items(whole))
+    _allow_partial(whole)
     whole["properties"]["base"] = {
         "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}],
         "description": "recipes to lie under this one, relative to it",
@@ -74,39 +74,30 @@ def _add_kinds(defs: dict, section: str, models: Mapping[str, type[BaseModel]]) 
     defs[section] = {"anyOf": [*variants, own]}
 
 
-def _items(node: Any) -> set[str]:
-    """The names of the definitions that are items of lists."""
-    if isinstance(node, list):
-        return set().union(*map(_items, node))
-    if not isinstance(node, dict):
-        return set()
-    names = set().union(*(_items(child) for child in node.values()))
-    items = node.get("items")
-    if isinstance(items, dict):
-        references = [items, *items.get("oneOf", [])]
-        names |= {r["$ref"].rpartition("/")[2] for r in references if "$ref" in r}
-    return names
-
-
-def _allow_partial(schema: dict, items: set[str]) -> None:
+def _allow_partial(schema: dict) -> None:
+    nodes = list(_mappings(schema))
+    references = []
+    for node in nodes:
+        if isinstance(items := node.get("items"), dict):
+            references += [items, *items.get("oneOf", [])]
+    in_lists = {r["$ref"].rpartition("/")[2] for r in references if "$ref" in r}
     schema.pop("required")
     for name, section in schema["$defs"].items():
-        if name not in items:
+        if name not in in_lists:
             section.pop("required", None)
-    _any_of(schema)
-
-
-def _any_of(node: Any) -> None:
-    """A section without its `kind` fits several kinds: `oneOf` would refuse it."""
-    if isinstance(node, dict):
+    for node in nodes:  # a section without its `kind` fits several kinds: `oneOf` would refuse it
         if "oneOf" in node:
             node["anyOf"] = node.pop("oneOf")
             node.pop("discriminator", None)  # requires `kind`
-        for child in node.values():
-            _any_of(child)
-    elif isinstance(node, list):
-        for child in node:
-            _any_of(child)
+
+
+def _mappings(node: Any) -> Iterator[dict]:
+    """Every mapping inside a value of JSON, itself first."""
+    if isinstance(node, dict):
+        yield node
+    if isinstance(node, dict | list):
+        for child in node.values() if isinstance(node, dict) else node:
+            yield from _mappings(child)
 
 
 def key_tables(kinds: Kinds) -> str:
@@ -135,7 +126,7 @@ def key_tables(kinds: Kinds) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _rows(section: type[BaseModel]) -> typing.Iterator[tuple[str, str]]:
+def _rows(section: type[BaseModel]) -> Iterator[tuple[str, str]]:
     for name, field in section.model_fields.items():
         meaning = field.description or ""
         limits = _limits(field)

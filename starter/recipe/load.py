@@ -10,13 +10,13 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from starter.errors import UserError
+from starter.errors import UserError, did_you_mean
 from starter.recipe.merge import apply_override, lay_over, read_with_bases, stages_over_train
 from starter.recipe.named import remember
 from starter.recipe.own import anchored, is_own
 from starter.recipe.problems import Problem, from_pydantic, place_of, unique
 from starter.recipe.reader import COMMAND_LINE, SCALARS, Document, KeyPath
-from starter.recipe.schema import Recipe, stage_order
+from starter.recipe.schema import Recipe
 
 
 def load(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
@@ -95,17 +95,34 @@ def _hidden(document: Document, wrong: list[Problem]) -> list[Problem]:
 
 
 def _check_stages(document: Document) -> list[Problem]:
-    """What the schema says of the stages as a whole, also where a key elsewhere is wrong."""
+    """What is wrong between the stages, whatever else is: an `init:` that is no earlier stage and
+    no path, a name that is a folder of the run, a `verify.stage` that is none of them. Values that
+    are no text are left to the types."""
     stages, verify = document.value.get("stages"), document.value.get("verify")
     if not isinstance(stages, dict):
         return []
-    inits = {
-        n: stage.get("init") if isinstance(stage, dict) else None for n, stage in stages.items()
-    }
-    misfits = stage_order(inits, verify.get("stage") if isinstance(verify, dict) else None)
+    mistakes: list[tuple[KeyPath, str]] = []
+    if "verify" in stages:
+        message = "the folder verify/ of a run is verify.py's; give the stage another name"
+        mistakes.append((("stages", "verify"), message))
+    earlier: list[str] = []
+    for name, stage in stages.items():
+        init = stage.get("init") if isinstance(stage, dict) else None
+        if isinstance(init, str) and not {"/", "\\"} & set(init) and init not in earlier:
+            known = f"earlier stages: {', '.join(earlier)}" if earlier else "this is the first"
+            message = (
+                f"no earlier stage, and no path of a run's stage{did_you_mean(init, earlier)} "
+                f"({known}) (got {init!r})"
+            )
+            mistakes.append((("stages", name, "init"), message))
+        earlier.append(name)
+    chosen = verify.get("stage") if isinstance(verify, dict) else None
+    if isinstance(chosen, str) and chosen not in stages:
+        message = f"no stage{did_you_mean(chosen, stages)} (stages: {', '.join(stages)})"
+        mistakes.append((("verify", "stage"), f"{message} (got {chosen!r})"))
     return [
         Problem(place_of(path, document, key=path[:-1] == ("stages",)), path, message)
-        for path, message in misfits
+        for path, message in mistakes
     ]
 
 

@@ -12,7 +12,9 @@ from starter.recipe.reader import (
     Document,
     KeyPath,
     Place,
+    copy_places,
     dotted,
+    forget,
     read_file,
     read_text,
 )
@@ -36,7 +38,7 @@ def read_with_bases(path: Path, above: tuple[Path, ...] = ()) -> Document:
     document = read_file(path)
     place = document.values.get(("base",))
     bases = document.value.pop("base", [])
-    _forget(document, ("base",))
+    forget(document, ("base",))
     chain = (*above, path.resolve())
     result = Document({})
     for base in bases if isinstance(bases, list) else [bases]:
@@ -75,7 +77,7 @@ def _merge(old: dict, new: dict, path: KeyPath, under: Document, over: Document)
         before = old.get(key)
         other = IN_PLACE_OF.get(key, key)
         if other != key and other in old and other not in new and value is not None:
-            _forget(under, (*path, other))
+            forget(under, (*path, other))
             del old[other]
         if (
             isinstance(value, dict)
@@ -86,9 +88,9 @@ def _merge(old: dict, new: dict, path: KeyPath, under: Document, over: Document)
                 places.update({here: fresh[here]} if here in fresh else {})
             _merge(before, value, here, under, over)
         else:
-            _forget(under, here)
+            forget(under, here)
             old[key] = copy.deepcopy(value)
-            _copy_places(over, here, under, here)
+            copy_places(over, here, under, here)
 
 
 def _kind_differs(old: dict, new: dict, path: KeyPath) -> bool:
@@ -126,9 +128,9 @@ def apply_override(document: Document, text: str) -> None:
     beside = (*at[:-1], IN_PLACE_OF.get(str(key), key))
     stated = beside != at and beside[-1] in here and value is not None
     if stated and document.values.get(beside) != Place(COMMAND_LINE):
-        _forget(document, beside)
+        forget(document, beside)
         del here[beside[-1]]
-    _forget(document, at)
+    forget(document, at)
     here[key] = value
     document.keys[at] = document.values[at] = Place(COMMAND_LINE)
 
@@ -164,7 +166,7 @@ def _open(document: Document, here: dict, at: KeyPath, following: str, name: str
         inherited = _at(document.value, ("train", *at[2:]))
     if isinstance(inherited, list):
         here[at[-1]] = copy.deepcopy(inherited)
-        _copy_places(document, ("train", *at[2:]), document, at)
+        copy_places(document, ("train", *at[2:]), document, at)
     elif following.isdecimal():
         raise UserError(f"{COMMAND_LINE}: {name}: there is no list {dotted(at)}")
     else:
@@ -175,7 +177,7 @@ def _open(document: Document, here: dict, at: KeyPath, following: str, name: str
 def _drop_old_kind(document: Document, section: dict, at: KeyPath) -> None:
     for other in [k for k in section if k != "kind"]:
         if document.values.get((*at, other)) != Place(COMMAND_LINE):
-            _forget(document, (*at, other))
+            forget(document, (*at, other))
             del section[other]
 
 
@@ -193,9 +195,9 @@ def stages_over_train(document: Document) -> Document:
             continue
         at: KeyPath = ("stages", name)
         merged = Document(copy.deepcopy(train))
-        _copy_places(document, ("train",), merged, ())
+        copy_places(document, ("train",), merged, ())
         over = Document(stage or {})
-        _copy_places(document, at, over, ())
+        copy_places(document, at, over, ())
         lay_over(merged, over)
         merged.keys.pop((), None)
         merged.values.pop((), None)
@@ -203,7 +205,7 @@ def stages_over_train(document: Document) -> Document:
             for known in [p for p in places if len(p) > 2 and p[:2] == at]:
                 del places[known]
         result.value["stages"][name] = merged.value
-        _copy_places(merged, (), result, at)
+        copy_places(merged, (), result, at)
     return result
 
 
@@ -215,15 +217,3 @@ def _at(value: Any, path: KeyPath) -> Any:
         except (KeyError, IndexError, TypeError):
             return None
     return value
-
-
-def _forget(document: Document, path: KeyPath) -> None:
-    for places in (document.keys, document.values):
-        for known in [p for p in places if p[: len(path)] == path]:
-            del places[known]
-
-
-def _copy_places(source: Document, old: KeyPath, target: Document, new: KeyPath) -> None:
-    for places, into in ((source.keys, target.keys), (source.values, target.values)):
-        below = {p: place for p, place in places.items() if p[: len(old)] == old}
-        into.update({new + p[len(old) :]: place for p, place in below.items()})

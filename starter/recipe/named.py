@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from starter.errors import UserError, did_you_mean
 from starter.recipe.own import is_own, load_own
 from starter.recipe.problems import Problem, from_pydantic, place_of, unique
-from starter.recipe.reader import Document, KeyPath
+from starter.recipe.reader import Document, KeyPath, copy_places
 from starter.recipe.schema.base import Named, Origin, Section
 
 N = TypeVar("N", bound=Named)
@@ -76,8 +76,10 @@ def fill(
         options = model.model_validate(section.options)
     except ValidationError as error:
         origin = section._origin or Origin(Document({"kind": section.kind}), ())
-        below = _below(origin, section)
-        problems = from_pydantic(error.errors(), below, model)
+        own = Document(dict(section.options))  # the part of the document that is this section's
+        copy_places(origin.document, origin.path, own, ())
+        own.values.setdefault((), place_of(origin.path, origin.document))
+        problems = from_pydantic(error.errors(), own, model)
         return section, [dataclasses.replace(p, path=(*origin.path, *p.path)) for p in problems]
     values = options.model_dump(mode="json") if typed else options.model_dump()
     # Lists, as the recipe would be written and read back.
@@ -118,14 +120,3 @@ def _loose(annotation: Any) -> Any:
     if get_origin(annotation) is tuple or annotation is tuple:
         return Annotated[annotation, Field(strict=False)]
     return annotation
-
-
-def _below(origin: Origin, section: Named) -> Document:
-    """The part of the document that is this section's."""
-    depth = len(origin.path)
-    keys, values = (
-        {p[depth:]: place for p, place in places.items() if p[:depth] == origin.path}
-        for places in (origin.document.keys, origin.document.values)
-    )
-    values.setdefault((), place_of(origin.path, origin.document))
-    return Document(dict(section.options), keys, values)

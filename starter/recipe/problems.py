@@ -159,8 +159,6 @@ def _unknown_key(path: KeyPath, got: object, document: Document, model: type[Bas
     if path[-1] in GONE:
         return f"is no longer a key: {GONE[str(path[-1])]} (got {_short(got)})"
     known = keys_at(model, path[:-1], document.value)
-    if path[-1] in known:  # of a kind that is not stated
-        return f"is a key of another kind than the default; state `kind` too (got {_short(got)})"
     hint = did_you_mean(path[-1], known)
     if not hint:
         homes = homes_of(path[-1], model)

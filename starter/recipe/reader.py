@@ -211,3 +211,17 @@ def _key(node: yaml.Node, source: _Source) -> str:
 def dotted(path: KeyPath) -> str:
     """A path as the command line writes it: stages.classify.loss.0.kind."""
     return ".".join(str(part) for part in path)
+
+
+def forget(document: Document, path: KeyPath) -> None:
+    """Drops the places of everything at a path and below it."""
+    for places in (document.keys, document.values):
+        for known in [p for p in places if p[: len(path)] == path]:
+            del places[known]
+
+
+def copy_places(source: Document, old: KeyPath, target: Document, new: KeyPath) -> None:
+    """The places of everything at `old` and below it, as those at `new` of the target."""
+    for places, into in ((source.keys, target.keys), (source.values, target.values)):
+        below = {p: place for p, place in places.items() if p[: len(old)] == old}
+        into.update({new + p[len(old) :]: place for p, place in below.items()})

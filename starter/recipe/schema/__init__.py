@@ -1,12 +1,10 @@
 """Every key of a recipe: its type, default, range and meaning in one line. Here is the whole recipe
 (one YAML file is one experiment, all its stages included), with `model:` and `rules:`."""
 
-from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from starter.errors import did_you_mean
 from starter.recipe.schema.base import Misfit, Rate, Section
 from starter.recipe.schema.data import (
     AugmentStep,
@@ -113,9 +111,8 @@ class Recipe(Section):
     )
 
     @model_validator(mode="after")
-    def _stages_exist(self) -> "Recipe":
-        inits = {name: stage.init for name, stage in self.stages.items()}
-        mistakes = stage_order(inits, self.verify.stage)
+    def _fits_together(self) -> "Recipe":
+        mistakes: list[tuple[tuple[str, ...], str]] = []
         minutes = self.train.minutes
         if minutes and all(stage.minutes != minutes for stage in self.stages.values()):
             message = (
@@ -130,29 +127,3 @@ class Recipe(Section):
         if mistakes:
             raise Misfit(mistakes)
         return self
-
-
-def stage_order(
-    inits: Mapping[str, object], verify_stage: object
-) -> list[tuple[tuple[str, ...], str]]:
-    """(path, message) for every `init:` that is no earlier stage and no path, for `verify.stage`,
-    and for a stage whose folder is taken. Values that are no text are left to the types."""
-    mistakes: list[tuple[tuple[str, ...], str]] = []
-    if "verify" in inits:
-        message = "the folder verify/ of a run is verify.py's; give the stage another name"
-        mistakes.append((("stages", "verify"), message))
-    earlier: list[str] = []
-    for name, init in inits.items():
-        is_path = isinstance(init, str) and ("/" in init or "\\" in init)
-        if isinstance(init, str) and not is_path and init not in earlier:
-            known = f"earlier stages: {', '.join(earlier)}" if earlier else "this is the first"
-            message = (
-                f"no earlier stage, and no path of a run's stage{did_you_mean(init, earlier)} "
-                f"({known}) (got {init!r})"
-            )
-            mistakes.append((("stages", name, "init"), message))
-        earlier.append(name)
-    if isinstance(verify_stage, str) and verify_stage not in inits:
-        message = f"no stage{did_you_mean(verify_stage, inits)} (stages: {', '.join(inits)})"
-        mistakes.append((("verify", "stage"), f"{message} (got {verify_stage!r})"))
-    return mistakes
