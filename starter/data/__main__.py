@@ -1,5 +1,6 @@
 """What a recipe's data is made of, how it is augmented, validation pairs for a set without.
 
+python -m starter.data inspect data/my-competition --recipe my.yaml   (a folder: its recipe)
 python -m starter.data inspect configs/hw2p2.yaml data.root=/kaggle/input/<slug>
 python -m starter.data inspect configs/orl.yaml --json --picture orl.png
 python -m starter.data augmented configs/faces64.yaml --picture augmented.png
@@ -9,10 +10,21 @@ python -m starter.data pairs configs/orl.yaml --hard --out hard_pairs.txt
 import argparse
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 from starter.cli import command, logs
+from starter.errors import UserError
+from starter.files import write_text
 from starter.recipe import load
+from starter.recipe.schema.data import DataSection
+
+# What a folder is looked at by; a stage, as no recipe goes without.
+OF_FOLDER = """\
+name: folder
+data: {{layout: auto, root: {root}, split: {{dev: 0}}}}
+stages: {{classify: {{loss: [{{kind: softmax}}]}}}}
+"""
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -26,10 +38,14 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     pairs = commands.add_parser("pairs", help="write validation pairs, 'a b 1' a line")
     augmented = commands.add_parser("augmented", help="draw variants of training images")
     for one in (inspect, augmented, pairs):
-        one.add_argument("recipe", help="a recipe, e.g. configs/hw2p2.yaml")
+        or_folder = ", or a data set's folder" if one is inspect else ""
+        one.add_argument("recipe", help=f"a recipe, e.g. configs/hw2p2.yaml{or_folder}")
         one.add_argument("changes", nargs="*", metavar="key=value", help="over the recipe")
         one.add_argument("--json", action="store_true", help="print the result as JSON")
     inspect.add_argument("--picture", type=Path, metavar="PNG", help="draw samples and pairs")
+    inspect.add_argument(
+        "--recipe", type=Path, dest="proposed", metavar="YAML", help="write the folder's recipe"
+    )
     inspect.add_argument("--threads", type=int, default=8, help="that read and decode (8)")
     augmented.add_argument("--picture", type=Path, default=Path("augmented.png"), metavar="PNG")
     augmented.add_argument("--stage", help="of the recipe (default: the first)")
@@ -41,12 +57,36 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def run_inspect(options: argparse.Namespace) -> tuple[dict, str]:
     from starter.data.inspect import draw, inspect, table
 
-    data = load(options.recipe, options.changes).data
+    folder, path = Path(options.recipe), options.proposed
+    if path is not None and (options.changes or not folder.is_dir()):
+        raise UserError("--recipe goes with a folder and no changes: it writes what is proposed")
+    if path is not None and path.exists():
+        raise UserError(f"{path} is there already; remove it or give another --recipe")
+    if folder.is_dir():
+        data = of_folder(folder, options.changes)
+    else:
+        data = load(options.recipe, options.changes).data
     report, catalog, _ = inspect(data, max(1, options.threads))
     if options.picture:
         draw(catalog, options.picture, report)
         report["picture"] = options.picture.as_posix()
-    return report, table(report)
+    if path is None:
+        return report, table(report)
+    from starter.propose import propose, run_name
+
+    text = propose(folder, run_name(folder))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, text)
+    report["recipe"] = path.as_posix()
+    return report, f"{table(report)}\nrecipe       {path}; next: python train.py {path}"
+
+
+def of_folder(folder: Path, changes: list[str]) -> DataSection:
+    """What a recipe for the folder would say of its data, nothing but where it lies being known."""
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "folder.yaml"
+        write_text(path, OF_FOLDER.format(root=json.dumps(str(folder.resolve()))))
+        return load(path, changes).data
 
 
 def run_augmented(options: argparse.Namespace) -> tuple[dict, str]:

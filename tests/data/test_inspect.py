@@ -11,6 +11,7 @@ import pytest
 from starter.data.__main__ import main
 from starter.data.inspect.pictures import byte_twins, mode_of, near_twins
 from starter.data.layouts.textfiles import read_pairs
+from starter.propose import propose
 from tests.data.trees import competition, picture
 
 RECIPE = """\
@@ -179,3 +180,31 @@ def test_a_picture_of_what_augmentation_does(tmp_path, capsys):
     np.testing.assert_array_equal(variant, first[:, ::-1])
     assert main(["augmented", str(recipe), "--picture", str(out)]) == 2
     assert "nothing to augment" in capsys.readouterr().err
+
+
+def test_a_folder_without_a_recipe_gets_one(tmp_path, capsys):
+    root, recipe = tmp_path / "my set", tmp_path / "my.yaml"
+    for (k, name), i in itertools.product(enumerate("ab"), range(4)):
+        put(root / f"train/{name}/{i}.png", scene(10 * k + i))
+    assert main(["inspect", str(root), "--recipe", str(recipe), "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert "recognised folders" in report["why"] and report["recipe"] == recipe.as_posix()
+    assert report["splits"] == {"train": 8, "dev": 0, "test": 0, "verify": 0}
+    assert recipe.read_text() == propose(root, "my-set")
+    assert main(["inspect", str(recipe), "--json"]) == 0  # a recipe like any other
+    assert json.loads(capsys.readouterr().out)["splits"]["dev"] == 2
+    recipe.write_text("mine")
+    assert main(["inspect", str(root), "--recipe", str(recipe)]) == 2
+    assert "my.yaml is there already" in capsys.readouterr().err
+    assert recipe.read_text() == "mine"
+    assert main(["inspect", str(recipe), "--recipe", str(tmp_path / "other.yaml")]) == 2
+    assert "goes with a folder" in capsys.readouterr().err
+
+
+def test_changes_go_over_what_a_folder_is(tmp_path, capsys):
+    for (k, name), i in itertools.product(enumerate("abcd"), range(4)):
+        put(tmp_path / f"{name}/{i}.png", scene(10 * k + i))
+    changes = ["data.pairs.hold_out=2", "data.pairs.count=12"]
+    assert main(["inspect", str(tmp_path), *changes, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["classes"], report["splits"]["verify"]) == (2, 8)
