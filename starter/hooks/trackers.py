@@ -1,7 +1,7 @@
-"""TensorBoard and Weights & Biases, where the recipe's `track` asks for them: scalars, figures, the
-configuration, and the id of wandb's run.
+"""Where a stage's rows go: metrics.jsonl; and TensorBoard and Weights & Biases, where the recipe's
+`track` asks for them, with the figures, the configuration and the id of wandb's run.
 
-What goes wrong in them while a stage trains is a warning, and they are left out from then on.
+What goes wrong in a tracker while a stage trains is a warning, and it is left out from then on.
 """
 
 import importlib.util
@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from starter import distributed
 from starter.errors import UserError
-from starter.files import read_json, write_json
+from starter.files import read_json, write_json, write_text
 from starter.hooks.base import Hook, Row
 from starter.hooks.redraw import draw_report
 from starter.inference.evaluate import Evaluation
@@ -24,6 +24,34 @@ from starter.runs.folder import RunFolder
 from starter.training.state import TrainState
 
 log = logging.getLogger(__name__)
+
+
+class MetricsFile(Hook):
+    """Appends every row; a resumed stage first drops those after its checkpoint."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def begin(self, state: TrainState) -> None:
+        if self.path.is_file() and distributed.is_main():
+            self._cut(state.step)
+
+    def _cut(self, step: int) -> None:
+        """Drops rows after update `step`, and a line that a kill left unfinished."""
+        kept = []
+        for line in self.path.read_text(encoding="utf-8").splitlines():
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError:
+                break
+            if step and row["step"] <= step:
+                kept.append(line + "\n")
+        write_text(self.path, "".join(kept))
+
+    def row(self, row: Row) -> None:
+        if distributed.is_main():
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
 
 
 class Tracker(Protocol):

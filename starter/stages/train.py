@@ -15,12 +15,11 @@ from starter.data.samplers import epoch_order
 from starter.errors import Interrupted, UserError
 from starter.files import write_text
 from starter.hooks import Hooks
-from starter.hooks.metrics_file import MetricsFile
 from starter.hooks.progress import LossWatch, Progress
 from starter.hooks.redraw import Redraw, draw_report
 from starter.hooks.report_data import ReportData
 from starter.hooks.stop import Stopper
-from starter.hooks.trackers import Trackers, check_trackers
+from starter.hooks.trackers import MetricsFile, Trackers, check_trackers
 from starter.metrics import try_out
 from starter.models import check_rules
 from starter.recipe import to_yaml

@@ -1,15 +1,17 @@
-"""What trackers are given, read back with TensorBoard's own reader and a stand-in for wandb."""
+"""metrics.jsonl is cut where a stage resumes; what trackers are given is read back with
+TensorBoard's own reader and a stand-in for wandb."""
 
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from starter.api import train
 from starter.errors import UserError
-from starter.hooks.trackers import Trackers, check_trackers
+from starter.hooks.trackers import MetricsFile, Trackers, check_trackers
 from starter.recipe import load
 from starter.recipe.schema import Recipe
 from starter.runs.folder import RunFolder
@@ -129,6 +131,19 @@ def train_killed_and_resumed(recipe: Recipe, folder: RunFolder) -> None:
     trackers = begin(recipe, folder)
     write(folder, rows_until(8, first=3), trackers)
     finish(trackers)
+
+
+@pytest.mark.parametrize(
+    ("done", "kept"), [(10, '{"step": 5}\n{"step": 10}\n'), (0, "")], ids=["resumed", "anew"]
+)
+def test_metrics_are_cut_back_to_the_checkpoint(tmp_path, done, kept):
+    file = MetricsFile(tmp_path / "metrics.jsonl")
+    for step in (5, 10, 15):
+        file.row({"step": step})
+    with open(file.path, "a") as handle:
+        handle.write('{"step": 2')
+    file.begin(SimpleNamespace(step=done))
+    assert file.path.read_text() == kept
 
 
 def test_tensorboard_shows_every_step_once_after_a_resume(tiny_recipe, tmp_path):
