@@ -51,21 +51,10 @@ class Progress(Hook):
             self._bar.update(row["step"] - self._bar.n)
         elif time.monotonic() - self._last_line >= LINE_SECONDS:
             self._last_line = time.monotonic()
-            self._line(row["step"], text, row["lr"])
-
-    def _line(self, step: int, losses: str, learning_rate: float) -> None:
-        seconds = self._last_line - self._start
-        left = seconds / max(step - self._first, 1) * (self.steps - step)
-        log.info(
-            "%s %*d/%d  %s  lr %.2g  %s left",
-            self.job.name,
-            len(str(self.steps)),
-            step,
-            self.steps,
-            losses,
-            learning_rate,
-            duration(left),
-        )
+            seconds, done = self._last_line - self._start, row["step"] - self._first
+            left = duration(seconds / max(done, 1) * (self.steps - row["step"]))
+            place = f"{row['step']:{len(str(self.steps))}}/{self.steps}"
+            log.info("%s %s  %s  lr %.2g  %s left", self.job.name, place, text, row["lr"], left)
 
     def _epoch_line(self, row: Row) -> str:
         """What every epoch has first, in columns; what only an evaluated one has behind it."""
@@ -82,16 +71,13 @@ class Progress(Hook):
             for key, label in (("accuracy", "accuracy"), ("eer", "EER"), ("auc", "AUC"))
             if row.get(key) is not None
         ]
-        return "  ".join([*parts, *self._advice(row["data_wait"])])
-
-    def _advice(self, waited: float) -> list[str]:
-        """What to do where the GPU waits. A network on the CPU shares its cores with the
-        preparation: there nothing is to be won."""
-        if waited < BOTTLENECK or self.job.device.type == "cpu":
-            return []
-        cores = distributed.cores()
-        keys = f"data.workers (now {self.job.recipe.data.workers}; {cores} cores are here)"
-        return [f"{100 * waited:.0f} % of the time it waits for images: look at {keys}"]
+        waited = row["data_wait"]
+        # A network on the CPU shares its cores with the preparation: there nothing is to be won.
+        if waited >= BOTTLENECK and self.job.device.type != "cpu":
+            now = f"now {self.job.recipe.data.workers}; {distributed.cores()} cores are here"
+            share = f"{100 * waited:.0f} % of the time it waits for images"
+            parts.append(f"{share}: look at data.workers ({now})")
+        return "  ".join(parts)
 
     def close(self) -> None:
         if self._bar is not None:

@@ -14,7 +14,8 @@ from starter.report.compare import compare
 from starter.report.figures import Measured
 from starter.report.page import write
 from starter.report.read import open_run
-from starter.report.study import draw_study, is_study
+from starter.report.study import draw_study
+from starter.report.study_read import is_study
 
 
 def main(arguments: list[str] | None = None) -> int:

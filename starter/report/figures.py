@@ -79,20 +79,14 @@ class Measured:
         """The plot of the curves, where the shown one could be measured."""
         return None if self.shown is None else plot(self.curves, self.shown)
 
-    def draw_scores(self) -> Drawn | None:
-        """The histogram of the scores behind the shown curve."""
-        if self.shown is None:
-            return None
-        arrays = self.kept[self.shown.name]
-        return pair_figures.scores(arrays["score"], arrays["same"].astype(bool), self.shown)
-
 
 def figures_of(run: Run, measured: Measured) -> list[Figure]:
     """Every figure that this run may have, in the order of the page."""
     begun = [stage for stage in run.stages if stage.begun]
     figures = _training(begun) if begun else []
-    roc, det = (partial(measured.draw, plot) for plot in (pair_figures.roc, pair_figures.det))
-    for title, draw in (("ROC", roc), ("DET", det), ("Scores", measured.draw_scores)):
+    plots = {"ROC": pair_figures.roc, "DET": pair_figures.det, "Scores": pair_figures.scores}
+    for title, plot in plots.items():
+        draw = partial(measured.draw, plot)
         figures.append(Figure(title.lower(), PAIRS, title, measured.sources, draw))
     source = (run.folder.calibration,)
     draw = partial(pair_figures.calibration, run.calibration)

@@ -34,6 +34,8 @@ class Curve:
     """What is known of one set of scores. Rates are fractions."""
 
     name: str
+    score_P: np.ndarray
+    same_P: np.ndarray  # bool
     metrics: dict  # as metrics.evaluate gives them
     far_T: np.ndarray
     tar_T: np.ndarray
@@ -65,8 +67,6 @@ def measure(
     score_P, same_P = np.asarray(score_P).ravel(), np.asarray(same_P).ravel().astype(bool)
     if score_P.shape != same_P.shape or not np.issubdtype(score_P.dtype, np.floating):
         return "its scores and labels do not fit together"
-    if identity_P2 is not None and identity_P2.shape != (len(score_P), 2):
-        identity_P2 = None
     try:
         metrics = evaluate(score_P, same_P)
     except UserError as error:
@@ -85,7 +85,7 @@ def measure(
         interval = percentile_interval(eer_R)
     rows, by = thin(far_T, tar_T), resampled_by(identity_P2)
     bands = grid_G, low_G, high_G, interval, resamples, by
-    return Curve(name, metrics, far_T[rows], tar_T[rows], *bands)
+    return Curve(name, score_P, same_P, metrics, far_T[rows], tar_T[rows], *bands)
 
 
 def _resampled(order, same_P, identity_P2, grid_G: np.ndarray, resamples: int, seed: int):
@@ -190,9 +190,10 @@ def _band(curve: Curve) -> str:
     return f" Band, {curve.name}: 95 % of {drawn}."
 
 
-def scores(score_P: np.ndarray, same_P: np.ndarray, curve: Curve) -> Drawn:
-    """Histograms of both kinds of pairs, each of area 1, with the threshold."""
+def scores(curves: list[Curve], curve: Curve) -> Drawn:
+    """Histograms of both kinds of pairs of a curve, each of area 1, with the threshold."""
     ax = new_axes()
+    score_P, same_P = curve.score_P, curve.same_P
     bins = int(np.clip(np.sqrt(len(score_P)), 12, BINS))
     edges = np.linspace(score_P.min(), max(score_P.max(), score_P.min() + 1e-3), bins + 1)
     for i, (kind, of_P) in enumerate((("impostor", ~same_P), ("genuine", same_P))):

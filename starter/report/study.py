@@ -8,11 +8,9 @@ from pathlib import Path
 from starter.report import study_figures
 from starter.report.page import write_page
 from starter.report.render import Figure, render, slug_of
-from starter.report.study_read import MEASURED, Study, called, is_study, open_study, scale
+from starter.report.study_read import MEASURED, Study, called, open_study, scale
 from starter.report.style import short
 from starter.runs.folder import RunFolder
-
-__all__ = ["draw_study", "is_study", "open_study", "table_rows"]
 
 CURVES = 40  # variants with a curve of their own
 GRIDS = 3  # pairs of numeric keys

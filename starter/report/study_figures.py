@@ -29,7 +29,7 @@ def ranking(study: Study, column: str) -> Drawn | None:
     ax = new_axes(height=0.27 * len(shown) + 1.1)
     caption = "Mean and standard error over the seeds, the best on top; small dots are single runs."
     for y, (name, mean, error, count) in enumerate(shown.itertuples()):
-        value_S = factor * study.values(column, variant=name)
+        value_S = factor * study.values(column, name)
         ax.plot(value_S, np.full(len(value_S), y), ".", color=SOFT, markersize=4, alpha=0.7)
         bar: Any = {"markersize": 5, "elinewidth": 1.8, "capsize": 3, "color": colour(0)}
         xerr = [factor * error] if count > 1 else None

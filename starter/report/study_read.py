@@ -44,20 +44,14 @@ class Study:
     table: pd.DataFrame
     problems: list[str] = field(default_factory=list)
 
-    def higher_is_better(self, column: str) -> bool:
-        return self.higher if column == self.metric else column not in LOWER
-
-    def values(self, column: str, **where: object) -> np.ndarray:
+    def values(self, column: str, variant: str) -> np.ndarray:
         """value_S float64: the numbers of a column in the rows of a variant."""
-        rows = self.table
-        for key, value in where.items():
-            rows = rows[rows[key] == value]
-        return rows[column].dropna().to_numpy()
+        return self.table[column][self.table["variant"] == variant].dropna().to_numpy()
 
     def statistics(self, column: str, by: str | list[str] = "variant") -> pd.DataFrame:
         """mean, its standard error (NaN for one run) and count, of what has a value; best first."""
         groups = self.table.groupby(by, sort=False)[column].agg(["mean", "sem", "count"])
-        rising = not self.higher_is_better(column)
+        rising = not self.higher if column == self.metric else column in LOWER
         return groups[groups["count"] > 0].sort_values("mean", ascending=rising, kind="stable")
 
     @property
@@ -130,8 +124,6 @@ def open_study(folder: str | Path) -> Study:
         if name in after or numbers.notna().sum() == cells.notna().sum():
             table[name] = numbers
     metrics = [name for name in after if name not in MEASURED]
-    listed = record.get("variants")
-    named = [str(name) for name in listed] if isinstance(listed, list | dict) else []
     reported = mapping(record.get("reported"))
     return Study(
         path,
@@ -142,7 +134,7 @@ def open_study(folder: str | Path) -> Study:
         {name: v for name in reported if (v := number(reported, name)) is not None},
         record.get("baseline"),
         mapping(record.get("difference")),
-        list(dict.fromkeys([*named, *table["variant"]])),
+        list(dict.fromkeys([*record.get("variants", ()), *table["variant"]])),
         keys,
         sorted(metrics, key=lambda name: name != metric),
         table,

@@ -51,13 +51,10 @@ def settings():
 
 
 def new_figure(height: float = HEIGHT) -> "Figure":
-    """An empty figure for the Agg backend; belongs to no window and no global state."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    """An empty figure, which belongs to no window and no global state."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    return Figure(figsize=(WIDTH, height), layout="constrained")
 
 
 def new_axes(height: float = HEIGHT) -> "Axes":

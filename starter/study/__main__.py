@@ -19,6 +19,8 @@ from starter.report.study import draw_study
 from starter.study.plan import Run, Study, plan, read_study
 from starter.study.table import Row, measure, shared_pairs, write
 
+log = logging.getLogger(__name__)
+
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -58,9 +60,6 @@ def work(options: argparse.Namespace) -> None:
     else:
         text = words.columns([tuple(row) for row in table])
         print("\n".join([text, "", *missing, f"everything is in {folder}"]))
-
-
-log = logging.getLogger(__name__)
 
 
 def train_all(runs: Sequence[Run]) -> dict[Path, str]:

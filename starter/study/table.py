@@ -24,8 +24,8 @@ from starter.inference.evaluate import predict
 from starter.inference.open_stage import open_stage
 from starter.metrics import combined, compare
 from starter.metrics.registry import find
-from starter.report.study import open_study, table_rows
-from starter.report.study_read import ROWS, STUDY
+from starter.report.study import table_rows
+from starter.report.study_read import ROWS, STUDY, open_study
 from starter.runs.folder import RunFolder, StageFolder
 from starter.runs.records import Stage
 from starter.stages.gate import paired_interval
@@ -186,25 +186,23 @@ def _interval(
     metric: str, own: list[Row], base: list[Row], pairs: Pairs | None
 ) -> tuple[float | None, float | None]:
     """The paired interval of the seeds' mean difference."""
-    if metric in ("eer", "auc") and pairs is not None:
-        base_SP, own_SP = (_stacked([row.score_P for row in part]) for part in (base, own))
-        if base_SP is not None and own_SP is not None:
-            same_P, identity_P2 = pairs
-            change = compare(base_SP, own_SP, same_P, identity_P2=identity_P2, resamples=RESAMPLES)[
-                metric
-            ]
-            return change["low"], change["high"]
+    name = "correct_M" if metric == "accuracy" else "score_P"
+    base_S, own_S = (_stacked(part, name) for part in (base, own))
+    if base_S is None or own_S is None:
+        return None, None
     if metric == "accuracy":
-        base_SM, own_SM = (_stacked([row.correct_M for row in part]) for part in (base, own))
-        if base_SM is not None and own_SM is not None:
-            return paired_interval(own_SM.mean(0), base_SM.mean(0), 0)
-    return None, None
+        return paired_interval(own_S.mean(0), base_S.mean(0), 0)
+    if pairs is None or metric not in ("eer", "auc"):
+        return None, None
+    same_P, identity_P2 = pairs
+    changes = compare(base_S, own_S, same_P, identity_P2=identity_P2, resamples=RESAMPLES)
+    return changes[metric]["low"], changes[metric]["high"]
 
 
-def _stacked(arrays: list[np.ndarray | None]) -> np.ndarray | None:
-    """An array of every run, seeds first; None where a run has none."""
-    known = [array for array in arrays if array is not None]
-    return np.stack(known) if len(known) == len(arrays) else None
+def _stacked(rows: list[Row], name: str) -> np.ndarray | None:
+    """An array that every run kept, a row a seed; None where one has none."""
+    arrays = [getattr(row, name) for row in rows]
+    return None if any(array is None for array in arrays) else np.stack(arrays)
 
 
 def shared_pairs(rows: Sequence[Row]) -> Pairs | None:

@@ -10,7 +10,8 @@ import pytest
 from starter.errors import UserError
 from starter.report import study_figures
 from starter.report.__main__ import main
-from starter.report.study import draw_study, open_study
+from starter.report.study import draw_study
+from starter.report.study_read import open_study
 from tests.report.folders import Page
 from tests.report.studies import make_study, write_rows
 

@@ -10,7 +10,8 @@ import pytest
 from starter.errors import UserError
 from starter.metrics import evaluate
 from starter.recipe import load
-from starter.report.study import open_study, table_rows
+from starter.report.study import table_rows
+from starter.report.study_read import open_study
 from starter.study.plan import Cell, Run, cells, plan, read_study
 from starter.study.table import Row, write
 from tests.conftest import ROOT
