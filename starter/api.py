@@ -9,7 +9,7 @@ from starter import files, submission
 from starter.data import Catalog, load_catalog, resolve_root
 from starter.data.demo import score
 from starter.errors import UserError
-from starter.hooks.redraw import draw_report
+from starter.hooks.report import draw_report
 from starter.inference.embedded import check_parameters, write_embedded
 from starter.inference.fuse import Kind, fuse_runs
 from starter.inference.measure import Measured, check_threshold, measure

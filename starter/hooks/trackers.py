@@ -17,7 +17,7 @@ from starter import distributed
 from starter.errors import UserError
 from starter.files import read_json, write_json, write_text
 from starter.hooks.base import Hook, Row
-from starter.hooks.redraw import draw_report
+from starter.hooks.report import draw_report
 from starter.inference.evaluate import Evaluation
 from starter.recipe.schema import Recipe
 from starter.runs.folder import RunFolder

@@ -10,12 +10,11 @@ from starter.errors import UserError
 from starter.metrics import compare as compare_scores
 from starter.recipe import differences
 from starter.report import pair_figures
+from starter.report.drawing import Drawn, Figure, colour, new_axes, render, short
 from starter.report.figures import PAIRS, Measured
 from starter.report.page import write_page
 from starter.report.pair_figures import DRAWS, LEAST, Curve, measure
 from starter.report.read import Arrays, Run, number
-from starter.report.render import Drawn, Figure, render
-from starter.report.style import colour, new_axes, short
 from starter.report.words import CALLED, cell, duration, reached
 
 RESAMPLES = 500

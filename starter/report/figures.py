@@ -5,9 +5,9 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from starter.report import image_figures, pair_figures, training_figures
+from starter.report.drawing import Drawn, Figure, slug_of
 from starter.report.pair_figures import Curve, measure
 from starter.report.read import Arrays, Run, Stage
-from starter.report.render import Drawn, Figure, slug_of
 
 PAIRS = "Are these two the same?"
 CLASSES = "Who is this?"

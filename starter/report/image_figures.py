@@ -1,4 +1,4 @@
-"""Figures of images, classes and angles, from what a stage kept (hooks/report_data.py).
+"""Figures of images, classes and angles, from what a stage kept (hooks/report.py).
 
 Each takes arrays as they were kept and returns (figure, caption). Shapes: M images, K classes.
 """
@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from starter.report import style
+from starter.report import drawing
+from starter.report.drawing import WIDTH, Drawn, both_ends, colour, new_axes, new_figure
 from starter.report.read import Arrays
-from starter.report.render import Drawn
-from starter.report.style import WIDTH, both_ends, colour, new_axes, new_figure
 
 CONFUSED = 10  # classes in the table of confusions
 PAIRS_PER_ROW, IMAGES_PER_ROW = 3, 4
@@ -44,15 +43,15 @@ def confusion(kept: Arrays) -> Drawn | None:
     ax.grid(False)
     for i, j in np.argwhere(count):
         tone = colour(2 if i == j else 1)
-        style.cell(ax, j, i, tone, 0.15 + 0.7 * count[i, j] / count.max())
-        style.write(ax, j, i, str(count[i, j]))
+        drawing.cell(ax, j, i, tone, 0.15 + 0.7 * count[i, j] / count.max())
+        drawing.write(ax, j, i, str(count[i, j]))
     means = []
     scores = class_scores(label_M, predicted_M, len(classes))
     for column, (title, value_K) in enumerate(scores.items()):
         x = size + 0.55 + 1.75 * column
-        style.write(ax, x, -0.75, title, va="bottom", rotation=45)
+        drawing.write(ax, x, -0.75, title, va="bottom", rotation=45)
         for i, k in enumerate(rows):
-            style.write(ax, x, i, "-" if np.isnan(value_K[k]) else f"{100 * value_K[k]:.0f}")
+            drawing.write(ax, x, i, "-" if np.isnan(value_K[k]) else f"{100 * value_K[k]:.0f}")
         means.append(f"{title} {100 * np.nanmean(value_K):.1f} %")
     names = [both_ends(str(classes[k]), 12) for k in rows]
     ax.set(xlim=(-0.5, size + 5), ylim=(size - 0.5, -0.5), ylabel="true class")

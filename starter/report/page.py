@@ -13,10 +13,10 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from starter.files import write_text
-from starter.report import style
+from starter.report import drawing
+from starter.report.drawing import Figure, render
 from starter.report.figures import Measured, figures_of
 from starter.report.read import Run, mapping, number, open_run
-from starter.report.render import Figure, render
 from starter.report.words import stage_rows, summarise
 from starter.runs.folder import RunFolder
 
@@ -98,8 +98,8 @@ def write_page(
         rows=rows,
         figures={name: list(part) for name, part in groupby(figures, attrgetter("section"))},
         problems=list(dict.fromkeys(problems)),
-        light="".join(f"--{name}:{tone};" for tone, name in style.VARIABLES.items()),
-        dark="".join(f"--{name}:{style.DARK[tone]};" for tone, name in style.VARIABLES.items()),
+        light="".join(f"--{name}:{tone};" for tone, name in drawing.VARIABLES.items()),
+        dark="".join(f"--{name}:{drawing.DARK[tone]};" for tone, name in drawing.VARIABLES.items()),
         **values,
     )
     path = RunFolder(folder).report

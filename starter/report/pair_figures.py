@@ -15,10 +15,9 @@ from starter.errors import UserError
 from starter.metrics import evaluate, verification
 from starter.metrics.intervals import percentile_interval, resampled_by, resampled_weights
 from starter.metrics.verification import equal_error_rate, sort_scores
-from starter.report import style
+from starter.report import drawing
+from starter.report.drawing import DASHED, INK, SOFT, Drawn, colour, new_axes, new_figure, short
 from starter.report.read import number
-from starter.report.render import Drawn
-from starter.report.style import DASHED, INK, SOFT, colour, new_axes, new_figure, short
 
 POINTS = 300  # of a drawn curve, along each axis
 GRID = 60  # false accept rates at which bands are given
@@ -125,7 +124,7 @@ def roc(curves: list[Curve], shown: Curve) -> Drawn:
     _draw_curves(ax, curves, shown, lambda far: np.maximum(far, least / 2), lambda tar: 100 * tar)
     tar_at = {float(far): 100 * tar for far, tar in shown.metrics["tar_at_far"].items()}
     ax.plot(list(tar_at), list(tar_at.values()), "D", color=INK, markersize=3.5)
-    style.log_scale(ax, "x")
+    drawing.log_scale(ax, "x")
     ax.set_xlim(min(least, 0.5), 1)
     at_least = (curve.tar_T[np.searchsorted(curve.far_T, least, "right") - 1] for curve in curves)
     lowest = 100 * min(at_least)
@@ -243,7 +242,7 @@ def calibration(kept: dict) -> Drawn | None:
     middle_B = width * (np.minimum(said_B * CALIBRATION_BINS, CALIBRATION_BINS - 1) // 1 + 0.5)
     below.bar(middle_B, count_B, width=0.9 * width, color=colour(0), alpha=0.5)
     for x, count in zip(middle_B, count_B, strict=True):
-        style.write(below, x, count, f"{count:,.0f}", 7, va="bottom", color=INK)
+        drawing.write(below, x, count, f"{count:,.0f}", 7, va="bottom", color=INK)
     below.locator_params(axis="y", nbins=2)
     label = "predicted probability of the same identity (%)"
     below.set(ylim=(0, 1.3 * count_B.max()), xlabel=label, ylabel="pairs")

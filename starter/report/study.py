@@ -6,10 +6,9 @@ from itertools import combinations
 from pathlib import Path
 
 from starter.report import study_figures
+from starter.report.drawing import Figure, render, short, slug_of
 from starter.report.page import write_page
-from starter.report.render import Figure, render, slug_of
 from starter.report.study_read import MEASURED, Study, called, open_study, scale
-from starter.report.style import short
 from starter.runs.folder import RunFolder
 
 CURVES = 40  # variants with a curve of their own

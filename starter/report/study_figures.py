@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from starter.report import style
-from starter.report.render import Drawn
+from starter.report import drawing
+from starter.report.drawing import DASHED, SOFT, Drawn, colour, new_axes, short
 from starter.report.study_read import Study, called, scale
-from starter.report.style import DASHED, SOFT, colour, new_axes, short
 
 MOST = 40  # variants in a chart
 OVERLAID = 6  # mean curves over each other
@@ -61,7 +60,7 @@ def over_key(study: Study, key: str) -> Drawn | None:
     bar: dict[str, Any] = {"fmt": "o-", "color": colour(0), "markersize": 4, "capsize": 3}
     ax.errorbar(at.index, factor * at["mean"], yerr=factor * at["sem"].fillna(0), **bar)
     if at.index[0] > 0 and at.index[-1] / at.index[0] > 20:
-        style.log_scale(ax, "x")
+        drawing.log_scale(ax, "x")
     ax.set(xlabel=short(_last(key), 40), ylabel=_label(study.metric))
     return ax.figure, "Mean and standard error of all runs with that value."
 
@@ -80,16 +79,16 @@ def grid(study: Study, left: str, right: str) -> Drawn | None:
     for i, j in np.ndindex(len(rows), len(columns)):
         key = (rows[i], columns[j])
         if key not in at.index:
-            style.write(ax, j, i, "-", color=SOFT)
+            drawing.write(ax, j, i, "-", color=SOFT)
             continue
         mean, error, count = at.loc[key]
         # At most half opaque: the numbers on it stay readable on white and on black.
         share = (mean - low) / (high - low) if high != low else 1.0
-        style.cell(ax, j, i, colour(0), 0.04 + 0.46 * share, framed=key == best)
+        drawing.cell(ax, j, i, colour(0), 0.04 + 0.46 * share, framed=key == best)
         if dense:
             spread = f"\n±{factor * error:.2f}" if count > 1 else ""
             size = 8 if len(columns) <= 7 else 6
-            style.write(ax, j, i, f"{factor * mean:.2f}{spread}", size, linespacing=0.95)
+            drawing.write(ax, j, i, f"{factor * mean:.2f}{spread}", size, linespacing=0.95)
     ax.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
     ax.set_xticks(range(len(columns)), [f"{value:g}" for value in columns])
     ax.set_yticks(range(len(rows)), [f"{value:g}" for value in rows])

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from starter.report import style
+from starter.report import drawing
+from starter.report.drawing import DASHED, SOFT, Drawn, colour, new_axes, new_figure, short
 from starter.report.read import Stage
-from starter.report.render import Drawn
-from starter.report.style import DASHED, SOFT, colour, new_axes, new_figure, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +38,7 @@ def losses(stages: list[Stage]) -> Drawn:
         _plot(ax, of_term, name, i, linewidth=1, label=name)
     drawn = [value for stage in stages for value in stage.column("loss")[1]]
     if drawn and min(drawn) > 0 and max(drawn) > 20 * min(drawn):
-        style.log_scale(ax, "y")
+        drawing.log_scale(ax, "y")
     ax.set_ylabel("training loss")
     if terms:
         ax.legend()
@@ -99,7 +98,7 @@ def _place(ax: "Axes", stages: list[Stage]) -> Placed:
         if share > 0.08:  # else its name would lie over its neighbour's
             name, middle = short(stage.name, int(34 * share) + 1), start + stage.last_step / 2
             above = ax.get_xaxis_transform()
-            style.write(ax, middle, 1.02, name, 9, transform=above, va="bottom", color=SOFT)
+            drawing.write(ax, middle, 1.02, name, 9, transform=above, va="bottom", color=SOFT)
         placed.append((stage, start))
         start += stage.last_step
     ax.set(xlabel="updates", xlim=(0, total))
@@ -110,13 +109,13 @@ def _place(ax: "Axes", stages: list[Stage]) -> Placed:
 def draw_range_test(path: Path, lr_T, loss_T, smooth_T, suggested: float | None) -> None:
     """Writes the figure as PNG to `path` and as SVG beside it: loss over the learning rate (T
     updates of a range test), and the suggestion as a line where there is one."""
-    with style.settings():
+    with drawing.settings():
         ax = (figure := new_figure()).subplots()
         ax.plot(lr_T, loss_T, color=SOFT, linewidth=0.7, label="each update")
         ax.plot(lr_T, smooth_T, color=colour(0), label="smoothed")
         if suggested is not None:
             ax.axvline(suggested, color=colour(1), linestyle="--", label=f"suggested {suggested:g}")
-        style.log_scale(ax, "x")
+        drawing.log_scale(ax, "x")
         ax.set(xlabel="learning rate", ylabel="loss")
         ax.legend()
-        style.save(figure, path.parent, path.stem)
+        drawing.save(figure, path.parent, path.stem)

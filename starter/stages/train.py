@@ -16,8 +16,7 @@ from starter.errors import Interrupted, UserError
 from starter.files import write_text
 from starter.hooks import Hooks
 from starter.hooks.progress import LossWatch, Progress
-from starter.hooks.redraw import Redraw, draw_report
-from starter.hooks.report_data import ReportData
+from starter.hooks.report import Redraw, ReportData, draw_report
 from starter.hooks.stop import Stopper
 from starter.hooks.trackers import MetricsFile, Trackers, check_trackers
 from starter.metrics import try_out

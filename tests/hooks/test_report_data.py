@@ -8,7 +8,7 @@ import pytest
 
 from starter.api import train
 from starter.data import load_catalog, load_pack
-from starter.hooks.report_data import _angles, _between, _per_degree, _thumbnails
+from starter.hooks.report import _angles, _between, _per_degree, _thumbnails
 from starter.inference.open_stage import open_stage
 from starter.recipe import load
 from starter.runs.folder import RunFolder
@@ -24,7 +24,9 @@ def trained(tmp_path_factory, demo_root):
     path.write_text(TINY.format(folder=folder.as_posix(), demo=demo_root.as_posix()))
     recipe = load(path, [])
     train(recipe)
-    return recipe, load_catalog(recipe.data), RunFolder(folder / "runs" / "tiny")
+    catalog = load_catalog(recipe.data)
+    image_NHWC = load_pack(catalog, 16, 3, Path(recipe.data.cache))
+    return recipe, catalog, image_NHWC, RunFolder(folder / "runs" / "tiny")
 
 
 def shown(folder: RunFolder, stage: str, name: str) -> dict:
@@ -33,7 +35,7 @@ def shown(folder: RunFolder, stage: str, name: str) -> dict:
 
 
 def test_scores_have_the_labels_of_their_pairs(trained):
-    _, catalog, folder = trained
+    _, catalog, _, folder = trained
     kept, pairs = shown(folder, "classify", "scores"), catalog.pairs["val"]
     with np.load(folder.stage("classify").predictions) as best:
         assert np.array_equal(kept["score"], best["score_P"])
@@ -41,21 +43,20 @@ def test_scores_have_the_labels_of_their_pairs(trained):
 
 
 def test_the_hardest_pairs_are_the_ones_furthest_on_the_wrong_side(trained):
-    recipe, catalog, folder = trained
+    _, catalog, image_NHWC, folder = trained
     kept, scores = shown(folder, "classify", "pairs"), shown(folder, "classify", "scores")
-    pack = load_pack(catalog, 16, 3, Path(recipe.data.cache))
     for kind, wanted, worst in (("genuine", True, np.min), ("impostor", False, np.max)):
         assert kept[f"{kind}_score"][0] == worst(scores["score"][scores["same"] == wanted])
         for name, side in zip(kept[f"{kind}_name"][0], "ab", strict=True):
             item = list(catalog.names).index(name)
-            assert np.array_equal(kept[f"{kind}_{side}"][0], pack[item])
+            assert np.array_equal(kept[f"{kind}_{side}"][0], image_NHWC[item])
 
 
 def test_angles_and_predictions_are_those_of_the_best_checkpoint(trained):
-    recipe, catalog, folder = trained
+    recipe, catalog, image_NHWC, folder = trained
     opened = open_stage(folder, recipe, "finetune", catalog)
     dev_M = catalog.index("dev")
-    emb_MD = opened.embed(opened.pack(recipe, catalog), dev_M).astype(np.float64)
+    emb_MD = opened.embed(image_NHWC, dev_M).astype(np.float64)
     weight_KD = opened.learner.objective.classifier.weight.detach().numpy().astype(np.float64)
     kept = shown(folder, "finetune", "angles")
     own = []
@@ -74,16 +75,15 @@ def test_angles_and_predictions_are_those_of_the_best_checkpoint(trained):
 
 
 def test_every_evaluation_has_its_angles_and_the_first_batch_is_kept_as_it_was_seen(trained):
-    recipe, catalog, folder = trained
+    _, _, image_NHWC, folder = trained
     for stage in ("classify", "finetune"):
         rows = folder.stage(stage).metrics.read_text().splitlines()
         steps = {row["step"] for row in map(json.loads, rows) if row.get("accuracy") is not None}
         files = folder.stage(stage).shown.glob("angles-*.npz")
         assert {int(path.stem[7:]) for path in files} == steps
         kept = shown(folder, stage, "augmented")
-        pack = load_pack(catalog, 16, 3, Path(recipe.data.cache))
         for before, seen in zip(kept["before"], kept["seen"], strict=True):
-            assert any(np.array_equal(before, image) for image in pack)
+            assert any(np.array_equal(before, image) for image in image_NHWC)
             flipped = np.array_equal(seen, before[:, ::-1])  # the recipe's only transform
             assert flipped or np.array_equal(seen, before)
 

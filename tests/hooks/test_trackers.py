@@ -69,11 +69,11 @@ def recipe_of(path: Path, *track: str) -> Recipe:
 def scalars(place: Path) -> dict[str, list[tuple[int, float]]]:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    found = EventAccumulator(place.as_posix(), size_guidance={"scalars": 0})
-    found.Reload()
+    events = EventAccumulator(place.as_posix(), size_guidance={"scalars": 0})
+    events.Reload()
     return {
-        tag: [(event.step, event.value) for event in found.Scalars(tag)]
-        for tag in found.Tags()["scalars"]
+        tag: [(event.step, event.value) for event in events.Scalars(tag)]
+        for tag in events.Tags()["scalars"]
     }
 
 
@@ -83,16 +83,8 @@ def rows_until(last: int, first: int = 1) -> list[dict]:
     for step in range(10, 10 * last + 1, 10):
         rows.append({"kind": "interval", "step": step, "lr": 0.1, "loss": 100.0 - step})
         if step % 20 == 0:
-            rows.append(
-                {
-                    "kind": "epoch",
-                    "step": step,
-                    "epoch": step // 20,
-                    "loss": 1.0 * step,
-                    "accuracy": step / 1000,
-                    "eer": None,
-                }
-            )
+            metrics = {"loss": 1.0 * step, "accuracy": step / 1000, "eer": None}
+            rows.append({"kind": "epoch", "step": step, "epoch": step // 20} | metrics)
     return [row for row in rows if row["step"] >= 10 * first]
 
 
@@ -149,11 +141,11 @@ def test_metrics_are_cut_back_to_the_checkpoint(tmp_path, done, kept):
 def test_tensorboard_shows_every_step_once_after_a_resume(tiny_recipe, tmp_path):
     folder = begun(tmp_path)
     train_killed_and_resumed(recipe_of(tiny_recipe, "tensorboard"), folder)
-    found = scalars(folder.path / "tensorboard" / "classify")
-    assert found["interval/loss"] == [(step, 100.0 - step) for step in range(10, 81, 10)]
-    assert found["epoch/loss"] == [(step, 1.0 * step) for step in (20, 40, 60, 80)]
-    assert [step for step, _ in found["epoch/accuracy"]] == [20, 40, 60, 80]
-    assert "epoch/eer" not in found and "epoch/step" not in found
+    written = scalars(folder.path / "tensorboard" / "classify")
+    assert written["interval/loss"] == [(step, 100.0 - step) for step in range(10, 81, 10)]
+    assert written["epoch/loss"] == [(step, 1.0 * step) for step in (20, 40, 60, 80)]
+    assert [step for step, _ in written["epoch/accuracy"]] == [20, 40, 60, 80]
+    assert "epoch/eer" not in written and "epoch/step" not in written
 
 
 def test_wandb_is_sent_every_step_once_after_a_resume(tiny_recipe, tmp_path, wandb):
@@ -190,10 +182,10 @@ def test_a_whole_run_in_tensorboard(tracked):
         place = folder.path / "tensorboard" / stage
         rows = [json.loads(line) for line in (folder.stage(stage).path / "metrics.jsonl").open()]
         assert len(rows) == 2 * epochs
-        found = scalars(place)
+        losses = scalars(place)
         for kind in ("interval", "epoch"):
             written = [(r["step"], r["loss"]) for r in rows if r["kind"] == kind]
-            np.testing.assert_allclose(found[f"{kind}/loss"], written, rtol=1e-6)
+            np.testing.assert_allclose(losses[f"{kind}/loss"], written, rtol=1e-6)
         events = EventAccumulator(place.as_posix())
         events.Reload()
         images = set(events.Tags()["images"])

@@ -46,7 +46,7 @@ def make_run(
             scores = {"accuracy": 0.5 + 0.1 * (epoch + i), "eer": 0.3 - 0.05 * (epoch + i)}
             scores |= {"auc": 0.8, "combined": 0.6, "images_per_second": 100.0, "data_wait": 0.02}
             rows.append({"kind": "epoch", "epoch": epoch} | both | scores)
-        (place / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        write_rows(place / "metrics.jsonl", rows)
         write(place / "stage.json", {"finished": True, "gate": f"took {stage}"})
         best = {"accuracy": 0.7 + 0.1 * i, "eer": 0.2 - 0.05 * i, "auc": 0.8, "monitor": 0.7}
         size = {"epochs": epochs, "seconds": 60.0, "images_per_second": 100.0, "parameters": 900}
@@ -110,6 +110,10 @@ def keep_pictures(place: Path, rng, names: np.ndarray) -> None:
 def write(path: Path, value: dict) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(value))
+
+
+def write_rows(path: Path, rows: list[dict]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
 def save(path: Path, **arrays) -> None:

@@ -1,10 +1,12 @@
 """A study's folder as starter.study leaves it, made of drawn numbers."""
 
-import csv
 import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+
+from tests.report.folders import write_rows
 
 METRICS = ("accuracy", "eer", "auc")
 
@@ -35,7 +37,7 @@ def make_study(
             cells_of = {"variant": variant, **{key: varied.get(key, "") for key in keys}}
             place = {"seed": seed, "run": run.as_posix(), "seconds": 10.5 + i}
             rows.append(cells_of | place | {"epochs_to_target": 3 + seed if i else ""} | value)
-    write_rows(folder, rows)
+    pd.DataFrame(rows).to_csv(folder / "rows.csv", index=False)
     study = {"name": folder.name, "metric": metric, "higher_is_better": metric != "eer"}
     study |= {"target": 0.4, "variants": list(cells), "reported": dict.fromkeys(cells)}
     (folder / "study.json").write_text(json.dumps(study | told))
@@ -51,12 +53,4 @@ def make_run(run: Path, metric: str, curve_E: np.ndarray) -> None:
             {"kind": "epoch", "step": 10 * epoch, "epoch": epoch, "loss": 1.0, metric: float(value)}
             for epoch, value in enumerate(part_E, 1)
         ]
-        lines = "".join(json.dumps(row) + "\n" for row in rows)
-        (run / stage / "metrics.jsonl").write_text(lines)
-
-
-def write_rows(folder: Path, rows: list[dict]) -> None:
-    with open(folder / "rows.csv", "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+        write_rows(run / stage / "metrics.jsonl", rows)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import auc, precision_recall_fscore_support, roc_auc_score, roc_curve
 
+from starter.report.drawing import both_ends
 from starter.report.image_figures import class_scores, most_confused
 from starter.report.pair_figures import POINTS, calibration, measure, thin
-from starter.report.style import both_ends
 
 
 def made(pairs=400, seed=0, ties=False):
@@ -113,13 +113,13 @@ def test_precision_recall_and_f1_equal_scikit_learns():
     rng = np.random.default_rng(0)
     label_M, predicted_M = rng.integers(0, 7, 300), rng.integers(0, 7, 300)
     predicted_M[predicted_M == 3] = 4  # a class that is never predicted
-    found = class_scores(label_M, predicted_M, 8)  # and one without images
+    scores = class_scores(label_M, predicted_M, 8)  # and one without images
     precision, recall, f1, _ = precision_recall_fscore_support(
         label_M, predicted_M, labels=range(7), zero_division=0
     )
     for name, theirs in (("precision", precision), ("recall", recall), ("F1", f1)):
-        np.testing.assert_allclose(found[name][:7], theirs, atol=1e-12)
-        assert np.isnan(found[name][7])
+        np.testing.assert_allclose(scores[name][:7], theirs, atol=1e-12)
+        assert np.isnan(scores[name][7])
 
 
 def test_the_most_confused_classes_are_those_with_the_most_mistakes():
@@ -136,16 +136,8 @@ def test_calibration_shows_every_bin_with_its_interval_and_count():
         {"predicted": 0.72, "observed": 0.5, "count": 8},
         {"predicted": 1.0, "observed": 1.0, "count": 1},
     ]
-    kept = {
-        "kind": "isotonic",
-        "bins": bins,
-        "brier": 0.1,
-        "ece": 0.025,
-        "prior": 0.4,
-        "log_loss": 0.3,
-        "folded_by": "image",
-    }
-    figure, caption = calibration(kept)
+    kept = {"kind": "isotonic", "bins": bins, "prior": 0.4, "folded_by": "image"}
+    figure, caption = calibration(kept | {"brier": 0.1, "ece": 0.025, "log_loss": 0.3})
     ax, below = figure.axes
     points = next(line for line in ax.lines if line.get_marker() == "o")
     np.testing.assert_allclose(points.get_xydata(), [(4, 0), (72, 50), (100, 100)])
@@ -158,6 +150,6 @@ def test_calibration_shows_every_bin_with_its_interval_and_count():
 
 def test_long_names_that_differ_in_their_ends_stay_different():
     names = [f"Armenian/character{k:02d}" for k in range(20)]
-    found = [both_ends(name, 9) for name in names]
-    assert len(set(found)) == 20 and all(len(name) == 9 for name in found)
+    short = [both_ends(name, 9) for name in names]
+    assert len(set(short)) == 20 and all(len(name) == 9 for name in short)
     assert both_ends("short", 9) == "short"

@@ -5,6 +5,7 @@ import json
 import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from starter.errors import UserError
@@ -13,7 +14,7 @@ from starter.report.__main__ import main
 from starter.report.study import draw_study
 from starter.report.study_read import open_study
 from tests.report.folders import Page
-from tests.report.studies import make_study, write_rows
+from tests.report.studies import make_study
 
 HARM = '<script>alert("x")</script>'
 GRID = {f"m2={a} m3={b}": {"margin": a, "additive": b} for a in (0.2, 0.5) for b in (0, 0.1, 0.3)}
@@ -136,7 +137,7 @@ def test_the_words_say_what_can_be_told_apart(tmp_path):
         for name, of_name in values.items()
         for seed, value in enumerate(of_name)
     ]
-    write_rows(tmp_path / "s", rows)
+    pd.DataFrame(rows).to_csv(tmp_path / "s" / "rows.csv", index=False)
     told = {"name": "s", "metric": "accuracy", "reported": {"a": 0.93, "b": None}}
     (tmp_path / "s" / "study.json").write_text(json.dumps(told))
     text = Page(draw_study(tmp_path / "s")[0]).text

@@ -1,4 +1,4 @@
-"""What a stage keeps for its report: small npz files in <stage>/shown, none needed to go on.
+"""The report of a run, drawn while it trains, and what a stage keeps for it in <stage>/shown.
 
     augmented.npz         images of the first batch, as they were and as the network saw them
     angles-<step>.npz     angles of dev images to their own class, at each evaluated epoch
@@ -9,9 +9,12 @@
     map.npz               embeddings of a few classes
 
 Shapes: N images of the pack, M of the catalog's items, P pairs, K classes, D embedding.
-Angles are counts per degree, 0 to 180. Nothing here draws a random number.
+Angles are counts per degree, 0 to 180. Nothing here draws a random number, and no file is needed to
+go on. A picture never costs a run: what goes wrong in drawing is a warning.
 """
 
+import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +27,12 @@ from starter.data.batches import Batch
 from starter.hooks.base import Hook
 from starter.inference.embed import embed, embed_options, unit
 from starter.inference.evaluate import Evaluation, nearest_means
+from starter.report import report
 from starter.runs.folder import StageFolder
 from starter.training.learner import Learner
 from starter.training.state import StageJob, TrainState
+
+log = logging.getLogger(__name__)
 
 FIRST, PAIRS, IMAGES = 12, 9, 16  # shown: of the first batch, pairs of each kind, worst images
 SIDE = 96  # pixels of a thumbnail at most
@@ -34,6 +40,8 @@ TRAIN = 1000  # training images looked at, evenly spread
 CLASSES = 2000  # whose angles are measured against each other, evenly spread
 MAP_CLASSES, MAP_EACH, MAP_FLAT = 12, 40, 3000  # of the map; of a 2-D embedding, all classes
 ROWS = 4096  # images at once against all classes
+SHARE = 0.05  # of the time, at most, is spent drawing while a stage trains
+FIRST_DRAWING = 1.0  # seconds that it is taken to cost
 
 
 class ReportData(Hook):
@@ -244,3 +252,35 @@ def _save(folder: StageFolder, file: str, /, **arrays: Any) -> None:
         return
     folder.shown.mkdir(exist_ok=True)
     np.savez_compressed(folder.shown_file(file), **arrays)
+
+
+class Redraw(Hook):
+    """Draws what has grown after an epoch, where SHARE of the time has room for it."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._next = time.monotonic() + FIRST_DRAWING / SHARE
+
+    def after_epoch(self, state: TrainState) -> None:
+        start = time.monotonic()
+        if start >= self._next and distributed.is_main():
+            draw_report(self.folder, live=True)
+            end = time.monotonic()
+            self._next = end + (end - start) / SHARE
+
+
+def draw_report(run: str | Path, *, live: bool = False) -> Path | None:
+    """Writes a run's report.html and its figures.
+
+    Args:
+        run: a run folder.
+        live: a stage is running: only what grows with it is drawn anew.
+    Returns:
+        The page's path; None where it could not be drawn, which is logged.
+    """
+    try:
+        return report(run, live=live)
+    except Exception as error:  # of matplotlib, of the disk: the run itself is whole
+        log.warning("%s: no report: %s: %s", run, type(error).__name__, error)
+        log.debug("report", exc_info=True)
+        return None
