@@ -2,9 +2,14 @@
 
 from starter.models.blocks import Backbone
 from starter.models.embedder import Embedder, Preprocessing
-from starter.models.families import backbone_names, choose_stem
-from starter.models.init_from import file_hash
-from starter.models.registry import build, pretrained_preprocessing, resolve
+from starter.models.external import file_hash
+from starter.models.registry import (
+    backbone_names,
+    build,
+    choose_stem,
+    pretrained_preprocessing,
+    resolve,
+)
 from starter.models.rules import check_rules, count_parameters
 from starter.recipe.own import is_own, source_hash
 

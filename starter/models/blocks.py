@@ -13,13 +13,13 @@ from timm.layers import SEModule
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from starter.models.necks import Average
+from starter.models.layers import Average
 
 
 class Backbone(nn.Module):
     """image_BCHW float (C = in_channels) -> feature_BF float32, F = `num_features`.
 
-    A family gives `features` (the last map), STEMS_BY_COST (keys of stems.STEMS, its paper's
+    A family gives `features` (the last map), STEMS_BY_COST (keys of layers.STEMS, its paper's
     first), REDUCTION (of the stages after the stem), SMALLEST (the last map has more pixels a
     side) and POOL (the paper's pooling). A setting's own `stems` and `pool` take precedence.
     """
@@ -133,7 +133,7 @@ class Block(nn.Module):
 class BasicBlock(Block):
     """Two 3x3 convolutions: (B, channels_in, H, W) -> (B, width, H/stride, W/stride).
 
-    end: the branch's end (regularise.py). averaged: see `shortcut`. se: with a gate (SE-ResNet).
+    end: the branch's end (layers.py). averaged: see `shortcut`. se: with a gate (SE-ResNet).
     """
 
     LAST_SCALE = "bn2.weight"

@@ -11,9 +11,7 @@ from torch import Tensor, nn
 
 from starter.errors import UserError
 from starter.models.blocks import Backbone
-from starter.models.necks import Flatten
-from starter.models.regularise import BranchEnds, Regularise
-from starter.models.stems import stem_conv, stem_pool
+from starter.models.layers import BranchEnds, Flatten, Regularise, stem_conv, stem_pool
 
 EPS = 1e-6  # of every LayerNorm
 
@@ -79,7 +77,7 @@ SETTINGS = {
 
 class ConvNeXt(Backbone):
     """image_BCHW -> feature_BF. State-dict keys are timm's; the smaller ones' 1x1 convolutions are
-    linear layers here (the same numbers, see `init_from.py`)."""
+    linear layers here (the same numbers, see `external.adapt`)."""
 
     STEMS_BY_COST = ("4x4/4", "2x2/2", "3x3/1")
     REDUCTION = 8

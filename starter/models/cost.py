@@ -10,7 +10,7 @@ import torch
 from torch.utils.benchmark import Timer
 
 from starter.errors import UserError
-from starter.models import families
+from starter.models import registry
 from starter.models.embedder import Embedder
 from starter.models.registry import build, wrong_name
 from starter.models.rules import count_parameters, gates, not_convolutional
@@ -66,7 +66,7 @@ def cost(name: str, shape: Shape, *, measured: bool = False, **options: Any) -> 
 
     Raises UserError for an unknown name, with the nearest ones.
     """
-    if name in families.NETWORKS:
+    if name in registry.NETWORKS:
         with torch.device("meta"):
             embedder = shape.build(name, **options)
     else:  # others' code may compute while it builds
@@ -149,4 +149,4 @@ def listed(names: list[str]) -> list[str]:
     for name in names:
         if wrong := wrong_name(name):
             raise UserError(wrong)
-    return names or families.backbone_names()
+    return names or registry.backbone_names()

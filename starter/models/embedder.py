@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from starter.errors import UserError
 from starter.models.blocks import Backbone
-from starter.models.necks import wide
+from starter.models.layers import wide
 
 
 @dataclass(frozen=True)

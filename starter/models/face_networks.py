@@ -18,8 +18,7 @@ from starter.models.blocks import (
     shortcut,
     zero_last_scales,
 )
-from starter.models.regularise import BranchEnds, Regularise
-from starter.models.stems import stem_conv, stem_pool
+from starter.models.layers import BranchEnds, Regularise, stem_conv, stem_pool
 
 WIDTHS = (64, 128, 256, 512)
 
@@ -48,7 +47,7 @@ class IBasicBlock(Block):
 
 @dataclass(frozen=True)
 class IResNetSetting:
-    """depths: blocks per stage. pool: see necks.py."""
+    """depths: blocks per stage. pool: see layers.py."""
 
     depths: tuple[int, ...]
     pool: str = "flatten"

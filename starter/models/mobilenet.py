@@ -18,8 +18,7 @@ from starter.models.blocks import (
     init_fan_out,
     zero_last_scales,
 )
-from starter.models.regularise import BranchEnds, Regularise
-from starter.models.stems import stem_conv, stem_pool
+from starter.models.layers import BranchEnds, Regularise, stem_conv, stem_pool
 
 Activation = Callable[[], nn.Module]
 MakeGate = Callable[[int, int], nn.Module]  # (channels gated, the block's channels in) -> module

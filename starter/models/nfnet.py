@@ -12,8 +12,7 @@ from timm.layers import ScaledStdConv2d, SEModule, make_divisible
 from torch import Tensor, nn
 
 from starter.models.blocks import Backbone, Block, averages, block_shapes
-from starter.models.regularise import BranchEnds, Regularise
-from starter.models.stems import STEMS, stem_pool
+from starter.models.layers import STEMS, BranchEnds, Regularise, stem_pool
 
 ALPHA = 0.2  # on every branch: the variance grows by its square a block
 SE_GAIN = 2.0  # a sigmoid halves what it gates

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from starter.errors import UserError
 from starter.models.blocks import Backbone, conv
-from starter.models.regularise import Regularise
-from starter.models.stems import stem_conv, stem_pool
+from starter.models.layers import Regularise, stem_conv, stem_pool
 
 
 class Layer(NamedTuple):

@@ -1,5 +1,6 @@
 """Embedders by the name of their backbone: the kit's, timm's with a tag, a user's own."""
 
+import copy
 import dataclasses
 import difflib
 import logging
@@ -10,12 +11,19 @@ from pydantic import ValidationError
 from torch import nn
 
 from starter.errors import UserError
-from starter.models import external, families
+from starter.models import (
+    convnext,
+    external,
+    face_networks,
+    mobilenet,
+    nfnet,
+    plain,
+    regnet,
+    resnet,
+)
 from starter.models.blocks import Backbone
 from starter.models.embedder import Embedder, Preprocessing
-from starter.models.init_from import init_from
-from starter.models.necks import make_neck, make_pool
-from starter.models.regularise import Regularise
+from starter.models.layers import Regularise, choose, make_neck, make_pool
 from starter.recipe.named import problem
 from starter.recipe.own import is_own
 from starter.recipe.problems import Problem
@@ -25,6 +33,40 @@ log = logging.getLogger(__name__)
 LISTER = (
     "`python -m starter.models` lists the kit's; timm's are timm/NAME, yours path/to/net.py:Class"
 )
+_FAMILIES: list[tuple[type[Backbone], dict[str, Any]]] = [
+    (plain.Plain, plain.SETTINGS),
+    (resnet.ResNet, resnet.SETTINGS),
+    (face_networks.IResNet, face_networks.IRESNETS),
+    (mobilenet.MobileNetV2, mobilenet.MOBILENETS),
+    (face_networks.MobileFaceNet, face_networks.MOBILEFACENETS),
+    (mobilenet.EfficientNet, mobilenet.EFFICIENTNETS),
+    (convnext.ConvNeXt, convnext.SETTINGS),
+    (regnet.RegNet, regnet.SETTINGS),
+    (nfnet.NFNet, nfnet.SETTINGS),
+]
+NETWORKS: dict[str, tuple[type[Backbone], Any]] = {
+    name: (network, setting)
+    for network, settings in _FAMILIES
+    for name, setting in settings.items()
+}
+
+
+def backbone_names() -> list[str]:
+    """The kit's own backbones; timm's come besides, as `timm/NAME`."""
+    return list(NETWORKS)
+
+
+def choose_stem(name: str, image_size: int) -> str:
+    """What `stem: auto` means for one of backbone_names() and square images of so many pixels."""
+    network, setting = NETWORKS[name]
+    stems = getattr(setting, "stems", network.STEMS_BY_COST)
+    return choose(stems, network.REDUCTION, network.SMALLEST, image_size)
+
+
+def published_pool(name: str) -> str:
+    """What `pool: auto` means for one of backbone_names()."""
+    network, setting = NETWORKS[name]
+    return getattr(setting, "pool", network.POOL)
 
 
 def build(
@@ -49,7 +91,7 @@ def build(
         raise UserError(f"model.backbone: {wrong}")
     backbone = _backbone(section, in_channels, image_size)
     if section.init_from is not None:
-        log.info("%s", init_from(backbone, section.init_from))
+        log.info("%s", external.init_from(backbone, section.init_from))
     neck = make_neck(section.neck, backbone.num_features, embedding, section.dropout)  # type: ignore[arg-type]
     default = Preprocessing.default(image_size, in_channels)
     if section.pretrained:
@@ -99,19 +141,19 @@ def _backbone(section: ModelSection, in_channels: int, image_size: int) -> nn.Mo
     if section.pretrained:
         raise UserError(
             f"model.pretrained: {name} is trained from scratch; timm/{name} has weights"
-            if name in families.NETWORKS
+            if name in NETWORKS
             else f"model.pretrained: {name} has no weights to fetch; model.init_from takes a file"
         )
     if is_own(name):
         return _own(section, in_channels, image_size)
-    stem = families.choose_stem(name, image_size) if section.stem == "auto" else section.stem
+    stem = choose_stem(name, image_size) if section.stem == "auto" else section.stem
     keys = Regularise(
         section.drop_path, section.drop_block, section.layer_scale, section.zero_init_last
     )
-    backbone = families.build_family(name, in_channels=in_channels, stem=stem, regularise=keys)
-    pool = families.published_pool(name) if section.pool == "auto" else section.pool
+    backbone = build_family(name, in_channels=in_channels, stem=stem, regularise=keys)
+    pool = published_pool(name) if section.pool == "auto" else section.pool
     if pool != "avg":
-        _set_pool(backbone, pool, families.last_map(backbone, in_channels, image_size))
+        _set_pool(backbone, pool, last_map(backbone, in_channels, image_size))
     return backbone
 
 
@@ -155,7 +197,7 @@ def wrong_name(name: str) -> str | None:
         except UserError as error:
             return str(error)
         return None
-    if name in families.NETWORKS:
+    if name in NETWORKS:
         return None
     import timm
 
@@ -168,12 +210,27 @@ def wrong_name(name: str) -> str | None:
             if known
             else f"timm {timm.__version__} has no weights {tag!r} of {external.PREFIX}{bare}"
         )
-    if architecture in families.NETWORKS:
+    if architecture in NETWORKS:
         return f"{architecture} has no weights to fetch; timm's networks have (got {name!r})"
     known_names = [
-        *families.NETWORKS,
+        *NETWORKS,
         *(f"{external.PREFIX}{model}" for model in timm.list_models()),
     ]
     close = difflib.get_close_matches(architecture, known_names, n=3)
     hint = f"did you mean {' or '.join(map(repr, close))}?" if close else LISTER
     return f"no such backbone; {hint} (got {name!r})"
+
+
+def build_family(name: str, *, in_channels: int, stem: str, regularise: Regularise) -> Backbone:
+    """The network of one of backbone_names(), with fresh weights and average pooling."""
+    network, setting = NETWORKS[name]
+    make: Any = network
+    return make(setting, in_channels=in_channels, stem=stem, regularise=regularise)
+
+
+def last_map(backbone: nn.Module, in_channels: int, image_size: int) -> tuple[int, int, int]:
+    """(F, H, W) of what `backbone.features` gives, without computing it."""
+    twin: Any = copy.deepcopy(backbone).to("meta").eval()
+    with torch.no_grad():
+        shape = twin.features(torch.empty(1, in_channels, image_size, image_size, device="meta"))
+    return tuple(shape.shape[1:])

@@ -17,8 +17,7 @@ from starter.models.blocks import (
     init_fan_out,
     zero_last_scales,
 )
-from starter.models.regularise import BranchEnds, Regularise
-from starter.models.stems import stem_conv, stem_pool
+from starter.models.layers import BranchEnds, Regularise, stem_conv, stem_pool
 
 STEM_WIDTH = 32
 

@@ -20,8 +20,7 @@ from starter.models.blocks import (
     conv,
     zero_last_scales,
 )
-from starter.models.regularise import BranchEnds, Regularise
-from starter.models.stems import STEMS, stem_conv, stem_pool
+from starter.models.layers import STEMS, BranchEnds, Regularise, stem_conv, stem_pool
 
 RADIX = 2
 

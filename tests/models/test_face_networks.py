@@ -8,15 +8,15 @@ import torch
 from torch.nn import functional as F
 
 from starter import models
-from starter.models import families
-from starter.models.regularise import Regularise
+from starter.models import registry
+from starter.models.layers import Regularise
 from tests.models.networks import images, randomised
 
 
 def made(name, stem):
     keys = Regularise()
     return randomised(
-        lambda: families.build_family(name, in_channels=3, stem=stem, regularise=keys)
+        lambda: registry.build_family(name, in_channels=3, stem=stem, regularise=keys)
     ).double()
 
 

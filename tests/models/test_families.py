@@ -9,11 +9,10 @@ import torch
 from benchmarks.backbones import SMALLEST
 from starter import models
 from starter.errors import UserError
-from starter.models import families
+from starter.models import registry
 from starter.models.blocks import Backbone
-from starter.models.init_from import adapt
-from starter.models.regularise import DropPath, Regularise
-from starter.models.stems import STEMS
+from starter.models.external import adapt
+from starter.models.layers import STEMS, DropPath, Regularise
 from tests.models.networks import images, on_meta, timms, wake
 
 # The kit's own names, of which timm has no network.
@@ -49,12 +48,12 @@ AT_PUBLISHED = TIMMS if os.environ.get("STARTER_EVERY_SIZE") else OF_EACH_FAMILY
 
 
 def published_stem(name: str) -> str:
-    network, setting = families.NETWORKS[name]
+    network, setting = registry.NETWORKS[name]
     return getattr(setting, "stems", network.STEMS_BY_COST)[0]
 
 
 def make(name, channels=3, stem=None, **keys) -> Backbone:
-    return families.build_family(
+    return registry.build_family(
         name, in_channels=channels, stem=stem or published_stem(name), regularise=Regularise(**keys)
     )
 
@@ -109,8 +108,8 @@ def test_the_smallest_of_each_family_trains(name, channels):
 
 
 def test_every_family_has_its_smallest_here():
-    there = {families.NETWORKS[name][0] for name in SMALLEST}
-    assert there == {network for network, _ in families.NETWORKS.values()}
+    there = {registry.NETWORKS[name][0] for name in SMALLEST}
+    assert there == {network for network, _ in registry.NETWORKS.values()}
 
 
 @pytest.mark.parametrize("name", SMALLEST)
@@ -118,14 +117,14 @@ def test_every_family_takes_every_stem(name):
     """Its last map is smaller than the image by the stem's reduction times the stages'; the one
     that auto chooses leaves at least 2x2, and is the published one at 224 px."""
     assert models.choose_stem(name, 224) == published_stem(name)
-    stages = 4 if name == "cnn_64_256_64" else families.NETWORKS[name][0].REDUCTION
+    stages = 4 if name == "cnn_64_256_64" else registry.NETWORKS[name][0].REDUCTION
     made = {}
     for stem in ("4x4/4", "7x7/2", models.choose_stem(name, 28)):
         made[stem] = on_meta(lambda stem=stem: make(name, stem=stem))
         side = max(1, 128 // (STEMS[stem].reduction * stages))
         shape = (made[stem].num_features, side, side)
-        assert families.last_map(made[stem], 3, 128) == shape
-    assert min(families.last_map(made[models.choose_stem(name, 28)], 3, 28)) >= 2
+        assert registry.last_map(made[stem], 3, 128) == shape
+    assert min(registry.last_map(made[models.choose_stem(name, 28)], 3, 28)) >= 2
 
 
 # Backbone, neck of 512 and (K, 512) class weights together.

@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from starter.models import families
-from starter.models.regularise import Regularise
+from starter.models import registry
+from starter.models.layers import Regularise
 
 
 def made(name, **keys):
     torch.manual_seed(0)
-    network, setting = families.NETWORKS[name]
+    network, setting = registry.NETWORKS[name]
     stem = getattr(setting, "stems", network.STEMS_BY_COST)[0]
-    return families.build_family(name, in_channels=3, stem=stem, regularise=Regularise(**keys))
+    return registry.build_family(name, in_channels=3, stem=stem, regularise=Regularise(**keys))
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_spread_of_the_first_weights(name, layer, expected):
 @pytest.mark.parametrize("name", ["convnext_atto", "convnext_30m"])
 def test_convnext_starts_with_the_papers_layer_scale(name):
     gammas = [p for k, p in made(name).named_parameters() if k.endswith("gamma")]
-    assert len(gammas) == sum(families.NETWORKS[name][1].depths)
+    assert len(gammas) == sum(registry.NETWORKS[name][1].depths)
     assert all((gamma == 1e-6).all() for gamma in gammas)
     assert not [k for k, _ in made(name, layer_scale=0.0).named_parameters() if "gamma" in k]
 

@@ -6,7 +6,7 @@ import torch
 
 from starter import models
 from starter.errors import UserError
-from starter.models.necks import POOLS, GeM, make_pool
+from starter.models.layers import POOLS, GeM, make_pool
 from tests.models.networks import images
 
 

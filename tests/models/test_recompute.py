@@ -7,7 +7,7 @@ import torch
 
 from starter import models
 from starter.errors import UserError
-from starter.models.families import NETWORKS
+from starter.models.registry import NETWORKS
 
 SMALLEST = {family.__name__: name for name, (family, _) in reversed(NETWORKS.items())}
 SMALLEST |= {"Plain": "cnn5", "ResNet": "resnet10_small", "MobileNetV2": "mobilenetv2_035"}

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from starter.models.regularise import (
+from starter.models.layers import (
     BranchEnds,
     DropBlock,
     DropPath,

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from starter import models
-from starter.models.regularise import DropPath, Regularise
+from starter.models.layers import DropPath, Regularise
 from starter.models.resnet import SETTINGS, ResNet
 from tests.models.networks import images
 
