@@ -25,7 +25,8 @@ from starter.runs.records import Summary
 from starter.runs.result import Answers, Result, Submission
 from starter.stages import find_lr as range_test
 from starter.stages import train as stages
-from starter.submission.handin import sample_path, write_submission
+from starter.stages.answer import answers_of, sample_of
+from starter.submission.handin import write_submission
 from starter.training.resolve import resolve
 
 log = logging.getLogger(__name__)
@@ -66,8 +67,8 @@ def verify(
         The result, also in runs/<name>/verify/result.json.
     Raises:
         UserError: no finished stage, other classes, a damaged checkpoint, a FAR that the labelled
-            pairs cannot tell, more parameters than the rules allow, a sample that asks for what the
-            run cannot answer; no submission is written then.
+            pairs cannot tell, more parameters than the rules allow; a sample of the recipe that
+            asks for what the run cannot answer: no submission is written then, but the result is.
     """
     folder, recipe, stage = open_run(run, overrides, stage)
     catalog = load_catalog(recipe.data)
@@ -112,30 +113,50 @@ def fuse(
 
 
 def _hand_in(folder: RunFolder, recipe: Recipe, catalog: Catalog, measured: Measured) -> Result:
-    """Writes the submission where there is anything to answer, then the result with it."""
-    written = demo = None
-    answers = _answers(catalog, measured)
-    if answers:
-        root = resolve_root(recipe.data)
-        sample = sample_path(recipe, root) or next(iter(catalog.samples), None)
-        table = write_submission(folder.submission, sample, recipe.submission.format, answers)
-        for other in catalog.samples:
-            if sample is None or not other.samefile(sample):
-                _also_write(folder, other, recipe.submission.format, answers)
-        written = Submission(
-            csv=folder.submission.as_posix(),
-            rows=len(table.rows),
-            sample=None if sample is None else sample.as_posix(),
-            note=table.note,
-        )
-        if recipe.data.demo is not None:
-            demo = _answer_demo(folder.submission, root)
-    result = measured.result.model_copy(update={"submission": written, "answers": demo})
+    """Writes the result, then the submission where there is anything to answer, then the result
+    with it. What nobody asked for in so many words and cannot be written is warned of."""
+    result = measured.result
+    result.write(folder.result)
+    test_M = catalog.index("test")
+    ranked = submission.Ranked(*measured.classes.ranked(test_M)) if len(test_M) else None
+    answers = answers_of(catalog, ranked, measured.scores.get("test", ()), measured.match_of_face)
+    if not answers:
+        return result
+    try:
+        written = _write(folder, recipe, catalog, answers)
+    except UserError as error:
+        if recipe.submission.sample is not None:
+            raise
+        log.warning("no submission is written: %s", error)
+        return result
+    demo = None
+    if recipe.data.demo is not None:
+        demo = _answer_demo(folder.submission, resolve_root(recipe.data))
+    result = result.model_copy(update={"submission": written, "answers": demo})
     result.write(folder.result)
     return result
 
 
-def _also_write(folder: RunFolder, sample: Path, format: str, answers: submission.Answers) -> None:
+def _write(
+    folder: RunFolder, recipe: Recipe, catalog: Catalog, answers: submission.Answers
+) -> Submission:
+    """The submission, and what the other samples of the set ask for."""
+    sample = sample_of(recipe, catalog)
+    table = write_submission(folder.submission, sample, recipe.submission.format, answers)
+    for other in catalog.samples:
+        if sample is None or not other.samefile(sample):
+            _also_write(folder, other, recipe.submission.format, answers)
+    return Submission(
+        csv=folder.submission.as_posix(),
+        rows=len(table.rows),
+        sample=None if sample is None else sample.as_posix(),
+        note=table.note,
+    )
+
+
+def _also_write(
+    folder: RunFolder, sample: Path, format: str | None, answers: submission.Answers
+) -> None:
     """What another sample of the set asks for; where it cannot be answered, a warning says why."""
     path = folder.other_submission(sample.stem)
     try:
@@ -144,33 +165,6 @@ def _also_write(folder: RunFolder, sample: Path, format: str, answers: submissio
         log.warning("%s is not answered: %s", sample, error)
     else:
         log.info("as %s asks: %s", sample.name, path.as_posix())
-
-
-def _answers(catalog: Catalog, measured: Measured) -> submission.Answers:
-    """What a submission may ask for."""
-    test_M, pairs = catalog.index("test"), catalog.pairs.get("test")
-    names = [catalog.submission_name(i) for i in test_M]
-    classes, ranked = catalog.classes[: catalog.answers], None
-    if len(test_M):
-        ranked = submission.Ranked(*measured.classes.ranked(test_M))
-        if len(set(names)) < len(names):
-            names, ranked = submission.mean_by_id(names, ranked, len(classes))
-    pair_names = []
-    if pairs is not None:
-        pair_names = [
-            (catalog.submission_name(a), catalog.submission_name(b))
-            for a, b in zip(pairs.a_P, pairs.b_P, strict=True)
-        ]
-    return submission.Answers(
-        test_names=names,
-        class_of_test=None if ranked is None else [classes[k] for k in ranked.class_MT[:, 0]],
-        pair_names=pair_names,
-        score_P=measured.scores.get("test", ()),
-        classes=classes,
-        ranked=ranked,
-        match_of_face=measured.match_of_face,
-        pair_ids=None if pairs is None else pairs.text_P,
-    )
 
 
 def _answer_demo(csv: Path, root: Path) -> Answers:

@@ -1,6 +1,7 @@
 """A competition from its folder to its submissions: train.py FOLDER, verify.py, submit.py check."""
 
 import csv
+import json
 
 import cv2
 import numpy as np
@@ -76,3 +77,62 @@ def test_a_folder_becomes_three_submissions(tmp_path, competition, command):
         csv_file, sample = run / f"submission{kind}.csv", root / f"sample_submission{kind}.csv"
         done = command("submit.py", str(csv_file), "--sample", str(sample), "--dry-run")
         assert done.returncode == 0, done.stderr
+
+
+RECIPE = """\
+name: folders
+runs: {folder}/runs
+data: {{layout: folders, root: {folder}/set, image_size: 16, cache: {folder}/cache, workers: 0}}
+model: {{backbone: resnet10_small, embedding: 16}}
+train: {{batch_size: 8, precision: fp32}}
+stages: {{classify: {{epochs: 2, loss: [{{kind: softmax}}]}}}}
+verify: {{resamples: 0}}
+"""
+
+
+@pytest.mark.slow
+def test_images_of_one_name_in_folders_of_classes(tmp_path, command):
+    rng = np.random.default_rng(0)
+    for split, k, i in np.ndindex(2, 2, 8):
+        path = tmp_path / "set" / ("train", "test")[split] / ("cat", "dog")[k] / f"{i:04d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image = picture(int(rng.integers(1 << 30)), (16, 16, 3)) // 4
+        image[..., k] += 150
+        assert cv2.imwrite(str(path), image)
+    recipe, run = tmp_path / "folders.yaml", tmp_path / "runs" / "folders"
+    recipe.write_text(RECIPE.format(folder=tmp_path.as_posix()))
+
+    def verified(*changes, code=0):
+        (run / "verify" / "result.json").unlink(missing_ok=True)
+        done = command("verify.py", str(run), *changes)
+        assert done.returncode == code, done.stderr
+        result = json.loads((run / "verify" / "result.json").read_text())
+        assert result["test_accuracy"] is not None and "Traceback" not in done.stderr
+        return result, done.stderr
+
+    done = command("train.py", str(recipe))
+    assert done.returncode == 0 and "no submission" not in done.stderr, done.stderr
+    result, _ = verified()
+    with (run / "submission.csv").open() as file:
+        header, *rows = csv.reader(file)
+    ids = [f"test/{name}/{i:04d}.jpg" for name in ("cat", "dog") for i in range(8)]
+    assert header == ["id", "label"] and [row[0] for row in rows] == ids
+    right = [label == name.split("/")[1] for name, label in rows]
+    assert np.mean(right) == result["test_accuracy"]
+
+    answer, sample = dict(rows), tmp_path / "sample.csv"
+    short = [name.removeprefix("test/").removesuffix(".jpg") for name in ids[::-1]]
+    sample.write_text("\n".join(["id,label", *(f"{name},cat" for name in short)]))
+    verified(f"submission.sample={sample}")
+    due = [f"{name},{answer[f'test/{name}.jpg']}" for name in short]
+    assert (run / "submission.csv").read_text().splitlines() == ["id,label", *due]
+
+    wrong = "submission.format=s26_verification"
+    result, said = verified(wrong)
+    assert result["submission"] is None and "no submission is written: " in said
+    done = command("submit.py", str(run), "--dry-run")
+    assert done.returncode == 2 and "is of an earlier verify.py" in done.stderr
+    done = command("train.py", str(recipe), wrong)
+    assert "no submission will be written: " in done.stderr and "no test pairs" in done.stderr
+    sample.write_text("id,label\nmouse.jpg,cat\n")
+    verified(f"submission.sample={sample}", code=2)

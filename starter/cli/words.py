@@ -101,7 +101,7 @@ def verified(result: Result, report: Path | None) -> str:
         lines.append(("report", report.as_posix()))
     submission = result.submission
     if submission is None:
-        lines.append(("submission", "none: the data has nothing to predict"))
+        lines.append(("submission", "none: nothing to predict, or a warning says why"))
     else:
         checked = f", checked against {submission.sample}" if submission.sample else ""
         lines += [

@@ -28,6 +28,7 @@ from starter.recipe.schema.data import DataSection
 from starter.recipe.schema.train import refuse_uneven
 from starter.runs.provenance import code_difference, environment
 from starter.runs.records import Summary
+from starter.stages.answer import foresee
 from starter.stages.finish import finish
 from starter.stages.run import Run
 from starter.stages.standing import descendants, discard, refuse_changed, stage_record
@@ -68,6 +69,7 @@ def train(recipe: Recipe, *, stage: str | None = None, fresh: str | None = None)
             until_the_end.enter_context(run.folder.held())
             discard(run, discarded)
             _describe(run)
+            foresee(recipe, run.catalog)
 
         distributed.main_does(begin)
         try:

@@ -4,19 +4,26 @@ from pathlib import Path
 
 from starter.errors import UserError
 from starter.submission.answers import Answers, Ask, Kind
-from starter.submission.sample import image_index, in_words, recognise, refuse_gaps
+from starter.submission.sample import in_words, parts_that_tell, recognise, refuse_gaps
 from starter.submission.shapes import Shape, shape_of
 from starter.submission.table import Sheet, Style, Table, is_number, read_sample, stem
 from starter.submission.years import FORMATS, Format
 
+FORMAT_OF: dict[Kind, str] = {
+    "pair": "verification",
+    "face": "identification",
+    "image": "classification",
+}
 
-def fill(sample_path: str | Path | None, format: str, answers: Answers) -> Table:
+
+def fill(sample_path: str | Path | None, format: str | None, answers: Answers) -> Table:
     """Answers every row of a sample submission, or of the documented default without one.
 
     An id asks for the class of a test image (its file name, with or without folders or ending),
     for the similarity of a test pair ("a b", in either order), or is a row number (0 to n - 1, of
     the pairs, of the images or of the unknown faces, whichever are n). Without a sample, `format`
-    gives what FORMATS says of it, among them:
+    (by default the first of these three that the data has answers for: verification,
+    identification, classification) gives what FORMATS says of it, among them:
       verification: `ID,Label`, the row number in the list of test pairs, the cosine (F24 to S26);
       classification: `id,label`, file name, class (S21 to F23);
       identification: `id,label`, the row number of the unknown face, who it is (F22 to S24);
@@ -30,27 +37,26 @@ def fill(sample_path: str | Path | None, format: str, answers: Answers) -> Table
             classes are names (folders `n000001`), or where `format` says so, a class's place in
             order is written, as S22 to S24 ask.
     Returns:
-        A table in the sample's order, quoting and line ends. Its note says what was recognised, or
-        that no sample was there.
+        A table in the sample's order and spelling; its note says what was recognised.
     Raises:
         UserError: the sample asks for what the data lacks, leaves images or pairs out, or can be
             read in two ways; a score is not finite.
     """
-    entry = FORMATS[format]
+    written = format or next((FORMAT_OF[k] for k in FORMAT_OF if answers.count[k]), "combined")
+    entry, style = FORMATS[written], Style()
     numbered, shape = entry.label == "index" and bool(answers.classes), Shape("class")
-    style = Style()
     if sample_path is None:
         header: tuple[str, ...] = entry.header
-        ids, asks = _rows_of_format(format, entry, answers)
-        note = f"no sample submission: wrote the default of submission.format={format}"
+        ids, asks = _rows_of_format(written, entry, answers)
+        note = f"no sample submission: wrote the default of submission.format={written}"
         if not entry.verified:
             note += " (unverified: compare it with the competition's own sample)"
     else:
         sample = read_sample(sample_path)
         asks = recognise(sample, format, answers)
         refuse_gaps(sample, asks, answers)
-        header, ids = tuple(sample.header), [row[0] for row in sample.rows]
-        style = sample.style()
+        header, style = tuple(sample.header), sample.style()
+        ids = [row[0] for row in sample.rows]
         shape, numbers_for_names = _shape_of_images(sample, asks, answers)
         note = in_words(asks, shape)
         if numbers_for_names:
@@ -87,8 +93,9 @@ def _rows_of_format(format: str, entry: Format, answers: Answers) -> tuple[list[
         count = answers.count[kind]
         asks += [Ask(kind, i) for i in range(count)]
         if kind == "image":
-            image_index(answers.test_names)
-            ids += map(stem, answers.test_names) if entry.id == "stem" else answers.test_names
+            parts = parts_that_tell(answers.test_names, stem)
+            stems = (stem(name, parts) for name in answers.test_names)
+            ids += stems if entry.id == "stem" else answers.test_names
         elif entry.id == "row":
             ids += map(str, range(count))
         else:

@@ -30,7 +30,7 @@ class Handin:
     recipe: Recipe | None = None
 
 
-def write_submission(csv: Path, sample: Path | None, format: str, answers: Answers) -> Table:
+def write_submission(csv: Path, sample: Path | None, format: str | None, answers: Answers) -> Table:
     """Writes a checked submission as the sample asks, or the default of `submission.format`.
 
     Raises:
@@ -130,6 +130,10 @@ def _refuse_stale(folder: RunFolder) -> None:
     result = folder.read_result()
     if result is None:
         return
+    if result.submission is None:
+        raise UserError(
+            f"{folder.submission} is of an earlier verify.py; the last one wrote none {SEND_ANYWAY}"
+        )
     fusion = folder.read_fusion()
     if fusion is not None:
         _refuse_stale_members(folder, fusion)

@@ -4,7 +4,7 @@ Shapes: R rows of the sample, M test images, P test pairs, T unknown faces.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from starter.errors import UserError
 from starter.submission.answers import Answers, Ask, Kind
@@ -16,7 +16,7 @@ SIMILARITY_HEADERS = {"match", "score", "similarity"}  # S19 to S22 verification
 OTHER_DATA = "is this the sample of the data at data.root?"
 
 
-def recognise(sample: Sheet, format: str, answers: Answers) -> list[Ask]:
+def recognise(sample: Sheet, format: str | None, answers: Answers) -> list[Ask]:
     """What each row asks for. UserError naming the rows that nothing fits."""
     if len(sample.header) < 2:
         raise UserError(
@@ -25,12 +25,13 @@ def recognise(sample: Sheet, format: str, answers: Answers) -> list[Ask]:
         )
     names = {bare(name) for name in answers.test_names if not is_number(name)}
     named = any(bare(row[0]) in names for row in sample.rows)
-    by_name = image_index(answers.test_names) if named else {}
+    parts = parts_that_tell(answers.test_names) if named else 1
+    by_name = {bare(name, parts): i for i, name in enumerate(answers.test_names if named else ())}
     by_pair = _pair_index(answers.pair_names)
     asks: list[Ask | None] = []
     for row in sample.rows:
         pair = next((by_pair[key] for key in pair_keys(row[0]) if key in by_pair), None)
-        image = None if is_number(row[0]) else by_name.get(bare(row[0]))
+        image = None if is_number(row[0]) else by_name.get(bare(row[0], parts))
         if pair is not None:
             asks.append(Ask("pair", pair))
         else:
@@ -42,15 +43,17 @@ def recognise(sample: Sheet, format: str, answers: Answers) -> list[Ask]:
 
 
 def _numbered(
-    sample: Sheet, open_R: Sequence[int], kinds: set[Kind], format: str, answers: Answers
+    sample: Sheet, open_R: Sequence[int], kinds: set[Kind], format: str | None, answers: Answers
 ) -> list[Ask]:
     """Rows that no name fits: names without their ending, or row numbers of images, of pairs or of
     unknown faces. kinds: what the other rows ask for."""
     ids = [bare(sample.rows[r][0]) for r in open_R]
     numbers = all(map(is_number, ids)) and {int(i) for i in ids} == set(range(len(ids)))
     fits = {kind: numbers and len(ids) == count for kind, count in answers.count.items()}
-    by_stem = {stem(name): i for i, name in enumerate(answers.test_names)}
-    stems = len(by_stem) == len(answers.test_names) and all(i in by_stem for i in ids)
+    depth = parts_that_tell(answers.test_names, stem)
+    by_stem = {stem(name, depth): i for i, name in enumerate(answers.test_names)}
+    stem_R = [bare(sample.rows[r][0], depth) for r in open_R]
+    stems = len(by_stem) == len(answers.test_names) and all(i in by_stem for i in stem_R)
     pair = "pair" not in kinds and fits["pair"]
     # "0" to "4999" are also stems of 0.jpg to 9999.jpg
     stems = stems and (len(ids) == len(by_stem) or not pair)
@@ -63,7 +66,9 @@ def _numbered(
         kind = "pair"
     else:
         raise _unknown(sample, open_R, answers)
-    return [Ask(kind, by_stem[i] if kind == "image" and stems else int(i)) for i in ids]
+    if kind == "image" and stems:
+        return [Ask(kind, by_stem[i]) for i in stem_R]
+    return [Ask(kind, int(i)) for i in ids]
 
 
 def _unknown(sample: Sheet, open_R: Sequence[int], answers: Answers) -> UserError:
@@ -86,7 +91,7 @@ def _unknown(sample: Sheet, open_R: Sequence[int], answers: Answers) -> UserErro
     )
 
 
-def _means_images(sample: Sheet, open_R: Sequence[int], format: str) -> bool:
+def _means_images(sample: Sheet, open_R: Sequence[int], format: str | None) -> bool:
     """Row numbers fit as many images as pairs: which are meant? UserError when nothing says."""
     if format == "classification":
         return True
@@ -100,9 +105,9 @@ def _means_images(sample: Sheet, open_R: Sequence[int], format: str) -> bool:
     )
 
 
-def _means_faces(sample: Sheet, open_R: Sequence[int], format: str) -> bool:
+def _means_faces(sample: Sheet, open_R: Sequence[int], format: str | None) -> bool:
     """Row numbers fit as many images as unknown faces: which are meant?"""
-    if format != "verification":  # the default, which says nothing here
+    if format not in (None, "verification"):  # which say nothing here
         return "face" in FORMATS[format].rows
     labels = [sample.rows[r][1].strip() for r in open_R]
     if any(label and not is_number(label) for label in labels):
@@ -113,16 +118,12 @@ def _means_faces(sample: Sheet, open_R: Sequence[int], format: str) -> bool:
     )
 
 
-def image_index(test_names: Sequence[str]) -> dict[str, int]:
-    """{bare name: test image}. UserError when two images share a name."""
-    index = {bare(name): i for i, name in enumerate(test_names)}
-    if len(index) < len(test_names):
-        twice = [name for name, n in Counter(map(bare, test_names)).items() if n > 1]
-        raise UserError(
-            f"{len(twice)} names belong to more than one test image, so a file name is no id: "
-            f"{first_five(twice)}"
-        )
-    return index
+def parts_that_tell(test_names: Sequence[str], spell: Callable[[str, int], str] = bare) -> int:
+    """How many last parts of their paths tell test images apart, as `spell` writes them: 1, the
+    file's name, unless it clashes; all parts where not even these do."""
+    most = max((name.count("/") + 1 for name in test_names), default=1)
+    fits = (p for p in range(1, most) if len({spell(n, p) for n in test_names}) == len(test_names))
+    return next(fits, most)
 
 
 def _pair_index(pair_names: Sequence[tuple[str, str]]) -> dict[str, int]:

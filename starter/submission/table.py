@@ -133,14 +133,15 @@ def write(table: Table, path: str | Path) -> None:
         raise UserError(f"{path}: cannot be written as UTF-8: {error}") from error
 
 
-def bare(name: str) -> str:
-    """A file's name without its folders, whichever way the slashes lean."""
-    return name.strip().replace("\\", "/").rsplit("/", 1)[-1]
+def bare(name: str, parts: int = 1) -> str:
+    """A file's name without its folders, or with the last of them, whichever way the slashes
+    lean; parts: how many words of the path stay."""
+    return "/".join(name.strip().replace("\\", "/").split("/")[-parts:])
 
 
-def stem(name: str) -> str:
+def stem(name: str, parts: int = 1) -> str:
     """A file's bare name without its ending: "images/0.jpg" -> "0"."""
-    return bare(name).rsplit(".", 1)[0]
+    return bare(name, parts).rsplit(".", 1)[0]
 
 
 def is_number(text: str) -> bool:

@@ -164,15 +164,10 @@ REFUSED = {  # the sample, what differs in the answers, parts of the message
         {"classes": None},
         "predicts none",
     ),
-    "images of one name": (
-        None,
-        {"format": "classification", "names": ["x/t.jpg", "y/t.jpg", "z"]},
-        "more than one test image | t.jpg",
-    ),
     "images of one name, asked": (
         "id,label\nt.jpg,0\nz.jpg,0\n",
         {"names": ["x/t.jpg", "y/t.jpg", "z.jpg"]},
-        "more than one test image | t.jpg",
+        "ids match none | 't.jpg' (line 2) | a folder in front of the file names",
     ),
     "pairs of one name": (
         "trial,score\na.jpg b.jpg,0\n",
@@ -332,7 +327,8 @@ def test_a_years_file_equals_one_written_by_hand(format, tmp_path):
 
 
 def test_every_format_a_recipe_may_name_is_known_and_written_by_hand_here():
-    allowed = typing.get_args(SubmissionSection.model_fields["format"].annotation)
+    allowed, _ = typing.get_args(SubmissionSection.model_fields["format"].annotation)  # or None
+    allowed = typing.get_args(allowed)
     assert set(allowed) == set(FORMATS) == set(BY_HAND) | set(DEFAULTS)
 
 
@@ -362,3 +358,26 @@ def test_a_format_the_data_cannot_give_says_what_it_can(answer):
         answer(None, "s23_identification")
     with pytest.raises(UserError, match=r"no test pairs; .*set submission\.format=identification"):
         faces_of(None)
+
+
+CLASH = ["test/x/t.jpg", "test/y/t.jpg", "test/y/u.jpg"]
+
+
+@pytest.mark.parametrize("ids", [CLASH, ["x/t.jpg", "y/t.jpg", "y/u.jpg"], ["x/t", "y/t", "y/u"]])
+def test_images_of_one_name_are_told_apart_by_their_paths(answer, ids):
+    lines = [f"{ids[k]},0" for k in (1, 2, 0)]
+    table = answer("\n".join(["id,label", *lines]), names=CLASH)
+    assert table.rows == [(ids[k], CLASSES[k]) for k in (1, 2, 0)]
+    assert answer(None, "classification", names=CLASH).rows == list(
+        zip(CLASH, CLASSES, strict=True)
+    )
+    stems = [name for name, _ in answer(None, "s19_classification", names=CLASH).rows]
+    assert stems == ["x/t", "y/t", "y/u"]
+
+
+@pytest.mark.parametrize(
+    ("lacks", "header"), [({}, ("ID", "Label")), (NO_PAIRS, ("id", "label"))], ids=["pairs", "none"]
+)
+def test_what_is_written_where_nothing_is_said(answer, lacks, header):
+    table = answer(None, None, **lacks)
+    assert table.header == header and len(table.rows) == (3 if lacks else 2)

@@ -106,6 +106,10 @@ class SubmissionSection(Section):
             "f25_verification",
             "s26_verification",
             "f26_combined",
-        ],
-        Field(description="what to write where there is no sample"),
-    ] = "verification"
+        ]
+        | None,
+        Field(
+            description="what to write where there is no sample; null: verification where there "
+            "are pairs, else classification"
+        ),
+    ] = None
