@@ -22,10 +22,10 @@ from starter.recipe.schema import Recipe
 from starter.runs.folder import RunFolder
 from starter.runs.provenance import environment
 from starter.runs.records import Summary
-from starter.runs.result import Answers, Result, Submission
+from starter.runs.result import Answers, Nobody, Result, Submission
 from starter.stages import find_lr as range_test
 from starter.stages import train as stages
-from starter.stages.answer import answers_of, sample_of
+from starter.stages.answer import answers_of, fit_nobody, sample_of, word_for_nobody
 from starter.submission.handin import write_submission
 from starter.training.resolve import resolve
 
@@ -73,10 +73,12 @@ def verify(
     folder, recipe, stage = open_run(run, overrides, stage)
     catalog = load_catalog(recipe.data)
     check_threshold(recipe, catalog)
-    embedded = embed_run(folder, recipe, stage, catalog, trust=trust)
+    word = word_for_nobody(recipe, catalog)
+    embedded = embed_run(folder, recipe, stage, catalog, trust=trust, unknown=word is not None)
     check_parameters(recipe, embedded.networks)
     measured = measure(folder, recipe, catalog, embedded, folder.read_summary().stages)
-    return _hand_in(folder, recipe, catalog, measured)
+    nobody = None if word is None else fit_nobody(catalog, measured.classes, word)
+    return _hand_in(folder, recipe, catalog, measured, nobody)
 
 
 def fuse(
@@ -112,18 +114,26 @@ def fuse(
     return _hand_in(folder, recipe, catalog, measure(folder, recipe, catalog, embedded, {}))
 
 
-def _hand_in(folder: RunFolder, recipe: Recipe, catalog: Catalog, measured: Measured) -> Result:
+def _hand_in(
+    folder: RunFolder,
+    recipe: Recipe,
+    catalog: Catalog,
+    measured: Measured,
+    nobody: Nobody | None = None,
+) -> Result:
     """Writes the result, then the submission where there is anything to answer, then the result
     with it. What nobody asked for in so many words and cannot be written is warned of."""
     result = measured.result
     result.write(folder.result)
     test_M = catalog.index("test")
     ranked = submission.Ranked(*measured.classes.ranked(test_M)) if len(test_M) else None
-    answers = answers_of(catalog, ranked, measured.scores.get("test", ()), measured.match_of_face)
+    scores, below = measured.scores.get("test", ()), None if nobody is None else nobody.threshold
+    answers = answers_of(catalog, ranked, scores, measured.match_of_face, below)
     if not answers:
         return result
     try:
         written = _write(folder, recipe, catalog, answers)
+        written = written.model_copy(update={"nobody": nobody})
     except UserError as error:
         if recipe.submission.sample is not None:
             raise

@@ -136,3 +136,52 @@ def test_images_of_one_name_in_folders_of_classes(tmp_path, command):
     assert "no submission will be written: " in done.stderr and "no test pairs" in done.stderr
     sample.write_text("id,label\nmouse.jpg,cat\n")
     verified(f"submission.sample={sample}", code=2)
+
+
+@pytest.mark.slow
+def test_the_word_for_nobody_is_fitted_on_identities_held_out(tmp_path, command):
+    root, rng = tmp_path / "set", np.random.default_rng(0)
+    colours = {"red": 4, "green": 2, "blue": 1, "pink": 5, "sky": 3, "sun": 6, "sea": 0, "sand": 7}
+
+    def draw(folder, name, colour):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        image = picture(int(rng.integers(1 << 30)), (16, 16, 3)) // 4
+        image += np.array([150 * (colour >> c & 1) for c in range(3)], np.uint8)
+        assert cv2.imwrite(str(root / folder / f"{name}.png"), image)
+
+    rows = ["image,who"]
+    for k, (name, colour) in enumerate(colours.items()):
+        for i in range(10):
+            draw("train", f"{k}{i}", colour)
+            rows.append(f"{k}{i}.png,{name}")
+    (root / "train.csv").write_text("\n".join(rows))
+    for i in range(8):
+        draw("test", f"t{i}", i)
+    lines = [f"t{i}.png,red new_individual green" for i in range(8)]
+    (root / "sample_submission.csv").write_text("\n".join(["image,predictions", *lines]))
+    recipe, run = tmp_path / "folders.yaml", tmp_path / "runs" / "folders"
+    text = RECIPE.format(folder=tmp_path.as_posix()).replace("layout: folders", "layout: kaggle")
+    recipe.write_text(text)
+    done = command("train.py", str(recipe))
+    assert "no submission will be written" in done.stderr and "hold_out" in done.stderr
+    done = command("verify.py", str(run))
+    assert done.returncode == 0 and "data.pairs: {hold_out: 0.1}" in done.stderr, done.stderr
+
+    changes = ("name=held", "data.pairs={hold_out: 3, count: 40}", "stages.classify.epochs=6")
+    done = command("train.py", str(recipe), *changes)
+    assert done.returncode == 0 and "no submission" not in done.stderr, done.stderr
+    done = command("verify.py", str(tmp_path / "runs" / "held"))
+    assert done.returncode == 0 and "nobody       new_individual below" in done.stdout, done.stderr
+    result = json.loads((tmp_path / "runs" / "held" / "verify" / "result.json").read_text())
+    nobody = result["submission"]["nobody"]
+    assert (nobody["known"], nobody["unknown"]) == (5, 30)
+    with np.load(tmp_path / "runs" / "held" / "verify" / "embeddings.npz") as kept:
+        index_M, top_M = kept["index_M"], kept["value_MT"][:, 0]
+    known, unknown = top_M[:5], top_M[-30:]
+    assert len(index_M) == 5 + 8 + 30
+    rates = (known >= nobody["threshold"]).mean(), (unknown < nobody["threshold"]).mean()
+    assert nobody["balanced_accuracy"] == pytest.approx(np.mean(rates)) and np.mean(rates) > 0.5
+    with (tmp_path / "runs" / "held" / "submission.csv").open() as file:
+        lists = [row[1].split() for row in csv.reader(file)][1:]
+    firsts = top_M[5:13] < nobody["threshold"]
+    assert [names[0] == "new_individual" for names in lists] == firsts.tolist()

@@ -104,6 +104,13 @@ def verified(result: Result, report: Path | None) -> str:
         lines.append(("submission", "none: nothing to predict, or a warning says why"))
     else:
         checked = f", checked against {submission.sample}" if submission.sample else ""
+        if nobody := submission.nobody:
+            text = (
+                f"{nobody.word} below a probability of {nobody.threshold:.4f}: balanced accuracy "
+                f"{percent(nobody.balanced_accuracy)} on the {nobody.known} known and "
+                f"{nobody.unknown} unknown images it was fitted on"
+            )
+            lines.append(("nobody", text))
         lines += [
             ("submission", f"{submission.csv}: {submission.rows} rows{checked}"),
             ("files", f"{result.run}/ (recipe, checkpoints, metrics.jsonl, verify/)"),

@@ -30,7 +30,8 @@ COSINE_SCALE = 16.0  # of the kit's normalised softmax
 
 @dataclass(frozen=True)
 class Classes:
-    """Classes of dev and test images, best first, and where they come from.
+    """Classes of dev and test images (and of held-out identities, where the word for nobody is
+    asked for), best first, and where they come from.
 
     value_MT: probabilities where by_logits, else cosines with class means.
     """
@@ -95,15 +96,29 @@ def retrieved_items(catalog: Catalog) -> np.ndarray:
     return verify[catalog.identity_N[verify] >= 0]
 
 
-def embeddings_key(folder: RunFolder, recipe: Recipe, stage: str, catalog: Catalog) -> str:
-    """Everything the numbers depend on, but the device, which moves them by rounding alone."""
+def unknown_items(catalog: Catalog) -> np.ndarray:
+    """Items of identities held out of training, but for those by which nothing is chosen."""
+    items = retrieved_items(catalog)
+    if "held" in catalog.pairs and catalog.identity_N is not None:
+        held = catalog.identity_N[catalog.pairs["held"].a_P]
+        items = items[~np.isin(catalog.identity_N[items], held)]
+    return items
+
+
+def embeddings_key(
+    folder: RunFolder, recipe: Recipe, stage: str, catalog: Catalog, *, unknown: bool = False
+) -> str:
+    """Everything the numbers depend on, but the device, which moves them by rounding alone.
+
+    unknown: the classes of held-out identities are there too.
+    """
     value = {
         "stage": stage,
         "weights": {name: folder.weights_of(name) for name in {*recipe.stages, stage}},
         "tta": sorted(recipe.verify.tta),
         "data": catalog.fingerprint(),
     }
-    return json.dumps(value, sort_keys=True)
+    return json.dumps(value | ({"unknown": True} if unknown else {}), sort_keys=True)
 
 
 def read_embedded(path: Path, key: str) -> Embedded | None:

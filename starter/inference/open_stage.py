@@ -19,6 +19,7 @@ from starter.inference.embedded import (
     Embedded,
     embeddings_key,
     read_embedded,
+    unknown_items,
     wanted_items,
     write_embedded,
 )
@@ -152,15 +153,23 @@ def open_stage(
 
 
 def embed_run(
-    folder: RunFolder, recipe: Recipe, stage: str, catalog: Catalog, *, trust: bool = False
+    folder: RunFolder,
+    recipe: Recipe,
+    stage: str,
+    catalog: Catalog,
+    *,
+    trust: bool = False,
+    unknown: bool = False,
 ) -> Embedded:
     """Embeddings and classes of a stage: read back where they were kept, else made and kept.
+
+    unknown: the classes of held-out identities too.
 
     Raises:
         UserError: as `open_stage`; weights that are missing or damaged are noticed either way.
     """
     path = folder.embeddings(None if stage == folder.read_best() else stage)
-    key = embeddings_key(folder, recipe, stage, catalog)
+    key = embeddings_key(folder, recipe, stage, catalog, unknown=unknown)
     kept = read_embedded(path, key)
     if kept is not None:
         for network in kept.networks:
@@ -173,6 +182,8 @@ def embed_run(
     image_NHWC = trained.pack(recipe, catalog)
     emb_UD = trained.embed(image_NHWC, items_U)
     index_M = np.concatenate([catalog.index("dev"), catalog.index("test")])
+    if unknown:
+        index_M = np.concatenate([index_M, unknown_items(catalog)])
     emb_MD = emb_UD[np.searchsorted(items_U, index_M)]
     other = _stage_with_logits(trained)
     networks = [trained.network_file]

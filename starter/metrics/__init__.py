@@ -17,7 +17,7 @@ from starter.metrics.fuse import (
     softmax,
     top_classes,
 )
-from starter.metrics.identify import cmc, decide, fit_threshold, identify, retrieve
+from starter.metrics.identify import cmc, decide, fit_known, fit_threshold, identify, retrieve
 from starter.metrics.operating import fit_decision, require_resolved
 from starter.metrics.registry import (
     better,

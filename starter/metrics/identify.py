@@ -58,6 +58,18 @@ def fit_threshold(match: Match, answer_Q: np.ndarray) -> Threshold:
     return Threshold(value, float((right_Q.sum() + gain) / len(answer_Q)))
 
 
+def fit_known(score_K: np.ndarray, score_U: np.ndarray) -> Threshold:
+    """The threshold of the highest balanced accuracy of known (K scores, at or above it) and
+    unknown (U, below), midway between two scores; 0 where nothing is gained by one.
+
+    `accuracy` is the mean of the shares of both that it judges rightly.
+    """
+    gain_K, gain_U = np.full(len(score_K), -0.5 / len(score_K)), np.full(len(score_U), 0.5)
+    gain_N = np.concatenate([gain_K, gain_U / len(score_U)])
+    value, gain = best_threshold(np.concatenate([score_K, score_U]), gain_N)
+    return Threshold(max(value, 0.0), 0.5 + gain)
+
+
 def cmc(
     emb_GD: np.ndarray,
     identity_G: np.ndarray,

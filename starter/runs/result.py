@@ -199,6 +199,17 @@ class Answers(Value):
     combined: float | None
 
 
+class Nobody(Value):
+    """The word for an image of no class, written where the classes' probabilities fall below the
+    threshold; the balanced accuracy is of the known and unknown images it was fitted on."""
+
+    word: str
+    threshold: float
+    balanced_accuracy: float
+    known: int
+    unknown: int
+
+
 class Submission(Value):
     """The file to hand in, and the sample that it was checked against."""
 
@@ -206,6 +217,7 @@ class Submission(Value):
     rows: int
     sample: str | None
     note: str | None
+    nobody: Nobody | None = None
 
 
 class Result(Record):

@@ -12,9 +12,13 @@ import numpy as np
 
 from starter.data import Catalog, resolve_root
 from starter.errors import UserError
+from starter.inference.embedded import Classes, unknown_items
+from starter.metrics import fit_known
 from starter.recipe.schema import Recipe
+from starter.runs.result import Nobody
 from starter.submission import Answers, Ranked, fill, mean_by_id
 from starter.submission.handin import sample_path
+from starter.submission.shapes import nobody_of
 
 log = logging.getLogger(__name__)
 
@@ -26,16 +30,45 @@ def sample_of(recipe: Recipe, catalog: Catalog) -> Path | None:
     return sample_path(recipe, resolve_root(recipe.data)) or next(iter(catalog.samples), None)
 
 
+def word_for_nobody(recipe: Recipe, catalog: Catalog) -> str | None:
+    """The sample's word for an image of no class, where held-out identities can say when it is
+    meant; None without one. What is wrong with the sample is told when it is answered."""
+    if not len(unknown_items(catalog)) or not len(catalog.index("dev")):
+        return None
+    try:
+        sample = sample_of(recipe, catalog)
+        return None if sample is None else nobody_of(sample, catalog.classes[: catalog.answers])
+    except UserError:
+        return None
+
+
+def fit_nobody(catalog: Catalog, classes: Classes, word: str) -> Nobody:
+    """The probability below which an image is of no class: dev images are known, those of held-out
+    identities unknown."""
+    items = catalog.index("dev"), unknown_items(catalog)
+    known_M, unknown_M = (classes.ranked(index_M)[1][:, 0] for index_M in items)
+    fitted = fit_known(known_M, unknown_M)
+    return Nobody(
+        word=word,
+        threshold=fitted.value,
+        balanced_accuracy=fitted.accuracy,
+        known=len(known_M),
+        unknown=len(unknown_M),
+    )
+
+
 def answers_of(
     catalog: Catalog,
     ranked: Ranked | None,
     score_P: np.ndarray | Sequence[float],
     match_of_face: Sequence[str],
+    nobody_below: float | None = None,
 ) -> Answers:
     """What a submission may ask for; photos of one id are answered together.
 
     Args:
         ranked: classes of the test images, None where there are none. score_P: of the test pairs.
+        nobody_below: the probability below which an image is of no class, where that is known.
     """
     pairs = catalog.pairs.get("test")
     names = [catalog.submission_name(i) for i in catalog.index("test")]
@@ -57,6 +90,7 @@ def answers_of(
         ranked=ranked,
         match_of_face=match_of_face,
         pair_ids=None if pairs is None else pairs.text_P,
+        nobody_below=nobody_below,
     )
 
 
@@ -71,6 +105,7 @@ def foresee(recipe: Recipe, catalog: Catalog) -> None:
         Ranked(class_MT, np.broadcast_to(1 / kept, (images, kept))) if images else None,
         [] if pairs is None else np.zeros(len(pairs.a_P)),
         [] if gallery is None else gallery.people[:1] * len(gallery.test_T),
+        None if word_for_nobody(recipe, catalog) is None else 0.5,
     )
     try:
         if answers:

@@ -37,6 +37,7 @@ class Answers:
     match_of_face: T known people, or the word for nobody.
     pair_ids: P ids of pairs as the pair file spells them; None: both names.
     ranked: the likeliest classes of the test images, where a sample may ask for more than one.
+    nobody_below: the probability below which an image is of no class; None: not known.
     """
 
     test_names: Sequence[str] = ()
@@ -47,6 +48,7 @@ class Answers:
     match_of_face: Sequence[str] = ()
     pair_ids: Sequence[str] | None = None
     ranked: Ranked | None = None
+    nobody_below: float | None = None
 
     def __post_init__(self) -> None:
         assert self.class_of_test is None or len(self.class_of_test) == len(self.test_names)
@@ -90,11 +92,17 @@ class Answers:
         return [cells_of_kind[ask.kind][ask.number] for ask in asks]
 
     def _image_cells(self, shape: Shape, numbered: bool) -> list[tuple[str, ...]]:
-        if shape.kind != "class":
+        if shape.nobody is not None and self.nobody_below is None:
+            raise UserError(
+                f"the sample's {shape.nobody} is no class of the data, and no threshold says when "
+                "it is meant: that is fitted on dev images and on identities held out of training "
+                "(data.pairs: {hold_out: 0.1}) of one run"
+            )
+        if shape.kind != "class" or shape.nobody is not None:
             if self.ranked is None:
                 raise UserError(f"the sample asks for {shape.words}, but the run ranks none")
             names = list(map(str, range(len(self.classes)))) if numbered else self.classes
-            return cells_of(shape, self.ranked, names)
+            return cells_of(shape, self.ranked, names, self.nobody_below or 0.0)
         class_of_test = self.class_of_test or ()
         if numbered:
             place = {name: str(k) for k, name in enumerate(self.classes)}

@@ -3,16 +3,19 @@
 Shapes: M test images, K classes, T ranked classes of each image.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from starter.errors import UserError
-from starter.submission.table import Sheet, first_five, is_number
+from starter.submission.table import Sheet, first_five, is_number, read_sample
 
 Kind = Literal["class", "list", "columns", "scored", "probabilities", "probability"]
+NOBODY = re.compile(r"(new|unknown)([_-]|$)", re.IGNORECASE)  # new_whale, unknown
 WORDS = {
     "class": "the class of an image",
     "list": "the {} likeliest classes of an image in a cell",
@@ -27,17 +30,20 @@ WORDS = {
 class Shape:
     """What a sample wants of each image: `count` classes or columns of them.
 
-    columns: of probabilities, the place of each column among the classes.
+    columns: of probabilities, the place of each column among the classes. nobody: the word for an
+    image of no class, which stands where the probabilities fall below a threshold.
     """
 
     kind: Kind
     count: int = 1
     columns: tuple[int, ...] = ()
+    nobody: str | None = None
 
     @property
     def words(self) -> str:
         """For the note: what such a row asks for."""
-        return WORDS[self.kind].format(self.count)
+        more = "" if self.nobody is None else f", {self.nobody} among them"
+        return WORDS[self.kind].format(self.count) + more
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,17 @@ def mean_by_id(ids: Sequence[str], ranked: Ranked, classes: int) -> tuple[list[s
     return list(row_of), Ranked(class_GT, np.take_along_axis(mean_GK, class_GT, axis=1))
 
 
+def nobody_of(sample: Path, classes: Sequence[str]) -> str | None:
+    """The word for nobody known that a sample's cells hold, where it is no class; else None."""
+    return _nobody((cell for row in read_sample(sample).rows for cell in row[1:]), classes)
+
+
+def _nobody(cells: Iterable[str], classes: Sequence[str]) -> str | None:
+    known = set(classes)
+    words = (word for cell in cells if cell not in known for word in cell.split())
+    return next((word for word in words if NOBODY.match(word) and word not in known), None)
+
+
 def shape_of(sample: Sheet, rows: Sequence[Sequence[str]], classes: Sequence[str]) -> Shape:
     """What the sample's rows of images ask for, by their cells; names of columns are looked at only
     where a column is a class.
@@ -87,9 +104,12 @@ def shape_of(sample: Sheet, rows: Sequence[Sequence[str]], classes: Sequence[str
     header = sample.header[1:]
     place = {name: k for k, name in enumerate(classes)}
     cells = [cell.strip() for row in rows for cell in row[1:]]
+    nobody = _nobody(cells, classes)
+    if nobody is not None:
+        place[nobody] = len(classes)
     if len(header) > 1:
-        if any(name in place for name in header):
-            unknown = [name for name in header if name not in place]
+        if any(name in classes for name in header):
+            unknown = [name for name in header if name not in classes]
             if unknown:
                 raise UserError(
                     f"{sample.path}, line 1: columns that are no class: {first_five(unknown)}; the "
@@ -97,7 +117,7 @@ def shape_of(sample: Sheet, rows: Sequence[Sequence[str]], classes: Sequence[str
                 )
             return Shape("probabilities", len(header), tuple(place[name] for name in header))
         if all(cell in place for cell in cells):
-            return Shape("columns", len(header))
+            return Shape("columns", len(header), nobody=nobody)
         raise UserError(
             f"{sample.path}, line 1: {len(header)} columns ({first_five(header)}) that are neither "
             f"classes of the data ({first_five(list(classes))}) nor hold them"
@@ -118,11 +138,14 @@ def shape_of(sample: Sheet, rows: Sequence[Sequence[str]], classes: Sequence[str
     if most == 2 and all(_is_scored(words, place) for words in parts if words):
         return Shape("scored")
     listed = most > 1 and any(word in place for words in parts for word in words)
-    return Shape("list", most) if listed else Shape("class")
+    return replace(Shape("list", most) if listed else Shape("class"), nobody=nobody)
 
 
-def cells_of(shape: Shape, ranked: Ranked, classes: Sequence[str]) -> list[tuple[str, ...]]:
-    """The cells after the id, of every test image.
+def cells_of(
+    shape: Shape, ranked: Ranked, classes: Sequence[str], nobody_below: float = 0.0
+) -> list[tuple[str, ...]]:
+    """The cells after the id, of every test image. nobody_below: where a class's probability is
+    lower, the word for nobody goes before it.
 
     Raises:
         UserError: the sample asks for more classes than there are.
@@ -131,12 +154,17 @@ def cells_of(shape: Shape, ranked: Ranked, classes: Sequence[str]) -> list[tuple
         columns = list(shape.columns or (len(classes) - 1,))
         chosen_MC = ranked.all(len(classes))[:, columns]
         return [tuple(f"{value:.9g}" for value in row) for row in chosen_MC]
-    if shape.count > ranked.class_MT.shape[1]:
+    if shape.count - (shape.nobody is not None) > ranked.class_MT.shape[1]:
         raise UserError(
             f"the sample asks for {shape.count} classes of each image; the run ranks "
             f"{ranked.class_MT.shape[1]}"
         )
     names_M = [[classes[k] for k in row[: shape.count]] for row in ranked.class_MT]
+    if shape.nobody is not None:
+        place_M = (ranked.probability_MT >= nobody_below).sum(1)
+        for names, place in zip(names_M, place_M, strict=True):
+            names.insert(place, shape.nobody)
+            del names[shape.count :]
     if shape.kind == "scored":
         values_M = ranked.probability_MT[:, 0]
         return [

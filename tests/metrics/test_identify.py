@@ -6,7 +6,15 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from starter.metrics import cmc, cross_validate, decide, fit_threshold, identify, retrieve
+from starter.metrics import (
+    cmc,
+    cross_validate,
+    decide,
+    fit_known,
+    fit_threshold,
+    identify,
+    retrieve,
+)
 from starter.metrics.folds import shuffled_folds
 from starter.metrics.identify import Match
 
@@ -164,3 +172,16 @@ def test_an_image_never_finds_itself():
     emb_ND = np.stack([np.cos(angle_N), np.sin(angle_N)], axis=1)
     found = retrieve(emb_ND, np.array([0, 0, 1, 1]), (1, 2))
     assert found["recall_at"] == {1: 0.0, 2: 0.0} and found["map_at_r"] == 0.0
+
+
+def test_the_threshold_of_known_and_unknown_by_a_loop():
+    rng = np.random.default_rng(0)
+    known, unknown = rng.random(9).round(1), (rng.random(40) * 0.8).round(1)
+
+    def balanced(threshold):
+        return ((known >= threshold).mean() + (unknown < threshold).mean()) / 2
+
+    best = max(balanced(t) for t in np.arange(-0.05, 1.1, 0.1))
+    fitted = fit_known(known, unknown)
+    assert fitted.accuracy == pytest.approx(best) == pytest.approx(balanced(fitted.value))
+    assert best > 0.5 and fit_known(unknown, known + 1) == (0.0, 0.5)

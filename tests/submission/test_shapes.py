@@ -1,5 +1,7 @@
 """What samples ask of an image besides its class, against submissions written by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -113,3 +115,41 @@ def test_bad_cells_of_such_files_are_found(tmp_path):
     sample.write_text("id,cat,dog\nt0,0.5,0.5\nt1,0.5,0.5\n")
     out.write_text("id,cat,dog\nt0,0.5,0.4\nt1,0.25,0.75\n")
     assert {(p.code, p.line) for p in check(out, sample)} == {("sum", 2)}
+
+
+SURE = Ranked(np.array([[1, 0], [0, 1]]), np.array([[0.75, 0.25], [0.5, 0.5]]))
+# the lines of a sample, those expected where nobody is known below 0.6
+NOBODY = {
+    "a class": (["t1,new_thing", "t0,dog"], ["t1,new_thing", "t0,dog"]),
+    "a list": (
+        ["t1,new_thing cat dog", "t0,dog"],
+        ["t1,new_thing cat dog", "t0,dog new_thing cat"],
+    ),
+    "a shorter list": (["t1,cat unknown", "t0,dog"], ["t1,unknown cat", "t0,dog unknown"]),
+}
+
+
+@pytest.mark.parametrize("case", NOBODY)
+def test_the_word_for_nobody_stands_where_the_threshold_falls(tmp_path, case):
+    sample, out = tmp_path / "sample.csv", tmp_path / "out.csv"
+    given, expected = NOBODY[case]
+    sample.write_text("\n".join(["id,who", *given]))
+    known = Answers(NAMES, ["dog", "cat"], classes=("cat", "dog"), ranked=SURE, nobody_below=0.6)
+    write(fill(sample, None, known), out)
+    assert out.read_text().splitlines() == ["id,who", *expected]
+    with pytest.raises(UserError, match=r"data\.pairs: \{hold_out: 0\.1\}"):
+        fill(sample, None, replace(known, nobody_below=None))
+
+
+def test_the_word_for_nobody_in_columns(tmp_path):
+    sample = tmp_path / "sample.csv"
+    sample.write_text("id,first,second\nt0,unknown,dog\nt1,cat,dog\n")
+    known = Answers(NAMES, ["dog", "cat"], classes=("cat", "dog"), ranked=SURE, nobody_below=0.2)
+    assert fill(sample, None, known).rows == [("t0", "dog", "cat"), ("t1", "cat", "dog")]
+
+
+def test_a_class_that_begins_with_such_a_word_is_a_class(tmp_path):
+    sample = tmp_path / "sample.csv"
+    sample.write_text("id,who\nt0,new york\nt1,dog\n")
+    known = Answers(NAMES, ["dog", "new york"], classes=("new york", "dog"), ranked=SURE)
+    assert fill(sample, None, known).rows == [("t0", "dog"), ("t1", "new york")]
