@@ -70,17 +70,17 @@ def sha256(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def lock(path: Path, taken: str | None = None) -> Iterator[None]:
+def lock(path: Path, taken: str | None = None, patience: float = 0) -> Iterator[None]:
     """Holds the lock file `path` while the body runs.
 
-    taken: where another process holds it, UserError with this message at once; else wait. The
-    system lets go of the lock when its process ends, however it ends.
+    taken: where another process holds it for `patience` seconds, UserError with this message; None:
+    wait for ever. The system lets go of the lock when its process ends, however it ends.
     """
     from filelock import FileLock, Timeout
 
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        held = FileLock(path).acquire(timeout=-1 if taken is None else 0)
+        held = FileLock(path).acquire(timeout=-1 if taken is None else patience)
     except Timeout:
         raise UserError(str(taken)) from None
     with held:

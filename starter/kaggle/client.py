@@ -7,8 +7,11 @@ asked, so that a check needs neither the package nor a network.
 
 import io
 import logging
+import math
 import os
+import threading
 from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, redirect_stdout
 from typing import Any, TypeVar
 
@@ -19,6 +22,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 TIMEOUT = (10.0, 60.0)  # seconds: to connect, and without a byte from the server
+CALL = 600.0  # seconds: for one call as a whole, an upload on a slow line included
 RETRIES = 2  # of an upload that breaks; the client's own 10 take 6 minutes on a dead host
 PIP = 'pip install --upgrade "kaggle>=2.2.5" six'
 
@@ -51,12 +55,16 @@ class Client:
             raise NotSignedIn(f"Kaggle names no user for the credentials from {self.source}")
         return str(name)
 
-    def call(self, work: Callable[[], T]) -> T:
-        """Does something with the client; what it raises becomes a line without a secret."""
+    def call(self, work: Callable[[], T], seconds: float | None = None) -> T:
+        """Does something with the client; what it raises becomes a line without a secret.
+
+        seconds: that all of it may take (default: CALL); a server that sends a byte now and then
+        is given up too. A download takes as long as it takes: math.inf.
+        """
         printed = io.StringIO()
         try:
             with redirect_stdout(printed), _time_limits(self.requested):
-                return work()
+                return self._within(CALL if seconds is None else seconds, work)
         except UserError as error:
             raise type(error)(self.scrub(str(error))) from None
         except ImportError as error:
@@ -76,6 +84,28 @@ class Client:
             for text in printed.getvalue().splitlines():
                 if text.startswith("Warning"):
                     log.warning("kaggle: %s", self.scrub(text))
+
+    def _within(self, seconds: float, work: Callable[[], T]) -> T:
+        """What `work` returns or raises; NotReached where it takes longer, and it is left alone."""
+        if math.isinf(seconds):
+            return work()
+        done: Future[T] = Future()
+
+        def do() -> None:
+            try:
+                done.set_result(work())
+            except BaseException as error:  # the client ends the process where it should raise
+                done.set_exception(error)
+
+        threading.Thread(target=do, daemon=True).start()
+        try:
+            return done.result(seconds)
+        except TimeoutError:
+            if done.done():
+                raise
+            raise NotReached(
+                f"Kaggle's answer was not complete within {seconds:g} s: {self.again}"
+            ) from None
 
     def find(self, work: Callable[[], T], absent: Collection[int]) -> T | None:
         """As `call`; None where Kaggle answers with one of these statuses."""

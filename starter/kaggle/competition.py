@@ -14,8 +14,8 @@ from starter.kaggle.errors import (
     NoScoreYet,
     NotReached,
     NotScored,
-    TooManyRequests,
     Unsure,
+    is_refusal,
     line,
 )
 
@@ -116,16 +116,17 @@ def send(client: Client, csv: Path, message: str, newest: int) -> int:
         answer = client.call(
             lambda: client.api.competition_submit(str(csv), message, client.competition, quiet=True)
         )
-    except NotReached as error:
-        if "CreateSubmission" not in client.requested or isinstance(error, TooManyRequests):
+    except UserError as error:
+        if "CreateSubmission" not in client.requested:
             raise
-        return _recover(client, csv, message, newest, str(error))
+        return _recover(client, csv, message, newest, error)
     said = line(answer.message or "")
     ref = int(answer.ref or 0)
     if ref > 0 and not said.startswith("Could not submit"):
         return ref
     if "CreateSubmission" in client.requested:
-        return _recover(client, csv, message, newest, f"no reference, only: {said or 'nothing'}")
+        lost = NotReached(f"no reference, only: {said or 'nothing'}")
+        return _recover(client, csv, message, newest, lost)
     raise NotReached(
         f"Kaggle did not accept {csv} ({said or 'no reference'}; the client printed: "
         f"{client.printed or 'nothing'}): send it again; if that repeats, see whether a proxy or "
@@ -144,8 +145,9 @@ def find(
     return None
 
 
-def _recover(client: Client, csv: Path, message: str, newest: int, why: str) -> int:
-    """Looks for a submission whose answer was lost, instead of sending it a second time."""
+def _recover(client: Client, csv: Path, message: str, newest: int, why: UserError) -> int:
+    """Looks for a submission whose answer was lost or cannot be believed, instead of sending it a
+    second time. Where Kaggle does not list it, `why` is raised if it is Kaggle's own refusal."""
     log.warning("%s; looking whether Kaggle has the file", why)
     for look in range(LOOKS):
         if look:
@@ -158,10 +160,13 @@ def _recover(client: Client, csv: Path, message: str, newest: int, why: str) -> 
         if ref is not None:
             log.info("Kaggle has it: ref %d", ref)
             return ref
+    if is_refusal(why):
+        raise why
+    reason = str(why).rpartition(": ")[0] if client.again in str(why) else str(why)
     raise Unsure(
-        f"{csv} was handed over, but Kaggle did not say so ({why}) and does not list it: see "
+        f"{csv} was handed over, but Kaggle did not say so ({reason}) and does not list it: see "
         f"https://www.kaggle.com/competitions/{client.competition}/submissions, or run the same "
-        "command in some minutes: it looks there first and sends only what is not there"
+        "command in ten minutes: it looks there first and sends only what is not there"
     )
 
 

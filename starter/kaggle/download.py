@@ -6,6 +6,7 @@ held, by which a finished download is known again.
 """
 
 import logging
+import math
 import os
 import re
 import sys
@@ -141,7 +142,7 @@ def fetch_data(client: Client, place: Path, *, replace: bool = False) -> list[Fi
     if place.exists() and not place.is_dir():
         raise UserError(f"{place} is a file: give a folder with --to DIR")
     archive = place / OURS / f"{client.competition}.zip"
-    size = client.call(lambda: _fetch(client, archive))
+    size = client.call(lambda: _fetch(client, archive), math.inf)
     if not archive.is_file() or (size is not None and archive.stat().st_size != size):
         raise NotReached(f"{archive} is incomplete: {AGAIN}")
     log.info("unpacking %s into %s", in_words(archive.stat().st_size), place)

@@ -11,6 +11,7 @@ PLACES = (
     "(or a user name and a key into KAGGLE_USERNAME and KAGGLE_KEY, or ~/.kaggle/kaggle.json)"
 )
 
+DELIBERATE = (400, 403, 404, 409, 422)  # statuses by which Kaggle itself refuses
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)  # not Kaggle's faults
 
 
@@ -36,10 +37,6 @@ class NotReached(UserError):
     """No connection, no answer in time, a fault of Kaggle's: nothing was taken, send it again."""
 
     exit_code = 8
-
-
-class TooManyRequests(NotReached):
-    """429: Kaggle did not look at the request."""
 
 
 class Unsure(UserError):
@@ -97,6 +94,17 @@ def explain(
     return NotReached(f"sending failed ({type(error).__name__}: {line(error)}): {again}")
 
 
+def is_refusal(error: UserError) -> bool:
+    """Whether Kaggle looked at a request and said no. A status that anything on the way may give
+    (a proxy's 401, 408, 429 or 5xx, a redirection) says nothing of what Kaggle did."""
+    import requests
+
+    cause = error.__cause__
+    if not isinstance(cause, requests.HTTPError) or cause.response is None:
+        return False
+    return cause.response.status_code in DELIBERATE
+
+
 def web_page(again: str) -> NotReached:
     """For an answer that is HTML where data was asked for."""
     return NotReached(
@@ -125,9 +133,7 @@ def _refusal(error, competition: str, source: str, again: str) -> UserError:
             "address; set submission.competition or give --competition SLUG"
         )
     if status == 429:
-        return TooManyRequests(
-            f"too many requests to Kaggle {said}: wait some minutes, then {again}"
-        )
+        return NotReached(f"too many requests to Kaggle {said}: wait some minutes, then {again}")
     if status >= 500:
         return NotReached(f"Kaggle has a server error {said}: wait some minutes, then {again}")
     if "daily" in said.lower() or "allowance" in said.lower():

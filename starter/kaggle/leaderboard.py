@@ -6,11 +6,11 @@ Every function raises UserError, whose `exit_code` says what kind of failure it 
 import dataclasses
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from starter.errors import UserError
-from starter.files import sha256
+from starter.files import lock, sha256
 from starter.kaggle import competition as board
 from starter.kaggle.client import Client
 from starter.kaggle.competition import Submission
@@ -22,6 +22,9 @@ from starter.submission.ledger import NAME, Entry, Ledger, SubmittedBefore, trus
 log = logging.getLogger(__name__)
 
 SCORE_TIMEOUT = 900.0  # seconds; scoring takes some, a busy evening some minutes
+PATIENCE = 300.0  # seconds that a submit waits for another one of the same ledger
+# A file that Kaggle took is listed within a minute or so; one that is not after this was not taken.
+ABSENT_AFTER = timedelta(minutes=10)
 
 
 def submit(
@@ -54,12 +57,15 @@ def submit(
         return result
     slug = _slug(competition, handin)
     book = _open_ledger(handin, ledger)
-    entry = _new_entry(handin, slug, message)
-    earlier = [e for e in book.entries(slug) if e.sha256 == entry.sha256]
-    if not force:
-        _refuse_submitted(earlier, handin.csv)
-    client = Client(slug)
-    entry = _recover(client, book, earlier) or _send(client, book, entry, handin.csv)
+    busy = f"{book.path}: another submit holds this ledger; run the same command when it is done"
+    # From the look into the ledger to Kaggle's reference: of two submits of one file, one sends it.
+    with lock(book.path.with_name(f".{book.path.name}.submit.lock"), busy, PATIENCE):
+        entry = _new_entry(handin, slug, message)
+        earlier = [e for e in book.entries(slug) if e.sha256 == entry.sha256]
+        if not force:
+            _refuse_submitted(earlier, handin.csv)
+        client = Client(slug)
+        entry = _recover(client, book, earlier) or _send(client, book, entry, handin.csv)
     if wait:
         entry = _wait(client, book, entry, timeout)
     return result | entry.model_dump(mode="json")
@@ -71,7 +77,7 @@ def _new_entry(handin: Handin, slug: str, message: str | None) -> Entry:
     default = handin.recipe.name if handin.recipe else handin.csv.stem
     return Entry(
         **dict(known),
-        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        time=now().isoformat(timespec="seconds"),
         competition=slug,
         ref=None,
         file=handin.csv.name,
@@ -79,6 +85,11 @@ def _new_entry(handin: Handin, slug: str, message: str | None) -> Entry:
         message=fill_message(message or default, known),
         status="sending",
     )
+
+
+def now() -> datetime:
+    """UTC."""
+    return datetime.now(UTC)
 
 
 def limits(target: str | Path | None = None, *, competition: str | None = None) -> dict:
@@ -203,6 +214,12 @@ def _recover(client: Client, book: Ledger, earlier: list[Entry]) -> Entry | None
         if ref is not None:
             log.info("it was submitted at %s: Kaggle has it as ref %d", entry.time, ref)
             return book.change(entry, ref=ref, status="pending")
+        since = datetime.fromisoformat(entry.time)
+        if now() - since < ABSENT_AFTER:
+            raise Unsure(
+                f"{entry.file} was handed over at {entry.time}, and Kaggle does not list it (yet); "
+                f"nothing was sent: run the same command after {since + ABSENT_AFTER:%H:%M} UTC"
+            )
         log.info("an earlier try at %s did not reach Kaggle", entry.time)
         book.remove(entry)
     return None

@@ -1,5 +1,6 @@
 """A run on Kaggle's GPUs: its state, and its output brought back into its run folder."""
 
+import math
 import os
 import tempfile
 from collections.abc import Sequence
@@ -44,7 +45,7 @@ def pull(target: str, changes: Sequence[str] = (), *, force: bool = False) -> di
     runs.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".pull-", dir=runs) as temporary:
         place = Path(temporary)
-        client.call(lambda: client.api.kernels_output(kernel, str(place), force=True))
+        client.call(lambda: client.api.kernels_output(kernel, str(place), force=True), math.inf)
         state = _read_state(place, kernel)
         pulled, run = RunFolder(place / "runs" / state["name"]), RunFolder(runs / state["name"])
         if not pulled.recipe.is_file():

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import logging
+import math
 import re
 import tempfile
 import time
@@ -181,9 +182,13 @@ def _upload(client: Client, dataset: str, archive: bytes) -> None:
         Path(folder, "kit.zip").write_bytes(archive)
         api = client.api
         if exists:
-            answer = client.call(lambda: api.dataset_create_version(folder, "push", quiet=True))
+            answer = client.call(
+                lambda: api.dataset_create_version(folder, "push", quiet=True), math.inf
+            )
         else:
-            answer = client.call(lambda: api.dataset_create_new(folder, public=False, quiet=True))
+            answer = client.call(
+                lambda: api.dataset_create_new(folder, public=False, quiet=True), math.inf
+            )
     if answer is None or answer.error or str(answer.status or "").lower() == "error":
         why = line(getattr(answer, "error", None) or "no answer")
         raise Refused(f"Kaggle did not accept the dataset {dataset}: {client.scrub(why)}")

@@ -2,8 +2,10 @@
 
 import base64
 import json
+import math
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -32,6 +34,7 @@ class Fault:
     lost: bool = False
     cut: int | None = None
     location: str | None = None
+    trickle: float = 0  # seconds between two bytes of the answer
 
 
 def refusal(status: int, message: str) -> Fault:
@@ -50,6 +53,7 @@ class KaggleStub:
 
     calls: (method, Authorization header, body) in order. uploads: what was PUT, by its token.
     taken: the body of each CreateSubmission that was answered rightly. submissions: as listed.
+    late: seconds by `clock` until a submission is listed.
     scores: the public scores of the next submissions; None: pending for ever, "x" an error.
     more: further methods. files: what GET gives, by the last part of the address; ranges: whether
     a part of it may be asked for. version: changes when a file does. gets: their Range headers.
@@ -57,6 +61,9 @@ class KaggleStub:
 
     faults: dict[str, Fault | list[Fault]] = field(default_factory=dict)
     submissions: list[dict] = field(default_factory=list)
+    late: float = 0
+    clock: Callable[[], float] = time.monotonic
+    made: dict[int, float] = field(default_factory=dict)
     scores: list[str | None] = field(default_factory=list)
     error: str = "Evaluation Exception: 3,001 rows expected"
     allowed: int = 10
@@ -107,9 +114,9 @@ class KaggleStub:
             used = len(self.taken)
             return answer(numToday=used, numTotal=used, numAllowedNow=self.allowed - used)
         if method == "ListSubmissions":
-            return answer(submissions=self.submissions[::-1])
+            return answer(submissions=[s for s in self.submissions[::-1] if self._listed(s)])
         if method == "GetSubmission":
-            listed = [s for s in self.submissions if s["ref"] == body["ref"]]
+            listed = [s for s in self.submissions if s["ref"] == body["ref"] and self._listed(s)]
             return answer(**listed[0]) if listed else refusal(404, "Not found")
         if method == "DownloadDataFiles" and f"{body['competitionName']}.zip" in self.files:
             return Fault(302, location=f"{self.url}/files/{body['competitionName']}.zip?sig=1")
@@ -122,6 +129,9 @@ class KaggleStub:
         if isinstance(planned, list):
             return planned.pop(0) if planned else None
         return planned
+
+    def _listed(self, submission: dict) -> bool:
+        return self.clock() - self.made.get(submission["ref"], -math.inf) >= self.late
 
     def _submission(self, body: dict) -> int:
         score = self.scores.pop(0) if self.scores else "0.91234"
@@ -136,6 +146,7 @@ class KaggleStub:
         if score == "x":
             made |= {"status": "ERROR", "publicScore": "", "errorDescription": self.error}
         self.submissions.append(made)
+        self.made[made["ref"]] = self.clock()
         return made["ref"]
 
 
@@ -204,7 +215,9 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in self.stub.headers.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(content)
+        for at in range(0, len(content), 1 if reply.trickle else len(content) or 1):
+            self.wfile.write(content[at : at + 1] if reply.trickle else content)
+            self.stub.closing.wait(reply.trickle)
 
     def _break(self, fault: Fault) -> None:
         if fault.hang:

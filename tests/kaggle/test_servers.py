@@ -3,10 +3,11 @@
 import json
 import socket
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from starter.kaggle import client
+from starter.kaggle import client, leaderboard
 from tests.kaggle.conftest import lines_of, refused
 from tests.kaggle.stub import TOKEN, Fault, answer, refusal
 
@@ -39,7 +40,6 @@ FAULTS = {  # method, its answer, exit code, parts of the message
         4,
         "the credentials from KAGGLE_ | https://www.kaggle.com/settings/api",
     ),
-    "too many requests": ("CreateSubmission", Fault(429, "slow"), 8, "429 | wait some minutes"),
     "too many at first": ("GetSubmissionLimits", Fault(429, "slow"), 8, "429 | wait some minutes"),
     "fault with JSON": ("StartSubmissionUpload", refusal(500, "Oh no"), 8, "Oh no | send it"),
     "fault without JSON": ("ListSubmissions", Fault(503, "<html>"), 8, "503 | wait some"),
@@ -117,9 +117,11 @@ def test_a_lost_answer_that_is_listed_late_is_found_by_the_next_call(in_process,
     assert (line["ref"], line["public"]) == (1000, 0.91234)
 
 
-def test_what_never_arrived_is_sent_by_the_next_call(in_process, door):
+def test_what_never_arrived_is_sent_after_ten_minutes(in_process, door, monkeypatch):
     in_process.faults["CreateSubmission"] = [Fault(lost=True)]
     refused(door.file(), 9, "run the same command")
+    refused(door.file(), 9, "nothing was sent", "run the same command after")  # too early to tell
+    monkeypatch.setattr(leaderboard, "now", lambda: datetime.now(UTC) + timedelta(minutes=11))
     done = door.file()
     assert done.returncode == 0, done.stderr
     assert len(in_process.taken) == len(lines_of(door.ledger)) == 1
