@@ -50,6 +50,7 @@ INPUT_ERRORS = {
     "left open?",
     "recursion": "the input is nested too deeply",
 }
+CONTROLS = {c: f"\\x{c:02x}" for c in (*range(9), *range(11, 32), *range(127, 160))}
 # torchrun answers 1 whatever its processes answer: this variable names a file for rank 0's code.
 EXIT_CODE_FILE = "STARTER_EXIT_CODE_FILE"
 
@@ -59,6 +60,9 @@ def run(work: Callable[[], None], *, together: bool = False) -> int:
 
     together: all processes of torchrun do the work; else rank 0 alone does it.
     """
+    for name in ("stdout", "stderr"):  # None where the caller closed it
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
     if not together:
         if not is_main():
             return OK
@@ -76,6 +80,12 @@ def run(work: Callable[[], None], *, together: bool = False) -> int:
     return code
 
 
+def printable(text: str) -> str:
+    """Text of files and servers without what a terminal obeys: control characters but for line
+    ends and tabs are spelled, `\\x1b`."""
+    return text.translate(CONTROLS)
+
+
 def is_main() -> bool:
     """Whether this process is rank 0, known before torch is imported."""
     return os.environ.get("RANK", "0") == "0"
@@ -86,7 +96,7 @@ def _exit_code(work: Callable[[], None]) -> int:
         work()
         sys.stdout.flush()  # a closed pipe is noticed here, not at the interpreter's end
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return error.exit_code
     except BrokenPipeError:  # `| head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -103,7 +113,7 @@ def _exit_code(work: Callable[[], None]) -> int:
         message = explain(error)
         if message is None:
             raise
-        print(f"error: {message}", file=sys.stderr)
+        print(f"error: {printable(message)}", file=sys.stderr)
         return USER_ERROR
     return OK
 

@@ -3,13 +3,16 @@
 import logging
 import sys
 
-from starter.cli.command import is_main
+from starter.cli.command import is_main, printable
 
 FORMAT, TIME = "%(asctime)s  %(message)s", "%H:%M:%S"
 
 
 class _Lines(logging.StreamHandler):
     """Log lines on standard error, above a progress bar where one is drawn."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
 
     def emit(self, record: logging.LogRecord) -> None:
         bars = sys.modules.get("tqdm")  # imported where a bar is drawn, and only there

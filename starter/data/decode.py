@@ -4,6 +4,8 @@ Shapes: H W image, C channels (3 RGB, 1 grey).
 """
 
 import io
+import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +36,8 @@ def read_image(path: Path) -> np.ndarray:
 def read_file(path: Path | str) -> bytes:
     """A file's bytes; UserError naming it where it cannot be read."""
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would be waited for, /dev/zero read on
+            raise UserError(f"{path}: no regular file, but a pipe, a device or a folder")
         with open(path, "rb", buffering=0) as file:
             return file.readall()
     except OSError as error:

@@ -12,7 +12,7 @@ import numpy as np
 
 from starter.data import Catalog, load_pack
 from starter.data.decode import fit, read_image
-from starter.errors import UserError
+from starter.errors import UserError, did_you_mean
 from starter.inference.embed import EmbedOptions, embed, unit
 from starter.inference.embedded import (
     Classes,
@@ -67,6 +67,9 @@ def open_run(
     stage = stage or recipe.verify.stage or folder.read_best()
     if stage is None:
         raise UserError(f"{folder}: no stage is finished; run train.py to its end first")
+    if stage not in recipe.stages:
+        known = f"{did_you_mean(stage, recipe.stages)} (stages: {', '.join(recipe.stages)})"
+        raise UserError(f"{folder} has no stage {stage!r}{known}")
     return folder, recipe, stage
 
 

@@ -105,3 +105,18 @@ def test_numbers_and_tables(capsys):
     words.show({"a": 1}, lambda result: f"a is {result['a']}", False)
     out = capsys.readouterr().out
     assert json.loads(out.rsplit("a is")[0]) == {"a": 1} and out.endswith("a is 1\n")
+
+
+@pytest.mark.parametrize("code", [*range(9), *range(11, 32), 127, 128, 155, 159])
+def test_what_a_terminal_would_obey_is_spelled(code, capsys):
+    def work():
+        raise UserError(f"a{chr(code)}b\tc\nd")
+
+    assert command.run(work) == 2
+    assert capsys.readouterr().err == f"error: a\\x{code:02x}b\tc\nd\n"
+
+
+@pytest.mark.parametrize("closed", ["1>&-", "2>&-"])
+def test_a_closed_stream_is_no_fault(closed):
+    line = f"{sys.executable} train.py configs/demo.yaml --print-recipe {closed}"
+    assert subprocess.run(line, shell=True, cwd=ROOT, stdout=subprocess.DEVNULL).returncode == 0

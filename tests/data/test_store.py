@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from starter.data import load_catalog, load_pack, store
-from starter.data.decode import fit
+from starter.data.decode import fit, read_image
 from starter.errors import UserError
 from tests.data.test_sets import write_mnist
 from tests.data.trees import class_folders, competition, section, write
@@ -216,3 +216,12 @@ def test_real_faces(tmp_path):
     assert len(catalog.pairs["val"].a_P) == 1000 and len(catalog.pairs["test"].a_P) == 3000
     packed = load_pack(catalog, 64, 3, tmp_path / "cache")
     assert packed.shape == (len(catalog), 64, 64, 3) and packed[:, ::8, ::8].std() > 30
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+@pytest.mark.parametrize("make", [os.mkfifo, lambda p: p.symlink_to("/dev/zero"), Path.mkdir])
+def test_what_is_no_regular_file_is_told_at_once(tmp_path, make):
+    path = tmp_path / "a.jpg"
+    make(path)
+    with pytest.raises(UserError, match=r"a\.jpg: no regular file"):
+        read_image(path)
