@@ -69,6 +69,11 @@ def test_a_sample_is_answered_to_the_last_cell(tmp_path, shape):
     assert [problem for problem in problems if problem.severity == "error"] == []
 
 
+def test_ids_of_hex_digits_of_which_some_are_numbers(tmp_path):
+    _, lines = filled(tmp_path, ["id,label", "0012,cat", "3e4c,cat"], names=["3e4c", "0012"])
+    assert lines == ["id,label", "0012,cat", "3e4c,dog"]
+
+
 def test_a_fraction_for_two_classes_is_of_the_last(tmp_path):
     two = Ranked(np.array([[1, 0], [0, 1]]), np.array([[0.8, 0.2], [0.9, 0.1]]))
     _, lines = filled(tmp_path, ["id,label", "t0,0.5", "t1,0.5"], classes=["0", "1"], ranked=two)
