@@ -23,6 +23,7 @@ from starter.submission import read_sample
 LOOKED_AT = 300  # images, spread over the set, by which sizes and colours are judged
 MINUTES = 20  # of training on a machine without a GPU
 PURE = 0.98  # groups of a column whose images are all of one class, for it to be split by
+UNEVEN = 10  # times as many images in the largest class as in the smallest: draws are balanced
 Lines = list[tuple[str, str]]  # a line of YAML, and why it is so
 
 
@@ -188,6 +189,7 @@ def _training(catalog: Catalog, looks: Looks, by_pairs: bool) -> Lines:
         ("train:", ""),
         (f"  batch_size: {batch}", f"{count // batch} updates an epoch"),
         (f"  minutes: {MINUTES}", "as many epochs as fit"),
+        *_sampler(catalog),
         ("  ema: 0.999", ""),
         (f"  monitor: {monitor}", reason),
         ("stages:", ""),
@@ -196,6 +198,15 @@ def _training(catalog: Catalog, looks: Looks, by_pairs: bool) -> Lines:
         ("    optimizer: {kind: sgd, lr: 0.1, weight_decay: 5.0e-4}", ""),
         ("    schedule: {warmup_epochs: 1}", ""),
     ]
+
+
+def _sampler(catalog: Catalog) -> Lines:
+    """Rare classes are shown more often where classes differ much; else nothing is said."""
+    size_C = np.unique(catalog.label_N[catalog.index("train")], return_counts=True)[1]
+    if size_C.max() < UNEVEN * size_C.min():
+        return []
+    reason = f"the largest class has {size_C.max()} images, the smallest {size_C.min()}"
+    return [("  sampler: {kind: balanced, power: 0.5}", reason)]
 
 
 def asked_metric(catalog: Catalog, by_pairs: bool) -> tuple[str, str]:

@@ -48,6 +48,18 @@ def test_groups_of_one_class_stay_on_one_side(tmp_path):
     assert re.search(r"split: .*# 2 images share a track", written)
 
 
+@pytest.mark.parametrize(("large", "sampler"), [(19, "shuffle"), (20, "balanced")])
+def test_uneven_classes_are_drawn_in_balance(tmp_path, large, sampler):
+    names = [f"{i:03d}" for i in range(large + 2)]
+    images(tmp_path / "c", *(f"train/{name}.jpg" for name in names))
+    rows = [f"{name},{'few' if i < 2 else 'many'}" for i, name in enumerate(names)]
+    text(tmp_path / "c" / "train.csv", "id,label", *rows)
+    recipe, written = proposed(tmp_path / "c", tmp_path)
+    assert recipe.stages["classify"].sampler.kind == sampler
+    said = "# the largest class has 20 images, the smallest 2"
+    assert (said in written) == (sampler == "balanced")
+
+
 @pytest.mark.parametrize(("name", "run"), [("a b(1)", "a-b-1"), ("--", "run"), ("x.y_z-", "x.y_z")])
 def test_a_run_is_named_after_the_folder(tmp_path, name, run):
     assert run_name(tmp_path / name) == run

@@ -1,13 +1,13 @@
 """In which order training images come: every epoch's batches, a function of (seed, epoch).
 
 Shapes: M training images, B of a batch, S batches of an epoch; P identities with K images each;
-C identities in all; V visits, each of one identity, K images.
+C identities (classes) in all; V visits, each of one identity, K images; D draws of an epoch.
 """
 
 import numpy as np
 
 from starter.errors import UserError
-from starter.recipe.schema.data import PKSampler, Sampler
+from starter.recipe.schema.data import BalancedSampler, PKSampler, Sampler
 
 
 def batches_per_epoch(images: int, batch_size: int) -> int:
@@ -27,14 +27,57 @@ def epoch_order(
 
     label_N: int64 label of every image there is; index_M: those to train on. With shuffle every
     image comes at most once. With pk each batch is K images of each of B // K identities, one
-    identity after the other. Raises UserError for fewer identities than a batch needs.
+    identity after the other. With balanced images are drawn with replacement. Raises UserError
+    for fewer identities than a batch of pk needs, or fewer draws than balanced's least add up to.
     """
     rng = np.random.default_rng([seed, epoch])
     if isinstance(sampler, PKSampler):
         return _pk(label_N, index_M, batch_size, sampler.images, seed, epoch, rng)
     count = batches_per_epoch(len(index_M), batch_size)
     size = min(batch_size, len(index_M))
+    if isinstance(sampler, BalancedSampler):
+        return _balanced(label_N, index_M, count * size, sampler, rng).reshape(count, size)
     return rng.permutation(index_M)[: count * size].reshape(count, size)
+
+
+def _balanced(label_N, index_M, draws: int, sampler: BalancedSampler, rng) -> np.ndarray:
+    """index_D int64: images drawn with replacement, those of one class alike.
+
+    `least` draws of every class are certain; chance shares out the rest so that the mean counts
+    are those of `expected_draws`.
+    """
+    size_C = np.unique(label_N[index_M], return_counts=True)[1]
+    if sampler.least * len(size_C) > draws:
+        raise UserError(
+            f"sampler balanced: {sampler.least} draws of each of {len(size_C)} classes are more "
+            f"than the {draws} of an epoch; set sampler.least={draws // len(size_C)} or less"
+        )
+    by_chance = draws - sampler.least * len(size_C)
+    drawn_C = np.full(len(size_C), sampler.least)
+    if by_chance:
+        beyond_C = expected_draws(size_C, draws, sampler) - sampler.least
+        drawn_C += rng.multinomial(by_chance, beyond_C / beyond_C.sum())
+    class_D = np.repeat(np.arange(len(size_C)), drawn_C)
+    grouped_M = index_M[np.argsort(label_N[index_M], kind="stable")]
+    first_C = np.cumsum(size_C) - size_C
+    return rng.permutation(grouped_M[first_C[class_D] + rng.integers(size_C[class_D])])
+
+
+def expected_draws(size_C: np.ndarray, draws: int, sampler: BalancedSampler) -> np.ndarray:
+    """How often each class is drawn in the mean: mean_C float64, of sum `draws`.
+
+    size_C: images of each class. Proportional to n^(1 - power), but where that is below `least`,
+    exactly `least`, taken from the others in proportion. least * C < draws.
+    """
+    weight_C = size_C ** (1.0 - sampler.power)
+    low_C = np.zeros(len(size_C), bool)
+    while True:
+        rest = draws - sampler.least * low_C.sum()
+        mean_C = np.where(low_C, sampler.least, rest * weight_C / weight_C[~low_C].sum())
+        below_C = mean_C < sampler.least
+        if not below_C.any():
+            return mean_C
+        low_C |= below_C
 
 
 def _pk(label_N, index_M, batch_size, images, seed, epoch, rng) -> np.ndarray:

@@ -27,6 +27,7 @@ PAGES: list[tuple[str, type[BaseModel]]] = [
     ("mix", data.MixSection),
     ("sampler: kind shuffle", data.ShuffleSampler),
     ("sampler: kind pk", data.PKSampler),
+    ("sampler: kind balanced", data.BalancedSampler),
     ("optimizer", train.OptimizerSection),
     ("optimizer.lr_scale", train.LearningRateScale),
     ("schedule", train.ScheduleSection),

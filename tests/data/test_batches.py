@@ -17,7 +17,7 @@ import torch
 from starter.data.augment.pipeline import Augment, build_augment
 from starter.data.batches import TrainBatches, _Maker, eval_batches, resolve_workers
 from starter.errors import UserError
-from starter.recipe.schema.data import AugmentStep, PKSampler, ShuffleSampler
+from starter.recipe.schema.data import AugmentStep, BalancedSampler, PKSampler, ShuffleSampler
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 16
@@ -44,6 +44,11 @@ def pack(tmp_path_factory) -> np.memmap:
 
 LABEL_N = np.arange(50) % 5
 INDEX_M = np.arange(3, 47)
+SAMPLERS = (
+    ShuffleSampler(),
+    PKSampler(kind="pk", images=4),
+    BalancedSampler(kind="balanced", least=2),
+)
 
 
 def make(pack, **changes) -> TrainBatches:
@@ -82,7 +87,7 @@ def test_batches_hold_the_packed_images_and_their_labels(pack):
     assert set(seen) <= set(INDEX_M.tolist())
 
 
-@pytest.mark.parametrize("sampler", [ShuffleSampler(), PKSampler(kind="pk", images=4)])
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: sampler.kind)
 def test_the_slices_of_two_processes_are_the_whole_batch(pack, sampler):
     whole, first, second = (
         collect(make(pack, augment=AUGMENT, sampler=sampler, part=part), 1, 2)
@@ -105,9 +110,7 @@ def test_augmented_images_depend_on_seed_epoch_and_position_only(pack):
             np.testing.assert_array_equal(image_HWC.numpy(), wanted)
 
 
-@pytest.mark.parametrize(
-    "sampler", [ShuffleSampler(), PKSampler(kind="pk", images=2)], ids=["shuffle", "pk"]
-)
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: sampler.kind)
 def test_an_epoch_begun_later_is_the_tail_of_the_whole(pack, sampler):
     batches = make(pack, sampler=sampler, augment=AUGMENT)
     for epoch in (0, 3):

@@ -5,13 +5,17 @@ import pytest
 
 from starter.data.samplers import batches_per_epoch, epoch_order
 from starter.errors import UserError
-from starter.recipe.schema.data import PKSampler, ShuffleSampler
+from starter.recipe.schema.data import BalancedSampler, PKSampler, ShuffleSampler
 
 SHUFFLE = ShuffleSampler()
 
 
 def pk(images: int) -> PKSampler:
     return PKSampler(kind="pk", images=images)
+
+
+def balanced(power: float, least: int = 0) -> BalancedSampler:
+    return BalancedSampler(kind="balanced", power=power, least=least)
 
 
 def labelled(sizes: list[int], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -39,7 +43,9 @@ def test_shuffle_takes_each_image_at_most_once(images, batch, count, size):
     assert len(np.unique(index_SB)) == index_SB.size and np.isin(index_SB, index_M).all()
 
 
-@pytest.mark.parametrize("sampler", [SHUFFLE, pk(2)], ids=["shuffle", "pk"])
+@pytest.mark.parametrize(
+    "sampler", [SHUFFLE, pk(2), balanced(0.5, 3)], ids=["shuffle", "pk", "balanced"]
+)
 def test_order_is_a_function_of_seed_and_epoch(sampler):
     label_N, index_M = labelled([20] * 10)
     same = [order(sampler, label_N, index_M, 8, 1, 2) for _ in range(2)]
@@ -136,3 +142,60 @@ def test_pk_is_quick_for_a_large_set():
     start = time.perf_counter()
     order(pk(4), label_N, np.arange(len(label_N)), 512, epoch=40)
     assert time.perf_counter() - start < 3
+
+
+LONG_TAIL = [400, 100, 40, 12, 3]
+
+
+def drawn(sampler, sizes, batch_size, epochs) -> np.ndarray:
+    """Draws of each class in each epoch, of as many images as there are."""
+    label_N, index_M = labelled(sizes)
+    counts = []
+    for epoch in range(epochs):
+        index_SB = order(sampler, label_N, index_M, batch_size, epoch=epoch)
+        assert index_SB.shape == (len(index_M) // batch_size, batch_size)
+        assert index_SB.dtype == np.int64 and np.isin(index_SB, index_M).all()
+        counts.append(np.bincount(label_N[index_SB.ravel()] // 3, minlength=len(sizes)))
+    return np.array(counts)
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_balanced_draws_a_class_as_often_as_its_images_weigh(power):
+    sizes = np.array(LONG_TAIL)
+    counts = drawn(balanced(power), LONG_TAIL, 5, 400)
+    assert (counts.sum(axis=1) == 555).all()
+    share = sizes * sizes**-power / (sizes * sizes**-power).sum()
+    deviation = np.sqrt(555 * share * (1 - share) / 400)  # of the mean of 400 multinomials
+    assert (np.abs(counts.mean(axis=0) - 555 * share) < 4 * deviation).all()
+    spread = counts.std(axis=0) / np.sqrt(555 * share * (1 - share))
+    assert ((spread > 0.85) & (spread < 1.15)).all()  # draws do not depend on each other
+
+
+def test_balanced_draws_every_class_at_least_so_often():
+    """555 draws: by weights of 1 the last three would have 40, 12 and 3; at 50 each, 405 stay for
+    400 and 100 images."""
+    counts = drawn(balanced(0.0, least=50), LONG_TAIL, 5, 300)
+    assert (counts[:, 2:] == 50).all() and (counts[:, :2] >= 50).all()
+    assert counts[:, 0].mean() == pytest.approx(405 * 400 / 500, abs=2)
+    assert (drawn(balanced(0.5, least=111), LONG_TAIL, 5, 3) == 111).all()
+    even = drawn(balanced(0.7, least=7), [7] * 30, 10, 3)
+    assert (even == 7).all()
+
+
+def test_balanced_draws_the_images_of_a_class_alike_and_mixes_classes():
+    label_N, index_M = labelled(LONG_TAIL)
+    seen, first = np.zeros(len(label_N)), []
+    for epoch in range(600):
+        index_SB = order(balanced(1.0), label_N, index_M, 5, epoch=epoch)
+        np.add.at(seen, index_SB.ravel(), 1)
+        first.append(label_N[index_SB[0]] // 3)
+    for label in range(len(LONG_TAIL)):
+        mine = seen[label_N == 3 * label]
+        assert (np.abs(mine - mine.mean()) < 5 * np.sqrt(mine.mean())).all()
+    assert (np.bincount(np.ravel(first)) > 3000 * 0.15).all()
+
+
+def test_more_draws_than_an_epoch_has_are_refused_with_the_most_that_fit():
+    label_N, index_M = labelled(LONG_TAIL)
+    with pytest.raises(UserError, match=r"112 draws of each of 5 .* 555 .* sampler.least=111"):
+        order(balanced(0.5, 112), label_N, index_M, 5)

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from starter.recipe.schema.base import Misfit, Rate, Section
 from starter.recipe.schema.data import (
     AugmentStep,
+    BalancedSampler,
     DataSection,
     DemoSection,
     MixSection,

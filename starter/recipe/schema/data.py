@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from starter.recipe.schema.base import Misfit, Named, Positive, Section
+from starter.recipe.schema.base import Fraction, Misfit, Named, Positive, Section
 
 Statistics = Annotated[tuple[float, ...], Field(strict=False, min_length=1, max_length=3)]
 
@@ -192,4 +192,15 @@ class PKSampler(Section):
     images: Annotated[int, Field(ge=2, description="K: images of each identity")] = 4
 
 
-Sampler = Annotated[ShuffleSampler | PKSampler, Field(discriminator="kind")]
+class BalancedSampler(Section):
+    """Images drawn with replacement, rare classes more often; as many an epoch as shuffle takes."""
+
+    kind: Annotated[Literal["balanced"], Field(description="this sampler")]
+    power: Annotated[
+        Fraction,
+        Field(description="an image of a class of n weighs n^-power: 1 evens classes, 0 nothing"),
+    ] = 0.5
+    least: Annotated[int, Field(ge=0, description="draws of each class an epoch, at least")] = 0
+
+
+Sampler = Annotated[ShuffleSampler | PKSampler | BalancedSampler, Field(discriminator="kind")]
