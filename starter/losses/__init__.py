@@ -4,6 +4,7 @@ from starter.losses import (  # every loss of the kit registers itself
     adaptive_heads,
     binary_heads,
     center,
+    linear_heads,
     pairs,
     similarity,
 )

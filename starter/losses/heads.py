@@ -6,6 +6,7 @@ in torch (IndexError or RuntimeError on a CPU, a device assert on a GPU).
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import field
 from typing import Annotated, Any, Literal
 
@@ -38,11 +39,18 @@ def cross_entropy(
             logits_BK, label_B, class_weight_K, label_smoothing=label_smoothing, reduction="none"
         )
 
+    return mean_loss(each, target)
+
+
+def mean_loss(each: Callable[[Tensor], Tensor], target: Target) -> Tensor:
+    """Mean of the losses that `each` gives for labels (B to B); a mixed image's two are weighted by
+    its share."""
+    loss_B = each(target.label_B)
     if target.other_B is None:
-        return each(target.label_B).mean()
+        return loss_B.mean()
     assert target.share_B is not None
-    share_B = target.share_B.to(logits_BK.dtype)
-    return (share_B * each(target.label_B) + (1 - share_B) * each(target.other_B)).mean()
+    share_B = target.share_B.to(loss_B.dtype)
+    return (share_B * loss_B + (1 - share_B) * each(target.other_B)).mean()
 
 
 def by_count(rule: str, class_count_K: Tensor | None, classes: int) -> Tensor:
@@ -83,50 +91,44 @@ class ClassHead(Loss):
         return self.weight
 
 
+# How the losses of a class of n images may be weighted.
+ByCount = Annotated[
+    Literal["none", "balanced", "sqrt", "log"],
+    Field(description="of n images: 1/n, 1/sqrt(n), 1/ln(1+n), with mean 1 over the images"),
+]
+
+
 @options
-class Softmax(ClassHead):
-    """Cross-entropy over a linear layer with bias.
+class LinearHead(ClassHead):
+    """What the heads over a linear layer with bias share: logits are W x + b."""
 
-    class_weights: losses of class j are weighted by 1/n_j ("balanced"), 1/sqrt(n_j) ("sqrt") or
-    1/ln(1 + n_j) ("log") of its n_j images, scaled so that their mean over all images is 1.
-    """
-
-    kind = "softmax"
-    formula = "CE(W x + b)"
-    paper = "Bridle 1990"
-    mixable = True
-
-    label_smoothing: Smoothing = 0.0
-    class_weights: Annotated[
-        Literal["none", "balanced", "sqrt", "log"],
-        Field(description="of n images: 1/n, 1/sqrt(n), 1/ln(1+n), with mean 1 over the images"),
-    ] = "none"
     class_weight_K: Tensor | None = field(init=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         weight_K = None
-        if self.class_weights != "none":
-            weight_K = by_count(self.class_weights, self.class_count_K, self.classes)
+        if self.weighted_by != "none":
+            weight_K = by_count(self.weighted_by, self.class_count_K, self.classes)
         self.register_buffer("class_weight_K", weight_K)
         bound = 1 / math.sqrt(self.embedding)  # as nn.Linear begins
         start_KD = torch.empty(self.classes, self.embedding).uniform_(-bound, bound)
         self.weight = nn.Parameter(start_KD)
-        self.bias = nn.Parameter(torch.zeros(self.classes))
+        self.bias = nn.Parameter(torch.full((self.classes,), self.start_bias))
 
     @property
-    def counted_by(self) -> str | None:
-        return None if self.class_weights == "none" else "class_weights"
+    def weighted_by(self) -> str:
+        """By which rule of `by_count` the losses of each class are weighted, or "none"."""
+        return "none"
+
+    @property
+    def start_bias(self) -> float:
+        """Where the biases begin, or their mean."""
+        return 0.0
 
     def logits(self, emb_BD: Tensor) -> Tensor:
         """logits_BK of emb_BD, as trained."""
         with margins.full_precision(emb_BD):
             return F.linear(margins.wide(emb_BD), self.weight, self.bias)
-
-    def forward(self, emb_BD: Tensor, target: Target, progress: float = 1.0) -> Tensor:
-        logits_BK = self.logits(emb_BD)
-        with margins.full_precision(emb_BD):
-            return cross_entropy(logits_BK, target, self.label_smoothing, self.class_weight_K)
 
     @torch.no_grad()
     def init_from_means(self, mean_KD: Tensor) -> None:
@@ -149,7 +151,37 @@ class Softmax(ClassHead):
         g = math.log(9 * (count - 1)) / spread.clamp_min(1e-12)
         bias = -0.5 * g * mean.square().sum(dim=1)
         self.weight[given_K] = (g * centred).to(self.weight)
-        self.bias[given_K] = (bias - bias.mean()).to(self.bias)
+        self.bias[given_K] = (bias - bias.mean() + self.start_bias).to(self.bias)
+
+
+@options
+class Softmax(LinearHead):
+    """Cross-entropy over a linear layer with bias.
+
+    class_weights: losses of class j are weighted by 1/n_j ("balanced"), 1/sqrt(n_j) ("sqrt") or
+    1/ln(1 + n_j) ("log") of its n_j images, scaled so that their mean over all images is 1.
+    """
+
+    kind = "softmax"
+    formula = "CE(W x + b)"
+    paper = "Bridle 1990"
+    mixable = True
+
+    label_smoothing: Smoothing = 0.0
+    class_weights: ByCount = "none"
+
+    @property
+    def weighted_by(self) -> str:
+        return self.class_weights
+
+    @property
+    def counted_by(self) -> str | None:
+        return None if self.class_weights == "none" else "class_weights"
+
+    def forward(self, emb_BD: Tensor, target: Target, progress: float = 1.0) -> Tensor:
+        logits_BK = self.logits(emb_BD)
+        with margins.full_precision(emb_BD):
+            return cross_entropy(logits_BK, target, self.label_smoothing, self.class_weight_K)
 
 
 @options

@@ -84,6 +84,30 @@ def softmax(o, weight, x, y, state):
     return total / len(y)
 
 
+def focal(o, weight, x, y, state, progress):
+    shrink = {"none": lambda n: 1, "balanced": lambda n: n, "log": math.log1p}[o["alpha"]]
+    counts = state["counts"]
+    raw = [1 / shrink(n) for n in counts]
+    average = sum(n * w for n, w in zip(counts, raw, strict=True)) / sum(counts)
+    each = []
+    for r, k in zip(x, y, strict=True):
+        z = [math.exp(dot(r, w) + b) for w, b in zip(weight, state["bias"], strict=True)]
+        p = z[k] / sum(z)
+        each.append(-raw[k] / average * (1 - p) ** o["gamma"] * math.log(p))
+    return mean(each)
+
+
+def bce(o, weight, x, y, state, progress):
+    total, e = 0.0, o["label_smoothing"]
+    for r, k in zip(x, y, strict=True):
+        for j, (w, b) in enumerate(zip(weight, state["bias"], strict=True)):
+            z, t = dot(r, w) + b, (1 - e) * (j == k) + e / len(weight)
+            total -= t * math.log(1 / (1 + math.exp(-z))) + (1 - t) * math.log(
+                1 / (1 + math.exp(z))
+            )
+    return total / len(y)
+
+
 def scaled(o, weight, x, y, state):
     """normface and modified_softmax."""
     each = []

@@ -24,6 +24,13 @@ CASES = {
         {"class_weights": "sqrt"},
         {"class_weights": "log", "label_smoothing": 0.2},
     ],
+    "focal": [
+        {},
+        {"gamma": 0.5, "alpha": "balanced"},
+        {"gamma": 0.0},
+        {"gamma": 5.0, "alpha": "log"},
+    ],
+    "bce": [{}, {"label_smoothing": 0.1}],
     "modified_softmax": [{}, {"label_smoothing": 0.1}],
     "normface": [{"scale": 9.0}, {"scale": 9.0, "label_smoothing": 0.1, "learn_scale": True}],
     "sphereface": [
@@ -272,7 +279,7 @@ def test_prediction_is_free_of_the_margin(kind, options):
     cos = [[max(by_loop.cosine(x, w) for w in own) for own in weight] for x in emb.tolist()]
     got = term.logits(emb)
     assert got.shape == (B, K)
-    if kind != "softmax":
+    if term.cosine:
         wanted = torch.tensor(cos, dtype=torch.float64).argsort(dim=1)
         assert (got.argsort(dim=1) == wanted).all()
 
