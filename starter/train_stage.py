@@ -61,7 +61,7 @@ def train_stage(job: StageJob, hooks: Hooks) -> Evaluation:
     with contextlib.closing(build_batches(job, image_NHWC)) as batches:
         state = prepare(job, image_NHWC, batches)
         with hooks.listening(state, resume(job, state)):
-            while state.step < state.steps:
+            while not state.done:
                 train_epoch(job, state, batches, hooks)
                 end_epoch(job, state, image_NHWC, hooks)
             # What counts is the best checkpoint, which need not be the last.
@@ -235,13 +235,15 @@ def end_epoch(job: StageJob, state: TrainState, image_NHWC: np.ndarray, hooks: H
         name, value = monitored(evaluation.metrics, job.section.monitor)
         state.schedule.after_evaluation(value, less_is_better=less_is_better(name))
         if better(value, state.best_value, name):
-            state.best_step, state.best_value = state.step, value
+            state.best_step, state.best_value, state.waited = state.step, value, 0
+        elif value is not None:
+            state.waited += 1
     if state.best_value is None:  # nothing to measure by, or not yet: the latest is the best
         state.best_step = state.step
     hooks.end_epoch(state, evaluation)
     keep(job, state, hooks, evaluation)
     reason = hooks.stop()
-    if reason and state.step < state.steps:
+    if reason and not state.done:
         raise Interrupted(f"{reason}: stopped after update {state.step} of {state.steps}")
 
 

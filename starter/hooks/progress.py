@@ -56,6 +56,19 @@ class Progress(Hook):
             place = f"{row['step']:{len(str(self.steps))}}/{self.steps}"
             log.info("%s %s  %s  lr %.2g  %s left", self.job.name, place, text, row["lr"], left)
 
+    def after_epoch(self, state: TrainState) -> None:
+        if state.out_of_patience:
+            log.info(
+                "%s: patience: no better %s in %d evaluations; ends after epoch %d of %d, epoch %d "
+                "was best",
+                self.job.name,
+                self.job.section.monitor,
+                state.waited,
+                state.step // state.per_epoch,
+                self._epochs,
+                state.best_step // state.per_epoch,
+            )
+
     def _epoch_line(self, row: Row) -> str:
         """What every epoch has first, in columns; what only an evaluated one has behind it."""
         parts = [

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from starter.data.samplers import batches_per_epoch
 from starter.inference.evaluate import Evaluation
 from starter.metrics import monitored
 from starter.runs.folder import StageFolder
@@ -12,7 +13,6 @@ from starter.runs.records import Best, Meta, Stage, StageSummary, Summary
 from starter.stages.gate import decide
 from starter.stages.run import Run
 from starter.training.checkpoint import find
-from starter.training.minutes import epochs_of
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +51,9 @@ def _save_predictions(place: StageFolder, evaluation: Evaluation) -> None:
 
 def _summary(run: Run, name: str, evaluation: Evaluation, meta: Meta) -> StageSummary:
     section, metrics = run.recipe.stages[name], evaluation.metrics
+    per_epoch = batches_per_epoch(len(run.catalog.index("train")), section.batch_size)
     return StageSummary(
-        epochs=epochs_of(section, run.folder.stage(name)),
+        epochs=meta.step // per_epoch,
         seconds=round(meta.seconds, 1),
         images_per_second=round(meta.images / max(meta.seconds, 1e-9), 1),
         parameters=sum(p.numel() for p in run.learner(name).parameters()),

@@ -94,6 +94,8 @@ def inputs_of(recipe: Recipe, stage: str, data_fingerprint: str, parent_hash: st
     section = recipe.stages[stage]
     data = recipe.data
     own = section.model_dump(mode="json", exclude=NOT_COUNTED)
+    if section.patience is None:
+        own.pop("patience")  # stages begun before there was this key stay what they are
     if section.init not in recipe.stages:
         own["init"] = None  # another run's stage, or none: its weights count, not where it lies
     model = recipe.model

@@ -12,12 +12,11 @@ import torch
 
 from starter import distributed
 from starter.data.batches import TrainBatches
-from starter.recipe.schema import StageSection
 from starter.runs.folder import StageFolder
 from starter.training.resume import save
 from starter.training.schedules import build_schedule
 from starter.training.state import StageJob, TrainState
-from starter.training.trial import Update, chosen, endless, no_trace, once, trial_step
+from starter.training.trial import Update, endless, no_trace, once, trial_step
 
 log = logging.getLogger(__name__)
 
@@ -76,13 +75,6 @@ def with_length(
         state.per_epoch,
         state.steps,
     )
-
-
-def epochs_of(section: StageSection, stage_folder: StageFolder) -> int:
-    """The length of a stage that has begun: the recipe's, or the one that was measured."""
-    epochs = section.epochs or chosen(stage_folder).epochs
-    assert epochs is not None, "it was measured when the stage began"
-    return epochs
 
 
 def _measured(

@@ -39,7 +39,7 @@ def resume(job: StageJob, state: TrainState) -> dict[str, Any] | None:
         checkpoint.remove_unnamed(job.folder)
     log.info("%s: continues after update %d of %d", job.name, last.step, state.steps)
     state.step, state.best_step = last.step, saved["best_step"]
-    state.best_value = saved["best_value"]
+    state.best_value, state.waited = saved["best_value"], saved.get("waited", 0)
     state.images = last.meta.images
     return saved["hooks"]
 
@@ -109,6 +109,7 @@ def _write(
         "processes": distributed.world_size(),
         "best_step": state.best_step,
         "best_value": state.best_value,
+        "waited": state.waited,
     }
     best_step = state.best_step or state.step
     checkpoint.save(job.folder, evaluated.state_dict(), meta, continued, best_step=best_step)

@@ -55,6 +55,7 @@ class TrainState:
     model: (image_BCHW, target, progress) -> (loss, each term's loss); embedder and losses at
         once, wrapped for several processes. It is made anew where freezing ends.
     best_step, best_value: the evaluated epoch that is best by `monitor` so far.
+    waited: evaluations since then, none of them better.
     images: those trained on so far. learning_rate: optimizer.lr at the last update.
     """
 
@@ -74,6 +75,7 @@ class TrainState:
     step: int = 0
     best_step: int = 0
     best_value: float | None = None
+    waited: int = 0
     images: int = 0
     learning_rate: float = 0.0
 
@@ -81,6 +83,16 @@ class TrainState:
     def evaluated(self) -> Learner:
         """The weights that evaluation, checkpoints and later stages use."""
         return self.average.module if self.average else self.learner
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether `patience` ends the stage before its length is reached."""
+        return self.waited == self.section.patience and self.step < self.steps
+
+    @property
+    def done(self) -> bool:
+        """Whether the stage is trained."""
+        return self.step == self.steps or self.out_of_patience
 
     @property
     def backbone_frozen(self) -> bool:

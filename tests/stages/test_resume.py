@@ -190,3 +190,53 @@ def test_a_spent_budget_exits_with_code_3(tiny_recipe):
     process = start(tiny_recipe, "name=budget", "train.max_hours=1e-9")
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 3 and "max_hours" in out
+
+
+# What a stage comes to by it is best at the first evaluation, and never better.
+CONSTANT = "def same(target_N, probability_NK):\n    return 0.5\n"
+
+
+@pytest.mark.parametrize("length", ["epochs=50", "minutes=0.5"])
+def test_patience_ends_a_stage_and_a_stop_on_the_way_does_not_change_when(
+    tiny_recipe, tmp_path, monkeypatch, caplog, length
+):
+    """It is stopped in the third epoch, one evaluation before its end."""
+    from starter.api import train
+    from starter.errors import Interrupted
+    from starter.hooks import Hooks
+    from starter.recipe import load
+
+    (tmp_path / "metric.py").write_text(CONSTANT)
+    changes = [
+        *("train.patience=2", f"train.monitor={tmp_path}/metric.py:same"),
+        *(f"stages.classify.{length}", "train.gate=false"),
+    ]
+    caplog.set_level("INFO")
+    ends, stopped = [], 0
+    for name in ("whole", "stopped"):
+        recipe = load(tiny_recipe, [*changes, f"name={name}"])
+        if name == "stopped":
+            asked = iter(range(100))  # once an update
+            monkeypatch.setattr(
+                Hooks, "stop", lambda self, asked=asked: "now" * (next(asked) == 11)
+            )
+            with pytest.raises(Interrupted):
+                train(recipe, stage="classify")
+            monkeypatch.undo()
+            last = tmp_path / "runs" / name / "classify" / "checkpoints" / "last.json"
+            stopped = json.loads(last.read_text())["step"]
+        summary = train(recipe, stage="classify")
+        assert summary.stages["classify"].epochs == 3  # the first is best, and two are no better
+        folder = tmp_path / "runs" / name / "classify" / "checkpoints"
+        last, best = (
+            json.loads((folder / f"{n}.json").read_text())["step"] for n in ("last", "best")
+        )
+        assert last == 3 * best and stopped in (0, *range(2 * best, last))
+        resume = torch.load(folder / str(last) / "resume.pt", weights_only=True)
+        resume["hooks"].pop("seconds")
+        ends.append(resume)
+    if length.startswith("epochs"):
+        assert ends[0]["waited"] == 2
+        assert_equal(*ends)
+    said = [r.getMessage() for r in caplog.records if "patience: no better" in r.getMessage()]
+    assert len(said) == 2 and "ends after epoch 3 of" in said[0] and "epoch 1 was best" in said[0]

@@ -147,6 +147,10 @@ class TrainSection(Section):
         ),
     ] = "combined"
     evaluate_every: Annotated[Count, Field(description="epochs between evaluations")] = 1
+    patience: Annotated[
+        Count | None,
+        Field(description="the stage ends after N evaluations without a better monitor"),
+    ] = None
     gate: Annotated[
         bool, Field(description="a stage worse than its parent does not become the run's best")
     ] = True
