@@ -227,6 +227,27 @@ def test_every_transform_repeats_for_the_same_seed_and_leaves_torch_s_generator(
     assert name in STILL or len({m.tobytes() for m in made}) > 1
 
 
+@pytest.mark.parametrize("channels", [3, 1])
+@pytest.mark.parametrize(
+    "step",
+    [
+        {"kind": "tv/RandAugment", "num_ops": 2, "magnitude": 9},
+        {"kind": "tv/TrivialAugmentWide"},
+    ],
+    ids=lambda step: step["kind"],
+)
+def test_the_policies_people_look_for_first_vary_a_batch_in_place(step, channels):
+    augment = build_augment(steps(step), SIZE, channels)
+    pictures = np.stack([picture(SIZE)[..., :channels] for _ in range(24)])
+    image_BHWC = pictures.copy()
+    augment.batch(image_BHWC, 1, 0, 0)
+    assert image_BHWC.shape == (24, SIZE, SIZE, channels) and image_BHWC.dtype == np.uint8
+    assert (image_BHWC != pictures).any(axis=(1, 2, 3)).sum() > 12
+    for i in (3, 20):
+        alone = augment(picture(SIZE)[..., :channels], (1, 0, i))
+        np.testing.assert_array_equal(image_BHWC[i], alone)
+
+
 def test_dropout_in_another_thread_does_not_disturb_it():
     augment = build_augment(steps({"kind": "tv/RandAugment"}), SIZE)
     wanted = [augment(picture(SIZE), (1, 0, i)) for i in range(30)]
