@@ -34,6 +34,18 @@ def test_a_competition_gets_a_recipe_that_loads(tmp_path, kind):
     assert recipe.stages["classify"].monitor == due
 
 
+@pytest.mark.parametrize(("large", "sampler"), [(19, "shuffle"), (20, "balanced")])
+def test_uneven_classes_are_drawn_in_balance(tmp_path, large, sampler):
+    names = [f"{i:03d}" for i in range(large + 2)]
+    images(tmp_path / "c", *(f"train/{name}.jpg" for name in names))
+    rows = [f"{name},{'few' if i < 2 else 'many'}" for i, name in enumerate(names)]
+    text(tmp_path / "c" / "train.csv", "id,label", *rows)
+    recipe, written = proposed(tmp_path / "c", tmp_path)
+    assert recipe.stages["classify"].sampler.kind == sampler
+    said = "# the largest class has 20 images, the smallest 2"
+    assert (said in written) == (sampler == "balanced")
+
+
 def test_groups_of_one_class_stay_on_one_side(tmp_path):
     images(tmp_path / "c", *TRAIN)
     few = [f"{i},{n // 4},g{n // 2}" for n, i in enumerate(IDS)]  # two of each class
@@ -46,18 +58,6 @@ def test_groups_of_one_class_stay_on_one_side(tmp_path):
     recipe, written = proposed(tmp_path / "d", tmp_path)
     assert (recipe.data.split.by, recipe.data.split.column) == ("stratified_group", "track")
     assert re.search(r"split: .*# 2 images share a track", written)
-
-
-@pytest.mark.parametrize(("large", "sampler"), [(19, "shuffle"), (20, "balanced")])
-def test_uneven_classes_are_drawn_in_balance(tmp_path, large, sampler):
-    names = [f"{i:03d}" for i in range(large + 2)]
-    images(tmp_path / "c", *(f"train/{name}.jpg" for name in names))
-    rows = [f"{name},{'few' if i < 2 else 'many'}" for i, name in enumerate(names)]
-    text(tmp_path / "c" / "train.csv", "id,label", *rows)
-    recipe, written = proposed(tmp_path / "c", tmp_path)
-    assert recipe.stages["classify"].sampler.kind == sampler
-    said = "# the largest class has 20 images, the smallest 2"
-    assert (said in written) == (sampler == "balanced")
 
 
 @pytest.mark.parametrize(("name", "run"), [("a b(1)", "a-b-1"), ("--", "run"), ("x.y_z-", "x.y_z")])
