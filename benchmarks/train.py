@@ -25,7 +25,7 @@ import torch
 
 from benchmarks.loader import course_transform, timm_loader, torch_loader
 from benchmarks.timing import interleaved, machine, parser, show
-from starter.data import Catalog, load_catalog, load_pack
+from starter.data import Catalog, load_catalog
 from starter.data.batches import Batch
 from starter.data.demo import ensure_demo
 from starter.hooks.base import LOG_EVERY
@@ -91,9 +91,7 @@ class Bench:
         self.recipe = _on_the_built_in(resolve(load(options.recipe, options.changes)), folder)
         self.catalog: Catalog = load_catalog(self.recipe.data)
         self.job = self._job(options.stage or next(iter(self.recipe.stages)))
-        data = self.recipe.data
-        cache = Path(data.cache)
-        image_NHWC = load_pack(self.catalog, self.job.image_size, data.channels, cache)
+        image_NHWC = self.job.pack()
         self.batches = build_batches(self.job, image_NHWC)
         stack.callback(self.batches.close)
         self.state: TrainState = prepare(self.job, image_NHWC, self.batches)

@@ -30,10 +30,12 @@ Lines = list[tuple[str, str]]  # a line of YAML, and why it is so
 @dataclass(frozen=True)
 class Looks:
     """What a sample of the images is like: the commonest (height, width), the share that has it,
-    the median of the longer sides, whether any is coloured."""
+    the commonest height / width to a tenth, the median of the longer sides, whether any is
+    coloured."""
 
     size: tuple[int, int]
     share: float
+    aspect: float
     median: int
     coloured: bool
 
@@ -100,19 +102,21 @@ def look(catalog: Catalog) -> Looks:
         coloured = coloured or bool((np.ptp(image_HWC, axis=2) > 0).any())
     size, count = Counter(sizes).most_common(1)[0]
     median = int(np.median([max(size) for size in sizes]))
-    return Looks(size, count / len(sizes), median, coloured)
+    aspect = Counter(round(high / wide, 1) for high, wide in sizes).most_common(1)[0][0]
+    return Looks(size, count / len(sizes), aspect, median, coloured)
 
 
 def _data(catalog: Catalog, settled: DataSection, why: str, looks: Looks, by_pairs: bool) -> Lines:
-    height, width = looks.size
     pixels, reason = image_size(looks)
-    squashed = "" if height == width else "; they are squeezed to squares"
     lines: Lines = [
         ("data:", ""),
         (f"  layout: {settled.layout}", why.partition(" at ")[0]),
         (f"  root: {_quoted(str(Path(settled.root).resolve()))}", ""),
-        (f"  image_size: {pixels}", reason + squashed),
+        (f"  image_size: {pixels}", reason),
     ]
+    if looks.aspect != 1:
+        reason = f"most are {looks.aspect:g} times as high as wide: black fills up the square"
+        lines.append(("  fit: pad", reason))
     colour = "some images are coloured" if looks.coloured else "no image is coloured"
     lines.append((f"  channels: {3 if looks.coloured else 1}", colour))
     if not len(catalog.index("dev")):

@@ -7,7 +7,6 @@ Shapes: B images of an update, b of a micro-batch, H W pixels, C channels, D emb
 """
 
 import contextlib
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,7 +14,6 @@ from timm.utils.agc import adaptive_clip_grad
 from torch import nn
 
 from starter import distributed
-from starter.data import load_pack
 from starter.data.augment.mix import mix_batch
 from starter.data.batches import Batch, TrainBatches
 from starter.errors import Interrupted
@@ -56,8 +54,7 @@ def train_stage(job: StageJob, hooks: Hooks) -> Evaluation:
         UserError: the data, the recipe or the run cannot go on; nothing is lost.
     """
     # Every image was decoded once, to uint8 of this stage's size; batches are rows of that array.
-    data = job.recipe.data
-    image_NHWC = load_pack(job.catalog, job.image_size, data.channels, Path(data.cache))
+    image_NHWC = job.pack()
     with contextlib.closing(build_batches(job, image_NHWC)) as batches:
         state = prepare(job, image_NHWC, batches)
         with hooks.listening(state, resume(job, state)):

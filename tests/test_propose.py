@@ -3,12 +3,14 @@
 import json
 import re
 
+import cv2
 import pytest
 
 from starter.propose import propose, run_name
 from starter.recipe import load
 from starter.training.resolve import resolve
 from tests.data.test_kaggle import COMPETITIONS, IDS, TRAIN
+from tests.data.trees import picture
 from tests.data.years import images, text
 
 
@@ -58,6 +60,20 @@ def test_groups_of_one_class_stay_on_one_side(tmp_path):
     recipe, written = proposed(tmp_path / "d", tmp_path)
     assert (recipe.data.split.by, recipe.data.split.column) == ("stratified_group", "track")
     assert re.search(r"split: .*# 2 images share a track", written)
+
+
+@pytest.mark.parametrize(
+    ("shape", "fit", "said"),
+    [((40, 30, 3), "pad", "most are 1.3 times as high as wide"), ((33, 32, 3), "squash", "")],
+)
+def test_the_aspect_of_photos_that_are_no_squares_is_kept(tmp_path, shape, fit, said):
+    for k in range(8):
+        path = tmp_path / "set" / "ab"[k % 2] / f"{k}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        assert cv2.imwrite(str(path), picture(k, shape if k else (20, 60, 3)))
+    recipe, written = proposed(tmp_path / "set", tmp_path)
+    assert recipe.data.fit == fit and said in written
+    assert ("fit: pad" in written) == (fit == "pad") and "squeezed" not in written
 
 
 @pytest.mark.parametrize(("name", "run"), [("a b(1)", "a-b-1"), ("--", "run"), ("x.y_z-", "x.y_z")])

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from starter.errors import UserError
+from starter.recipe.schema.data import Fit
 
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 START_OF_SCAN = 0xDA
@@ -56,21 +57,43 @@ def decode(data: bytes, path: Path | str) -> np.ndarray:
     raise UserError(f"{path}: cannot be decoded as an image (damaged, or of another kind)")
 
 
-def fit(image_HWC: np.ndarray, image_size: int, channels: int) -> np.ndarray:
-    """An RGB image as uint8 (image_size, image_size, channels); its aspect ratio is not kept.
+def fit(image_HWC: np.ndarray, image_size: int, channels: int, how: Fit = "squash") -> np.ndarray:
+    """An RGB image as uint8 (image_size, image_size, channels).
 
-    A side that shrinks is averaged over areas, one that grows is interpolated linearly.
+    how: "squash" changes the aspect ratio; "pad" keeps it and fills up with black on both sides
+    alike; "crop" keeps it and takes the largest part in the middle.
     """
     import cv2
 
-    height, width = image_HWC.shape[:2]
-    smaller = (min(width, image_size), min(height, image_size))
-    if smaller != (width, height):
-        image_HWC = cv2.resize(image_HWC, smaller, interpolation=cv2.INTER_AREA)
-    if smaller != (image_size, image_size):
-        image_HWC = cv2.resize(image_HWC, (image_size, image_size), interpolation=cv2.INTER_LINEAR)
+    (height, width), (high, wide) = image_HWC.shape[:2], (image_size, image_size)
+    if how == "crop":
+        tall = min(height, max(1, round(width * high / wide)))
+        long = min(width, max(1, round(height * wide / high)))
+        top, left = (height - tall) // 2, (width - long) // 2
+        image_HWC = image_HWC[top : top + tall, left : left + long]
+    if how == "pad":
+        scale = min(high / height, wide / width)
+        tall, long = max(1, round(height * scale)), max(1, round(width * scale))
+        top, left = (high - tall) // 2, (wide - long) // 2
+        padded_HWC = np.zeros((high, wide, 3), np.uint8)
+        padded_HWC[top : top + tall, left : left + long] = _resized(image_HWC, tall, long)
+        image_HWC = padded_HWC
+    image_HWC = _resized(image_HWC, high, wide)
     if channels == 1:
         return cv2.cvtColor(image_HWC, cv2.COLOR_RGB2GRAY)[..., None]
+    return image_HWC
+
+
+def _resized(image_HWC: np.ndarray, high: int, wide: int) -> np.ndarray:
+    """A side that shrinks is averaged over areas, one that grows is interpolated linearly."""
+    import cv2
+
+    height, width = image_HWC.shape[:2]
+    smaller = (min(width, wide), min(height, high))
+    if smaller != (width, height):
+        image_HWC = cv2.resize(image_HWC, smaller, interpolation=cv2.INTER_AREA)
+    if smaller != (wide, high):
+        image_HWC = cv2.resize(image_HWC, (wide, high), interpolation=cv2.INTER_LINEAR)
     return image_HWC
 
 

@@ -27,6 +27,7 @@ from starter.data.workers import ahead
 from starter.distributed import cores
 from starter.errors import UserError
 from starter.files import is_disk_full, read_json, replacing, write_json
+from starter.recipe.schema.data import Fit
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,9 @@ STALE_PART = 900  # seconds since the last write after which a file is a killed 
 NAMED = 5  # undecodable images named in the message
 
 
-def load_pack(catalog: Catalog, image_size: int, channels: int, cache: str | Path) -> np.memmap:
+def load_pack(
+    catalog: Catalog, image_size: int, channels: int, cache: str | Path, how: Fit = "squash"
+) -> np.memmap:
     """The catalog's images as a read-only memory map, uint8 (N, image_size, image_size, channels).
 
     It is built in `cache` where missing, damaged, or older than a source that changed. Processes
@@ -45,16 +48,20 @@ def load_pack(catalog: Catalog, image_size: int, channels: int, cache: str | Pat
 
     Args:
         channels: 3 for RGB, 1 for grey.
+        how: an image of another aspect ratio is fitted (`data.fit`).
     Raises:
         UserError: images that cannot be decoded (naming up to five); a cache that is full or not
             writable. Nothing half-written stays.
     """
     folder = Path(os.path.expandvars(cache)).expanduser()
     shape = (len(catalog), image_size, image_size, channels)
-    path = folder / f"{catalog.place()[:16]}-{image_size}x{channels}.u8"
+    name = f"{catalog.place()[:16]}-{image_size}x{channels}"
     header = {"version": VERSION, "shape": list(shape), "sources": catalog.sources()}
+    if how != "squash":  # packs from before there was a choice stay valid
+        name, header = f"{name}-{how}", header | {"fit": how}
+    path = folder / f"{name}.u8"
     if not _is_current(path, header):
-        _build(catalog, path, header)
+        _build(catalog, path, header, how)
     return np.memmap(path, np.uint8, "r", shape=shape)
 
 
@@ -79,7 +86,7 @@ def _is_current(path: Path, header: dict) -> bool:
         return False
 
 
-def _build(catalog: Catalog, path: Path, header: dict) -> None:
+def _build(catalog: Catalog, path: Path, header: dict, how: Fit) -> None:
     """The pack, then the json: a crash in between leaves a json whose checksums do not fit."""
     needed, started = math.prod(header["shape"]), time.monotonic()
     count, size = header["shape"][:2]
@@ -96,7 +103,7 @@ def _build(catalog: Catalog, path: Path, header: dict) -> None:
             "packing %d images at %d x %d into %s (%.0f MB)", count, size, size, path, needed / 1e6
         )
         with replacing(path) as file:
-            checksums = _write_images(catalog, header["shape"], file)
+            checksums = _write_images(catalog, header["shape"], how, file)
         write_json(path.with_suffix(".json"), header | {"checksums": checksums})
     except OSError as error:
         reason = full if is_disk_full(error) else f"cannot be written ({error.strerror})"
@@ -104,13 +111,13 @@ def _build(catalog: Catalog, path: Path, header: dict) -> None:
     log.info("packed %d images in %.1f s", count, time.monotonic() - started)
 
 
-def _write_images(catalog: Catalog, shape: list[int], file: IO[bytes]) -> list[int]:
+def _write_images(catalog: Catalog, shape: list[int], how: Fit, file: IO[bytes]) -> list[int]:
     """Writes every image in order; returns a checksum per block. UserError if any is bad."""
     checksums: list[int] = []
     faults: list[str] = []
     quiet = not sys.stderr.isatty() and "ipykernel" not in sys.modules  # log lines say it there
     with tqdm(total=shape[0], desc="packing", unit="image", leave=False, disable=quiet) as bar:
-        for image_bHWC, wrong in _decode(catalog, *shape[2:]):
+        for image_bHWC, wrong in _decode(catalog, shape, how):
             faults += wrong
             if not faults:  # no use in writing on, but the others should be named too
                 data = image_bHWC.tobytes()
@@ -124,9 +131,7 @@ def _write_images(catalog: Catalog, shape: list[int], file: IO[bytes]) -> list[i
     return checksums
 
 
-def _decode(
-    catalog: Catalog, image_size: int, channels: int
-) -> Iterator[tuple[np.ndarray, list[str]]]:
+def _decode(catalog: Catalog, shape: list[int], how: Fit) -> Iterator[tuple[np.ndarray, list[str]]]:
     """Blocks in order, image_bHWC, and what is wrong with those that could not be decoded.
 
     Threads are enough: opencv releases the interpreter while it decodes.
@@ -134,11 +139,11 @@ def _decode(
 
     def decode(start: int) -> tuple[np.ndarray, list[str]]:
         stop = min(start + BLOCK, len(catalog))
-        image_bHWC = np.zeros((stop - start, image_size, image_size, channels), np.uint8)
+        image_bHWC = np.zeros((stop - start, *shape[1:]), np.uint8)
         faults = []
         for i in range(start, stop):
             try:
-                image_bHWC[i - start] = fit(catalog.image(i), image_size, channels)
+                image_bHWC[i - start] = fit(catalog.image(i), shape[1], shape[3], how)
             except UserError as error:
                 faults.append(str(error))
         return image_bHWC, faults

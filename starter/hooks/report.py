@@ -22,7 +22,6 @@ import numpy as np
 import torch
 
 from starter import distributed
-from starter.data import load_pack
 from starter.data.batches import Batch
 from starter.hooks.base import Hook
 from starter.inference.embed import embed, embed_options, unit
@@ -51,10 +50,7 @@ class ReportData(Hook):
         self.folder, self.job, self.catalog = job.folder, job, job.catalog
 
     def begin(self, state: TrainState) -> None:
-        data = self.job.recipe.data
-        self.image_NHWC = load_pack(
-            self.catalog, self.job.image_size, data.channels, Path(data.cache)
-        )
+        self.image_NHWC = self.job.pack()
 
     def after_update(self, state: TrainState, batch: Batch) -> None:
         """Images of the first batch beside what augmentation made of them."""

@@ -86,7 +86,8 @@ class Trained:
     def pack(self, recipe: Recipe, catalog: Catalog) -> np.ndarray:
         """The catalog's images at this stage's size, image_NHWC uint8."""
         contract = self.learner.embedder.preprocessing
-        return load_pack(catalog, contract.image_size, contract.channels, Path(recipe.data.cache))
+        size, channels = contract.image_size, contract.channels
+        return load_pack(catalog, size, channels, Path(recipe.data.cache), contract.fit)
 
     def embed(self, image_NHWC: np.ndarray, index_U: np.ndarray) -> np.ndarray:
         """emb_UD float32 of images of a pack."""
@@ -95,7 +96,8 @@ class Trained:
     def embed_files(self, paths: Sequence[Path]) -> np.ndarray:
         """emb_UD float32 of picture files, read as the pack reads them."""
         contract = self.learner.embedder.preprocessing
-        images = [fit(read_image(path), contract.image_size, contract.channels) for path in paths]
+        size, channels = contract.image_size, contract.channels
+        images = [fit(read_image(path), size, channels, contract.fit) for path in paths]
         return self.embed(np.stack(images), np.arange(len(images)))
 
     @property

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from starter.errors import UserError
 from starter.models.blocks import Backbone
 from starter.models.layers import wide
+from starter.recipe.schema.data import Fit
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Preprocessing:
     """What a network expects of its images; saved with the weights.
 
     image_size: height and width in pixels. channels: 1 ("grey") or 3 ("RGB" order).
-    mean, std: per channel, on the 0..1 scale.
+    mean, std: per channel, on the 0..1 scale. fit: how another aspect ratio is met (`data.fit`).
     """
 
     image_size: int
@@ -27,6 +28,7 @@ class Preprocessing:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     colour: str = "RGB"
+    fit: Fit = "squash"
 
     def __post_init__(self) -> None:
         assert (self.channels, self.colour) in {(3, "RGB"), (1, "grey")}

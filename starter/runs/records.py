@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from starter import files
 from starter.errors import UserError
 from starter.recipe.schema import Recipe
+from starter.recipe.schema.data import Fit
 
 VERSION = 1
 Metrics = dict[str, float | None]  # fractions by name; None: not measured
@@ -128,6 +129,7 @@ class Contract(Value):
     mean: tuple[float, ...]
     std: tuple[float, ...]
     colour: str
+    fit: Fit = "squash"  # all that there was before it was written down
 
 
 class Term(Value):

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 
-from starter.data import load_pack
 from starter.data.batches import Batch
 from starter.errors import UserError
 from starter.recipe.schema import Recipe
@@ -81,8 +80,7 @@ def _test(recipe: Recipe, name: str) -> RangeTest:
     run = Run.of(recipe, load_data(recipe.data))
     with tempfile.TemporaryDirectory() as apart:
         job = run.job(name, StageFolder(Path(apart)))
-        cache = Path(recipe.data.cache)
-        image_NHWC = load_pack(run.catalog, job.image_size, recipe.data.channels, cache)
+        image_NHWC = job.pack()
         with closing(build_batches(job, image_NHWC)) as batches, shortage_told(job):
             state = prepare(job, image_NHWC, batches)
             return range_test(state, endless(batches), update)

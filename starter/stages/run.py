@@ -100,6 +100,7 @@ def inputs_of(recipe: Recipe, stage: str, data_fingerprint: str, parent_hash: st
         own["init"] = None  # another run's stage, or none: its weights count, not where it lies
     model = recipe.model
     first = {} if model.init_from is None else {"init_from": models.file_hash(model.init_from)}
+    other_fit = {} if data.fit == "squash" else {"fit": data.fit}  # runs from before it stand
     value = first | {
         "stage": own,
         "name": stage,
@@ -117,6 +118,7 @@ def inputs_of(recipe: Recipe, stage: str, data_fingerprint: str, parent_hash: st
             "stem_size": data.image_size,
             "fingerprint": data_fingerprint,
             "reader": data.layout if is_own(data.layout) else None,  # by its file's text
+            **other_fit,
         },
         "parent": parent_hash,
     }

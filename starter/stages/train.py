@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from starter import distributed
-from starter.data import SPLITS, Catalog, load_catalog, load_pack
+from starter.data import SPLITS, Catalog, load_catalog
 from starter.data.augment import build_augment
 from starter.data.demo import ensure_demo
 from starter.data.samplers import epoch_order
@@ -131,9 +131,8 @@ def _train_one(run: Run, name: str, stopper: Stopper) -> None:
         record.write(place.record)
 
     distributed.main_does(begin)
-    data = run.recipe.data
     with distributed.local_first():
-        load_pack(run.catalog, job.image_size, data.channels, Path(data.cache))
+        job.pack()
     # What listens to the page; add your own here. The trackers read what the first has written.
     metrics, redraw = MetricsFile(place.metrics), Redraw(run.folder.path)
     listeners = [metrics, Progress(job), LossWatch(job), ReportData(job), trackers, redraw]

@@ -45,6 +45,7 @@ def build_learner(
         mean=data.mean if len(data.mean) == data.channels else data.mean * data.channels,
         std=data.std if len(data.std) == data.channels else data.std * data.channels,
         colour="RGB" if data.channels == 3 else "grey",
+        fit=data.fit,
     )
     options = model.model_dump(exclude={"backbone", "embedding"})
     if model.stem == "auto" and model.backbone in models.backbone_names():

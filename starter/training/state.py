@@ -3,12 +3,13 @@ hooks share. Randomness is a function of where it stands, so no generator's stat
 
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from starter.data import Catalog
+from starter.data import Catalog, load_pack
 from starter.recipe.schema import Recipe, StageSection
 from starter.runs.folder import StageFolder
 from starter.training.checkpoint import Checkpoint
@@ -37,6 +38,12 @@ class StageJob:
     def image_size(self) -> int:
         """Pixels a side in this stage."""
         return self.section.image_size or self.recipe.data.image_size
+
+    def pack(self) -> np.ndarray:
+        """The catalog's images at this stage's size, image_NHWC uint8; built where missing."""
+        data = self.recipe.data
+        cache = Path(data.cache)
+        return load_pack(self.catalog, self.image_size, data.channels, cache, data.fit)
 
     @property
     def class_count_K(self) -> torch.Tensor:

@@ -150,7 +150,7 @@ def test_undecodable_images_are_all_counted_and_nothing_stays(tmp_path, catalog)
 
 
 def test_a_disk_that_fills_up_names_the_key_and_leaves_nothing(tmp_path, catalog, monkeypatch):
-    def write_some(catalog, shape, file):
+    def write_some(catalog, shape, how, file):
         file.write(b"x")
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -31,7 +31,8 @@ def draw_augmented(recipe: Recipe, stage: str, catalog: Catalog, path: Path) -> 
     if not len(train) or augment is None:
         raise UserError(f"{stage}: there is nothing to augment (no training images, or no augment)")
     chosen = np.random.default_rng(recipe.seed).choice(train, min(IMAGES, len(train)), False)
-    image_NHWC = np.stack([fit(catalog.image(int(i)), size, channels) for i in chosen])
+    how = recipe.data.fit
+    image_NHWC = np.stack([fit(catalog.image(int(i)), size, channels, how) for i in chosen])
     variants = []
     for epoch in range(VARIANTS):
         variants.append(image_NHWC.copy())

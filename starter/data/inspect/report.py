@@ -50,6 +50,7 @@ def inspect(data: DataSection, threads: int = THREADS) -> tuple[dict, Catalog, P
         "splits": {split: len(catalog.index(split)) for split in SPLITS},
         "per_class": _per_class(catalog),
         "sizes": _sizes(pictures, valid_N),
+        "fit": _fit(data, pictures.size_N2[valid_N]),
         "modes": dict(Counter(pictures.modes)),
         "undecodable": {
             "count": len(pictures.faults),
@@ -92,6 +93,25 @@ def _sizes(pictures: Pictures, valid_N: np.ndarray) -> dict:
     order = np.argsort(-count_S, kind="stable")
     sizes = {"{}x{}".format(*size_S2[i]): int(count_S[i]) for i in order[:SHOWN]}
     return sizes | ({"other": int(count_S[order[SHOWN:]].sum())} if len(order) > SHOWN else {})
+
+
+def _fit(data: DataSection, size_M2: np.ndarray) -> dict:
+    """How far the photos are from the square they are fitted to, and what the fit loses.
+
+    high, wide, square: photos. apart: how much longer one side is than it should be, for the photo
+    in the middle and the most. lost: share of pixels, in the mean, that crop cuts off or that pad
+    leaves black; squash loses none.
+    """
+    aspect_M = size_M2[:, 0] / size_M2[:, 1]
+    apart_M = np.maximum(aspect_M, 1 / aspect_M) if len(aspect_M) else np.ones(1)
+    return {
+        "how": data.fit,
+        "high": int((aspect_M > 1).sum()),
+        "wide": int((aspect_M < 1).sum()),
+        "square": int((aspect_M == 1).sum()),
+        "apart": {"median": float(np.median(apart_M)), "most": float(apart_M.max())},
+        "lost": 0.0 if data.fit == "squash" else float((1 - 1 / apart_M).mean()),
+    }
 
 
 def _twins(catalog: Catalog, twin_T2: np.ndarray) -> dict:
@@ -150,6 +170,7 @@ def table(report: dict) -> str:
         ("images", f"{report['images']}: " + _list(report["splits"])),
         ("classes", _classes(report)),
         ("sizes", _list(report["sizes"])),
+        ("fit", _fitted(report["fit"])),
         ("modes", _list({MODES.get(k, k): n for k, n in report["modes"].items()})),
         ("undecodable", str(report["undecodable"]["count"])),
         *(("", text) for text in report["undecodable"]["examples"]),
@@ -177,6 +198,20 @@ def table(report: dict) -> str:
 
 def _list(counts: dict) -> str:
     return ", ".join(f"{name} {count}" for name, count in counts.items())
+
+
+def _fitted(fit: dict) -> str:
+    apart, share = fit["apart"], f"{100 * fit['lost']:.0f} % of the pixels"
+    photos = ", ".join(f"{fit[key]} {key}" for key in ("high", "wide", "square") if fit[key])
+    loss = {
+        "squash": f"one side is stretched {apart['median']:.2f} times in the median, "
+        f"{apart['most']:.2f} at most (pad and crop keep the shape)",
+        "pad": f"{share} are black",
+        "crop": f"{share} are cut off",
+    }
+    return (
+        f"{photos}; {fit['how']}: {'nothing is lost' if apart['most'] == 1 else loss[fit['how']]}"
+    )
 
 
 def _leak(report: dict) -> str:

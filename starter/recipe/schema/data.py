@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from starter.recipe.schema.base import Fraction, Misfit, Named, Positive, Section
 
+Fit = Literal["squash", "pad", "crop"]
 Statistics = Annotated[tuple[float, ...], Field(strict=False, min_length=1, max_length=3)]
 
 
@@ -96,6 +97,13 @@ class DataSection(Section):
     image_size: Annotated[
         int, Field(ge=8, le=1024, description="pixels a side; images are resized to a square")
     ] = 112
+    fit: Annotated[
+        Fit,
+        Field(
+            description="squash to the size; pad: keep the aspect, fill up with black; crop: keep "
+            "it, cut out the middle"
+        ),
+    ] = "squash"
     channels: Annotated[Literal[1, 3], Field(description="3 for RGB, 1 for grey")] = 3
     mean: Annotated[Statistics, Field(description="subtracted, on the 0..1 scale")] = (0.5,)
     std: Annotated[Statistics, Field(description="divided by, on the 0..1 scale")] = (0.5,)
