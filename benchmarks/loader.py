@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.timing import interleaved, machine, parser, show
+from starter.recipe.schema.base import Size, sides
 
 FACE = [
     {"kind": "HorizontalFlip", "p": 0.5},
@@ -173,7 +174,7 @@ def torch_loader(
     return DataLoader(dataset, batch, shuffle=True, drop_last=True, **_processes(workers))
 
 
-def timm_loader(root: Path, size: int, *, batch: int, workers: int):
+def timm_loader(root: Path, size: Size, *, batch: int, workers: int):
     """timm's loader over a folder of classes, as its training script makes it."""
     import torch
     from timm.data import create_loader
@@ -182,7 +183,7 @@ def timm_loader(root: Path, size: int, *, batch: int, workers: int):
     cuda = torch.cuda.is_available()
     return create_loader(
         ImageFolder(root),
-        (3, size, size),
+        (3, *sides(size)),
         batch,
         is_training=True,
         mean=(0.5,) * 3,
@@ -208,12 +209,12 @@ def _processes(workers: int) -> dict[str, Any]:
     return {"num_workers": workers, "persistent_workers": workers > 0, "pin_memory": pin}
 
 
-def course_transform(size: int, *, augmented: bool) -> Callable:
+def course_transform(size: Size, *, augmented: bool) -> Callable:
     """What the course's notebooks do: PIL images, torchvision's first transforms."""
     from torchvision import transforms as T
 
     steps = [
-        T.Resize((size, size)),
+        T.Resize(sides(size)),
         T.RandomHorizontalFlip(0.5),
         T.RandomApply([T.RandomAffine(10, translate=(0.05, 0.05))], 0.5),
         T.RandomApply([T.ColorJitter(0.2, 0.2, 0.2, 0.02)], 0.5),

@@ -31,6 +31,7 @@ from starter.data.demo import ensure_demo
 from starter.hooks.base import LOG_EVERY
 from starter.hooks.meters import LossMeter
 from starter.recipe import Recipe, load
+from starter.recipe.schema.base import sides
 from starter.recipe.schema.data import DemoSection
 from starter.runs.folder import StageFolder
 from starter.train_stage import Model, prepare, update
@@ -132,8 +133,7 @@ class Bench:
             learner = copy.deepcopy(state.learner)
             learner.embedder.compile()
             state = replace(state, learner=learner, model=Model(learner, state.precision))
-        size, channels = self.job.image_size, self.recipe.data.channels
-        shape = (self.batch, size, size, channels)
+        shape = (self.batch, *sides(self.job.image_size), self.recipe.data.channels)
         image_BHWC = torch.randint(256, shape, dtype=torch.uint8, device=self.device)
         label_B = torch.randint(len(self.catalog.classes), (self.batch,), device=self.device)
 
@@ -211,13 +211,15 @@ class Bench:
 
 def _on_the_built_in(recipe: Recipe, folder: Path) -> Recipe:
     """The recipe on a competition drawn at its image size, with enough images for its batch."""
-    size = max(recipe.data.image_size, *(s.image_size or 0 for s in recipe.stages.values()))
+    data = recipe.data
+    used = [data.image_size, *(s.image_size or data.image_size for s in recipe.stages.values())]
+    size = max(side for each in used for side in sides(each))
     demo = DemoSection(
         identities=32, verify_identities=4, images_per_identity=40, image_size=size, pairs=20
     )
     root = folder / "competition"
     ensure_demo(demo, root)
-    data = recipe.data.model_copy(
+    data = data.model_copy(
         update={"layout": "hw2p2", "root": root.as_posix(), "demo": demo, "pairs": None}
     )
     return recipe.model_copy(update={"data": data})

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from starter.errors import UserError
+from starter.recipe.schema.base import Size, sides
 from starter.recipe.schema.data import Fit
 
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
@@ -57,15 +58,16 @@ def decode(data: bytes, path: Path | str) -> np.ndarray:
     raise UserError(f"{path}: cannot be decoded as an image (damaged, or of another kind)")
 
 
-def fit(image_HWC: np.ndarray, image_size: int, channels: int, how: Fit = "squash") -> np.ndarray:
-    """An RGB image as uint8 (image_size, image_size, channels).
+def fit(image_HWC: np.ndarray, image_size: Size, channels: int, how: Fit = "squash") -> np.ndarray:
+    """An RGB image as uint8 (height, width, channels).
 
-    how: "squash" changes the aspect ratio; "pad" keeps it and fills up with black on both sides
-    alike; "crop" keeps it and takes the largest part in the middle.
+    image_size: pixels a side, or height and width. how: "squash" changes the aspect ratio; "pad"
+    keeps it and fills up with black on both sides alike; "crop" keeps it and takes the largest
+    part in the middle.
     """
     import cv2
 
-    (height, width), (high, wide) = image_HWC.shape[:2], (image_size, image_size)
+    (height, width), (high, wide) = image_HWC.shape[:2], sides(image_size)
     if how == "crop":
         tall = min(height, max(1, round(width * high / wide)))
         long = min(width, max(1, round(height * wide / high)))

@@ -27,6 +27,7 @@ from starter.data.workers import ahead
 from starter.distributed import cores
 from starter.errors import UserError
 from starter.files import is_disk_full, read_json, replacing, write_json
+from starter.recipe.schema.base import Size, sides
 from starter.recipe.schema.data import Fit
 
 log = logging.getLogger(__name__)
@@ -39,14 +40,15 @@ NAMED = 5  # undecodable images named in the message
 
 
 def load_pack(
-    catalog: Catalog, image_size: int, channels: int, cache: str | Path, how: Fit = "squash"
+    catalog: Catalog, image_size: Size, channels: int, cache: str | Path, how: Fit = "squash"
 ) -> np.memmap:
-    """The catalog's images as a read-only memory map, uint8 (N, image_size, image_size, channels).
+    """The catalog's images as a read-only memory map, uint8 (N, height, width, channels).
 
     It is built in `cache` where missing, damaged, or older than a source that changed. Processes
     may do so at once: each writes a file of its own, and the last to finish replaces it whole.
 
     Args:
+        image_size: pixels a side, or height and width.
         channels: 3 for RGB, 1 for grey.
         how: an image of another aspect ratio is fitted (`data.fit`).
     Raises:
@@ -54,8 +56,9 @@ def load_pack(
             writable. Nothing half-written stays.
     """
     folder = Path(os.path.expandvars(cache)).expanduser()
-    shape = (len(catalog), image_size, image_size, channels)
-    name = f"{catalog.place()[:16]}-{image_size}x{channels}"
+    shape = (len(catalog), *sides(image_size), channels)
+    size = image_size if isinstance(image_size, int) else "{}x{}".format(*image_size)
+    name = f"{catalog.place()[:16]}-{size}x{channels}"
     header = {"version": VERSION, "shape": list(shape), "sources": catalog.sources()}
     if how != "squash":  # packs from before there was a choice stay valid
         name, header = f"{name}-{how}", header | {"fit": how}
@@ -89,7 +92,7 @@ def _is_current(path: Path, header: dict) -> bool:
 def _build(catalog: Catalog, path: Path, header: dict, how: Fit) -> None:
     """The pack, then the json: a crash in between leaves a json whose checksums do not fit."""
     needed, started = math.prod(header["shape"]), time.monotonic()
-    count, size = header["shape"][:2]
+    count, high, wide = header["shape"][:3]
     full = f"the disk is full: the packed images need {needed / 1e6:.0f} MB"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,7 +103,7 @@ def _build(catalog: Catalog, path: Path, header: dict, how: Fit) -> None:
         if shutil.disk_usage(path.parent).free < needed:
             raise UserError(f"data.cache: {path.parent}: {full}; name another folder")
         log.info(
-            "packing %d images at %d x %d into %s (%.0f MB)", count, size, size, path, needed / 1e6
+            "packing %d images at %d x %d into %s (%.0f MB)", count, high, wide, path, needed / 1e6
         )
         with replacing(path) as file:
             checksums = _write_images(catalog, header["shape"], how, file)
@@ -143,7 +146,7 @@ def _decode(catalog: Catalog, shape: list[int], how: Fit) -> Iterator[tuple[np.n
         faults = []
         for i in range(start, stop):
             try:
-                image_bHWC[i - start] = fit(catalog.image(i), shape[1], shape[3], how)
+                image_bHWC[i - start] = fit(catalog.image(i), (shape[1], shape[2]), shape[3], how)
             except UserError as error:
                 faults.append(str(error))
         return image_bHWC, faults

@@ -235,12 +235,14 @@ def _spread(rows: np.ndarray, most: int) -> np.ndarray:
 def _thumbnails(image_MHWC: np.ndarray) -> np.ndarray:
     """uint8 images, made smaller where a side has more pixels than SIDE."""
     image_MHWC = np.ascontiguousarray(image_MHWC)
-    if not len(image_MHWC) or image_MHWC.shape[1] <= SIDE:
+    longest = max(image_MHWC.shape[1:3])
+    if not len(image_MHWC) or longest <= SIDE:
         return image_MHWC
     import cv2
 
-    small = [cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for image in image_MHWC]
-    return np.stack(small).reshape(len(small), SIDE, SIDE, -1)
+    high, wide = (max(1, side * SIDE // longest) for side in image_MHWC.shape[1:3])
+    small = [cv2.resize(image, (wide, high), interpolation=cv2.INTER_AREA) for image in image_MHWC]
+    return np.stack(small).reshape(len(small), high, wide, -1)
 
 
 def _save(folder: StageFolder, file: str, /, **arrays: Any) -> None:

@@ -53,8 +53,7 @@ def embed(
     Raises:
         UserError: an embedding is not finite (a diverged or damaged checkpoint).
     """
-    contract = embedder.preprocessing
-    assert image_NHWC.shape[1:] == (contract.image_size, contract.image_size, contract.channels)
+    assert image_NHWC.shape[1:] == embedder.preprocessing.shape
     embedder.eval()
     shares = distributed.embed_shares(len(index_M), options.batch_size)
     own_m = index_M[shares[distributed.rank()]] if options.together else index_M
@@ -115,34 +114,35 @@ def views(image_BCHW: torch.Tensor, names: Sequence[str]) -> Views:
 
 def _shift(image_BCHW: torch.Tensor) -> Views:
     """Up, down, left, right; the outermost pixels are repeated."""
-    side = image_BCHW.shape[-1]
-    by = max(1, round(side / MOVED))
-    wide_BCHW = functional.pad(image_BCHW, (by, by, by, by), mode="replicate")
-    starts = ((2 * by, by), (0, by), (by, 2 * by), (by, 0))
-    return [wide_BCHW[:, :, y : y + side, x : x + side] for y, x in starts]
+    high, wide = image_BCHW.shape[2:]
+    down, right = (max(1, round(side / MOVED)) for side in (high, wide))
+    padded_BCHW = functional.pad(image_BCHW, (right, right, down, down), mode="replicate")
+    starts = ((2 * down, right), (0, right), (down, 2 * right), (down, 0))
+    return [padded_BCHW[:, :, y : y + high, x : x + wide] for y, x in starts]
 
 
 def _zoom(image_BCHW: torch.Tensor) -> Views:
     """The middle, enlarged."""
-    side, kept = image_BCHW.shape[-1], _kept(image_BCHW)
-    at = (side - kept) // 2
-    return [_enlarged(image_BCHW, at, at)]
+    bottom, right = _ends(image_BCHW)
+    return [_enlarged(image_BCHW, bottom // 2, right // 2)]
 
 
 def _corners(image_BCHW: torch.Tensor) -> Views:
     """The four corners, enlarged."""
-    end = image_BCHW.shape[-1] - _kept(image_BCHW)
-    return [_enlarged(image_BCHW, y, x) for y in (0, end) for x in (0, end)]
+    bottom, right = _ends(image_BCHW)
+    return [_enlarged(image_BCHW, y, x) for y in (0, bottom) for x in (0, right)]
 
 
-def _kept(image_BCHW: torch.Tensor) -> int:
-    return round(image_BCHW.shape[-1] * CROPPED)
+def _ends(image_BCHW: torch.Tensor) -> tuple[int, int]:
+    """Pixels that a crop leaves out, of the height and of the width."""
+    high, wide = image_BCHW.shape[2:]
+    return high - round(high * CROPPED), wide - round(wide * CROPPED)
 
 
 def _enlarged(image_BCHW: torch.Tensor, y: int, x: int) -> torch.Tensor:
-    side, kept = image_BCHW.shape[-1], _kept(image_BCHW)
-    part_BCHW = image_BCHW[:, :, y : y + kept, x : x + kept]
-    return functional.interpolate(part_BCHW, (side, side), mode="bilinear", align_corners=False)
+    (high, wide), (bottom, right) = image_BCHW.shape[2:], _ends(image_BCHW)
+    part_BCHW = image_BCHW[:, :, y : y + high - bottom, x : x + wide - right]
+    return functional.interpolate(part_BCHW, (high, wide), mode="bilinear", align_corners=False)
 
 
 MAKERS: dict[str, Callable[[torch.Tensor], Views]] = {

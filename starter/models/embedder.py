@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from starter.errors import UserError
 from starter.models.blocks import Backbone
 from starter.models.layers import wide
+from starter.recipe.schema.base import Size, sides
 from starter.recipe.schema.data import Fit
 
 
@@ -19,11 +20,11 @@ from starter.recipe.schema.data import Fit
 class Preprocessing:
     """What a network expects of its images; saved with the weights.
 
-    image_size: height and width in pixels. channels: 1 ("grey") or 3 ("RGB" order).
+    image_size: pixels a side, or height and width. channels: 1 ("grey") or 3 ("RGB" order).
     mean, std: per channel, on the 0..1 scale. fit: how another aspect ratio is met (`data.fit`).
     """
 
-    image_size: int
+    image_size: Size
     channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -35,10 +36,15 @@ class Preprocessing:
         assert len(self.mean) == len(self.std) == self.channels
 
     @classmethod
-    def default(cls, image_size: int, channels: int) -> "Preprocessing":
+    def default(cls, image_size: Size, channels: int) -> "Preprocessing":
         """Pixels in -1..1: the first BatchNorm makes finer statistics worthless."""
         half = (0.5,) * channels
         return cls(image_size, channels, half, half, "grey" if channels == 1 else "RGB")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of an image."""
+        return *sides(self.image_size), self.channels
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as JSON keeps them."""
@@ -47,7 +53,8 @@ class Preprocessing:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Preprocessing":
         """The inverse of `to_dict`, also after a trip through JSON."""
-        return cls(**values | {"mean": tuple(values["mean"]), "std": tuple(values["std"])})
+        lists: dict[str, Any] = {k: tuple(v) for k, v in values.items() if isinstance(v, list)}
+        return cls(**values | lists)
 
 
 class Embedder(nn.Module):
@@ -85,12 +92,11 @@ class Embedder(nn.Module):
         another size or channel count than `preprocessing` says.
         """
         assert image_BHWC.dtype == torch.uint8, image_BHWC.dtype
-        expected = self.preprocessing
-        shape = (expected.image_size, expected.image_size, expected.channels)
+        shape = self.preprocessing.shape
         if image_BHWC.shape[1:] != shape:
             raise UserError(
                 f"images of {tuple(image_BHWC.shape[1:])} (height, width, channels) given to "
-                f"weights that expect {shape}: pack them at data.image_size {shape[0]}"
+                f"weights that expect {shape}: pack them at data.image_size {list(shape[:2])}"
             )
         # A (B, H, W, C) tensor seen as (B, C, H, W) already is channels_last: nothing is moved.
         # One call casts, scales and shifts: fewer passes over the pixels than three.

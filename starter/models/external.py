@@ -2,7 +2,8 @@
 path/to/net.py:Class`, and weights from a file, `model.init_from`.
 
 An own class is an nn.Module whose constructor takes what it needs of in_channels, image_size, stem,
-drop_path, drop_block, layer_scale, zero_init_last; its forward gives a feature map (B, F, H, W)
+drop_path, drop_block, layer_scale, zero_init_last (image_size is an int, or (height, width) where
+the recipe gives two numbers); its forward gives a feature map (B, F, H, W)
 or features (B, F).
 """
 
@@ -18,13 +19,14 @@ from starter.errors import UserError
 from starter.models.blocks import Backbone
 from starter.models.layers import wide
 from starter.recipe.own import error_text, load_own, split_own
+from starter.recipe.schema.base import Size, sides
 
 PREFIX = "timm/"
 WRAPPERS = ("embedder.backbone.", "backbone.", "module.", "model.")  # ours, then others' wrappers
 
 
 def build_timm(
-    name: str, *, in_channels: int, image_size: int, drop_path: float, pretrained: bool
+    name: str, *, in_channels: int, image_size: Size, drop_path: float, pretrained: bool
 ) -> nn.Module:
     """timm's network `name` ("timm/" in front, a weights tag allowed) without its classifier.
 
@@ -79,7 +81,7 @@ class OwnBackbone(Backbone):
 
     RECOMPUTES = False
 
-    def __init__(self, spec: str, *, in_channels: int, image_size: int, options: dict[str, Any]):
+    def __init__(self, spec: str, *, in_channels: int, image_size: Size, options: dict[str, Any]):
         super().__init__("auto")
         network = load_class(spec)
         parameters = inspect.signature(network).parameters
@@ -88,7 +90,7 @@ class OwnBackbone(Backbone):
             if key not in parameters and not takes_all:
                 raise UserError(f"model.{key}: {value} is no argument of {spec}; leave it out")
         given = {"in_channels": in_channels, "image_size": image_size, **options}
-        image = torch.zeros(2, in_channels, image_size, image_size)
+        image = torch.zeros(2, in_channels, *sides(image_size))
         try:
             self.net = network(**{k: v for k, v in given.items() if k in parameters or takes_all})
             self.net.eval()
@@ -104,8 +106,8 @@ class OwnBackbone(Backbone):
                 f"model.backbone: {spec} gives {shape} for a batch of 2; it has to give a map "
                 "(2, F, H, W) or features (2, F)"
             )
-        _, features, *sides = result.shape
-        self.map_shape = (features, sides[0], sides[1]) if sides else None
+        _, features, *places = result.shape
+        self.map_shape = (features, places[0], places[1]) if places else None
         self.num_features = result.shape[1]
 
     def features(self, image_BCHW: Tensor) -> Tensor:

@@ -28,6 +28,7 @@ from starter.recipe.named import problem
 from starter.recipe.own import is_own
 from starter.recipe.problems import Problem
 from starter.recipe.schema import ModelSection
+from starter.recipe.schema.base import Size, sides
 
 log = logging.getLogger(__name__)
 LISTER = (
@@ -56,11 +57,11 @@ def backbone_names() -> list[str]:
     return list(NETWORKS)
 
 
-def choose_stem(name: str, image_size: int) -> str:
-    """What `stem: auto` means for one of backbone_names() and square images of so many pixels."""
+def choose_stem(name: str, image_size: Size) -> str:
+    """What `stem: auto` means for one of backbone_names(): by the shorter side."""
     network, setting = NETWORKS[name]
     stems = getattr(setting, "stems", network.STEMS_BY_COST)
-    return choose(stems, network.REDUCTION, network.SMALLEST, image_size)
+    return choose(stems, network.REDUCTION, network.SMALLEST, min(sides(image_size)))
 
 
 def published_pool(name: str) -> str:
@@ -73,7 +74,7 @@ def build(
     name: str,
     *,
     in_channels: int,
-    image_size: int,
+    image_size: Size,
     embedding: int,
     preprocessing: Preprocessing | None = None,
     **options: Any,
@@ -81,10 +82,11 @@ def build(
     """An embedder with fresh weights (or those of timm or a file), in channels_last.
 
     name: one of backbone_names(), "timm/NAME", or a user's own "path/to/net.py:Class".
-    in_channels: 1 or 3. image_size: pixels; takes precedence over the one in `preprocessing`,
-    since a later stage may change it. embedding: D. preprocessing: that of the weights to be
-    loaded; by default pixels in -1..1, or timm's for pretrained weights. options: the other keys
-    of ModelSection, with its defaults. Raises UserError for what a recipe can get wrong.
+    in_channels: 1 or 3. image_size: pixels a side, or height and width; takes precedence over the
+    one in `preprocessing`, since a later stage may change it. embedding: D. preprocessing: that of
+    the weights to be loaded; by default pixels in -1..1, or timm's for pretrained weights. options:
+    the other keys of ModelSection, with its defaults. Raises UserError for what a recipe can get
+    wrong.
     """
     section = _section(name, embedding, options)
     if wrong := wrong_name(name):
@@ -125,7 +127,7 @@ def _section(name: str, embedding: int, options: dict[str, Any]) -> ModelSection
         raise UserError(f"model.{place}: {first['msg']} (got {first['input']!r})") from error
 
 
-def _backbone(section: ModelSection, in_channels: int, image_size: int) -> nn.Module:
+def _backbone(section: ModelSection, in_channels: int, image_size: Size) -> nn.Module:
     name = section.backbone
     if name.startswith(external.PREFIX):
         for key in _changed(section):
@@ -168,7 +170,7 @@ def _changed(section: ModelSection) -> dict[str, Any]:
     return {k: v for k in keys if (v := getattr(section, k)) != fields[k].default}
 
 
-def _own(section: ModelSection, in_channels: int, image_size: int) -> nn.Module:
+def _own(section: ModelSection, in_channels: int, image_size: Size) -> nn.Module:
     options = _changed(section)
     options.pop("pool", None)
     backbone = external.OwnBackbone(
@@ -228,9 +230,9 @@ def build_family(name: str, *, in_channels: int, stem: str, regularise: Regulari
     return make(setting, in_channels=in_channels, stem=stem, regularise=regularise)
 
 
-def last_map(backbone: nn.Module, in_channels: int, image_size: int) -> tuple[int, int, int]:
+def last_map(backbone: nn.Module, in_channels: int, image_size: Size) -> tuple[int, int, int]:
     """(F, H, W) of what `backbone.features` gives, without computing it."""
     twin: Any = copy.deepcopy(backbone).to("meta").eval()
     with torch.no_grad():
-        shape = twin.features(torch.empty(1, in_channels, image_size, image_size, device="meta"))
+        shape = twin.features(torch.empty(1, in_channels, *sides(image_size), device="meta"))
     return tuple(shape.shape[1:])

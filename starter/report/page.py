@@ -16,7 +16,7 @@ from starter.files import write_text
 from starter.report import drawing
 from starter.report.drawing import Figure, render
 from starter.report.figures import Measured, figures_of
-from starter.report.read import Run, mapping, number, open_run
+from starter.report.read import Run, mapping, open_run
 from starter.report.words import stage_rows, summarise
 from starter.runs.folder import RunFolder
 
@@ -57,9 +57,10 @@ def write(run: Run, measured: Measured, *, live: bool = False) -> Path:
 
 def _subtitle(run: Run) -> str:
     backbone = mapping(run.recipe.get("model")).get("backbone")
-    size = number(run.recipe, "data", "image_size")
+    size = mapping(run.recipe.get("data")).get("image_size")
+    pixels = " x ".join(map(str, size if isinstance(size, list) else [size or ""]))
     device, commit = (run.environment.get(name) for name in ("device", "commit"))
-    parts = [str(backbone or ""), f"{size:.0f} pixels" if size else ""]
+    parts = [str(backbone or ""), f"{pixels} pixels" if pixels else ""]
     parts += [f"on {device}" if device else "", f"commit {str(commit)[:10]}" if commit else ""]
     return ", ".join(filter(None, parts))
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from starter import files
 from starter.errors import UserError
 from starter.recipe.schema import Recipe
+from starter.recipe.schema.base import Size
 from starter.recipe.schema.data import Fit
 
 VERSION = 1
@@ -124,7 +125,7 @@ class Step(Record):
 class Contract(Value):
     """What a network expects of its images, as `models.Preprocessing`."""
 
-    image_size: int
+    image_size: Size
     channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]

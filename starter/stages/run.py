@@ -12,6 +12,7 @@ from starter.data import Catalog
 from starter.errors import UserError
 from starter.recipe.own import by_text, is_own
 from starter.recipe.schema import Recipe
+from starter.recipe.schema.base import Size
 from starter.runs.folder import RunFolder, StageFolder
 from starter.runs.records import Stage
 from starter.training import checkpoint
@@ -110,12 +111,12 @@ def inputs_of(recipe: Recipe, stage: str, data_fingerprint: str, parent_hash: st
             step.model_dump(mode="json")
             for step in (recipe.augment if section.augment is None else section.augment)
         ],
-        "image_size": section.image_size or data.image_size,
+        "image_size": _plain(section.image_size or data.image_size),
         "data": {
             "channels": data.channels,
             "mean": list(data.mean),
             "std": list(data.std),
-            "stem_size": data.image_size,
+            "stem_size": _plain(data.image_size),
             "fingerprint": data_fingerprint,
             "reader": data.layout if is_own(data.layout) else None,  # by its file's text
             **other_fit,
@@ -123,6 +124,10 @@ def inputs_of(recipe: Recipe, stage: str, data_fingerprint: str, parent_hash: st
         "parent": parent_hash,
     }
     return by_text(value)
+
+
+def _plain(size: Size) -> int | list[int]:
+    return size if isinstance(size, int) else list(size)
 
 
 def hash_of(value: dict) -> str:

@@ -18,6 +18,7 @@ from starter.data.batches import TrainBatches, resolve_workers
 from starter.errors import UserError
 from starter.losses.objective import build_objective
 from starter.recipe.schema import Recipe
+from starter.recipe.schema.base import Size
 from starter.training.learner import Learner
 from starter.training.precision import Precision, choose
 from starter.training.state import StageJob, TrainState, stage_seed
@@ -30,7 +31,7 @@ def build_learner(
     recipe: Recipe,
     stage: str,
     classes: int,
-    image_size: int,
+    image_size: Size,
     class_count_K: torch.Tensor | None = None,
 ) -> Learner:
     """A new learner for the stage, its first weights drawn from (seed, stage).

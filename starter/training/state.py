@@ -11,6 +11,7 @@ import torch
 
 from starter.data import Catalog, load_pack
 from starter.recipe.schema import Recipe, StageSection
+from starter.recipe.schema.base import Size
 from starter.runs.folder import StageFolder
 from starter.training.checkpoint import Checkpoint
 from starter.training.learner import AveragedWeights, Learner
@@ -35,8 +36,8 @@ class StageJob:
         return self.recipe.stages[self.name]
 
     @property
-    def image_size(self) -> int:
-        """Pixels a side in this stage."""
+    def image_size(self) -> Size:
+        """Pixels a side in this stage, or height and width."""
         return self.section.image_size or self.recipe.data.image_size
 
     def pack(self) -> np.ndarray:

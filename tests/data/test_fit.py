@@ -67,6 +67,24 @@ def test_any_shape_against_opencv(shape, channels):
     assert np.array_equal(fit(image_HWC, size, 3), due["squash"])
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_height_and_width_against_opencv(shape):
+    image_HWC, (high, wide) = picture(3, (*shape, 3)), (32, 16)
+    height, width = shape
+    if height > 2 * width:  # too high for twice its width: rows go, or columns are filled up
+        cut, pasted = (2 * width, width), (high, max(1, round(width * high / height)))
+    else:
+        cut, pasted = (height, max(1, round(height / 2))), (round(height * wide / width), wide)
+    y, x = (height - cut[0]) // 2, (width - cut[1]) // 2
+    top, left = (high - pasted[0]) // 2, (wide - pasted[1]) // 2
+    padded = np.zeros((high, wide, 3), np.uint8)
+    padded[top : top + pasted[0], left : left + pasted[1]] = resized(image_HWC, *pasted)
+    part = image_HWC[y : y + cut[0], x : x + cut[1]]
+    assert np.array_equal(fit(image_HWC, (high, wide), 3), resized(image_HWC, high, wide))
+    assert np.array_equal(fit(image_HWC, (high, wide), 3, "pad"), padded)
+    assert np.array_equal(fit(image_HWC, (high, wide), 3, "crop"), resized(part, high, wide))
+
+
 @pytest.fixture
 def photos(tmp_path):
     """Two classes of photos, 30 high and 20 wide, one of them 20 x 30."""
@@ -89,6 +107,33 @@ def test_packs_of_each_fit_lie_side_by_side(tmp_path, photos):
     kept = json.loads((cache / f"{place}-16x3.json").read_text())
     assert set(kept) == {"version", "shape", "sources", "checksums"}  # as packs were before
     assert json.loads((cache / f"{place}-16x3-pad.json").read_text())["fit"] == "pad"
+
+
+def test_a_pack_of_height_and_width(tmp_path, photos):
+    catalog = load_catalog(section(photos, "folders"))
+    pack_NHWC = load_pack(catalog, (24, 16), 1, tmp_path / "cache", "crop")
+    assert pack_NHWC.shape == (8, 24, 16, 1)
+    for i in range(len(catalog)):
+        assert np.array_equal(pack_NHWC[i], fit(catalog.image(i), (24, 16), 1, "crop"))
+    (path,) = (tmp_path / "cache").glob("*.u8")
+    assert path.name == f"{catalog.place()[:16]}-24x16x1-crop.u8"
+
+
+def test_one_number_may_be_written_twice():
+    assert section(".", image_size=[64, 64]) == section(".", image_size=64)
+    assert section(".", image_size=[64, 32]).image_size == (64, 32)
+    for wrong in ([64], [64, 4], [64, 32, 3], "big", 64.5):
+        with pytest.raises(ValueError, match="image_size"):
+            section(".", image_size=wrong)
+
+
+def test_inspect_measures_against_height_and_width(photos):
+    report, _, _ = inspect(section(photos, "folders", image_size=[48, 32], fit="pad"), 1)
+    lost = (7 * 0 + 1 - 1 / 1.5**2) / 8  # the one that lies, in a frame that stands
+    assert report["fit"]["lost"] == pytest.approx(lost)
+    (photos / "b" / "7.png").unlink()
+    report, _, _ = inspect(section(photos, "folders", image_size=[48, 32]), 1)
+    assert "fit          7 high; squash: nothing is lost" in table(report)
 
 
 @pytest.mark.parametrize(

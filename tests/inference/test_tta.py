@@ -43,6 +43,18 @@ def test_crops_are_opencvs(name, starts):
         np.testing.assert_allclose(view_BCHW[0].permute(1, 2, 0), expected_HWC, atol=1e-5)
 
 
+def test_height_and_width_are_each_moved_and_cropped_by_their_own():
+    image_BCHW = images(32)[..., :16]
+    up, _, left, _ = views(image_BCHW, ["shift"])[1:]
+    assert torch.equal(up[:, :, :-2], image_BCHW[:, :, 2:])
+    assert torch.equal(left[..., :-1], image_BCHW[..., 1:])
+    for name, (y, x), number in (("zoom", (2, 1), 1), ("corners", (4, 2), 4)):
+        view_BCHW = views(image_BCHW, [name])[number]
+        part_HWC = image_BCHW[0, :, y : y + 28, x : x + 14].permute(1, 2, 0).numpy()
+        expected_HWC = cv2.resize(part_HWC, (16, 32), interpolation=cv2.INTER_LINEAR)
+        np.testing.assert_allclose(view_BCHW[0].permute(1, 2, 0), expected_HWC, atol=1e-5)
+
+
 def test_hflip_mirrors_every_view_whatever_the_order():
     image_BCHW = images()
     found = views(image_BCHW, ["hflip", "zoom", "shift"])

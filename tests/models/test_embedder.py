@@ -42,6 +42,9 @@ def test_preprocessing_defaults_and_round_trip():
     contract = make(channels=1).preprocessing
     assert contract == Preprocessing(32, 1, (0.5,), (0.5,), "grey")
     assert Preprocessing.from_dict(json.loads(json.dumps(contract.to_dict()))) == contract
+    tall = Preprocessing.default((48, 32), 3)
+    assert tall.shape == (48, 32, 3)
+    assert Preprocessing.from_dict(json.loads(json.dumps(tall.to_dict()))) == tall
     larger = make(size=48, preprocessing=make().preprocessing)
     assert larger.preprocessing.image_size == 48
 

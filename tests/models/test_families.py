@@ -85,6 +85,17 @@ def test_same_network_as_timms_at_the_published_size(name):
     assert_same_network(name, 1, timm.get_pretrained_cfg_value(name, "input_size")[-1])
 
 
+@pytest.mark.parametrize("name", SMALLEST)
+@pytest.mark.parametrize("pool", ["auto", "flatten"])
+def test_the_smallest_of_each_family_takes_a_height_and_a_width(name, pool):
+    embedder = models.build(name, in_channels=3, image_size=(96, 48), embedding=8, pool=pool).eval()
+    assert embedder.preprocessing.shape == (96, 48, 3)
+    image_BHWC = torch.zeros(2, 96, 48, 3, dtype=torch.uint8)
+    assert embedder(embedder.prepare(image_BHWC)).shape == (2, 8)
+    with pytest.raises(UserError, match=r"pack them at data.image_size \[96, 48\]"):
+        embedder.prepare(image_BHWC.transpose(1, 2))
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", SMALLEST)
 def test_the_smallest_of_each_family_trains(name, channels):

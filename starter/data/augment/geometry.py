@@ -21,6 +21,7 @@ from starter.data.augment.step import (
     require,
     whole,
 )
+from starter.recipe.schema.base import Size, sides
 
 LINEAR = cv2.INTER_LINEAR
 BORDERS = (cv2.BORDER_CONSTANT, cv2.BORDER_REPLICATE, cv2.BORDER_REFLECT, cv2.BORDER_REFLECT_101)
@@ -46,7 +47,7 @@ class Map(Step):
 
     interpolation = LINEAR
 
-    def __init__(self, t: Any, size: int, channels: int):
+    def __init__(self, t: Any, size: Size, channels: int):
         super().__init__(t, size, channels)
         if t.border_mode not in BORDERS:
             raise NotOurs
@@ -61,7 +62,7 @@ class Map(Step):
         perspective = isinstance(self, Perspective)
         warp, rows = (cv2.warpPerspective, 3) if perspective else (cv2.warpAffine, 2)
         inverse_B = list(self.inverse(drawn)[:, :rows])
-        flags, size = self.interpolation | cv2.WARP_INVERSE_MAP, (self.size, self.size)
+        flags, size = self.interpolation | cv2.WARP_INVERSE_MAP, (self.wide, self.high)
         border = {"borderMode": self.t.border_mode, "borderValue": self.fill_C}
         return lambda image_HWC, i: warp(image_HWC, inverse_B[i], size, flags=flags, **border)
 
@@ -78,12 +79,12 @@ class Affine(Map):
     def draw(self, u_BD: np.ndarray) -> Drawn:
         t = self.t
         drawn = {"rotate": between(u_BD[:, 0], t.rotate)}
-        for i, axis in enumerate("xy"):
+        for i, (axis, side) in enumerate((("x", self.wide), ("y", self.high))):
             drawn[f"scale_{axis}"] = between(u_BD[:, 1 + i], t.scale[axis])
             drawn[f"shear_{axis}"] = between(u_BD[:, 3 + i], t.shear[axis])
             u_B = u_BD[:, 5 + i]
             if t.translate_percent is not None:
-                shift_B = np.trunc(between(u_B, t.translate_percent[axis]) * self.size)
+                shift_B = np.trunc(between(u_B, t.translate_percent[axis]) * side)
             else:
                 low, high = t.translate_px[axis]
                 shift_B = whole(u_B, int(low), int(high))
@@ -105,9 +106,9 @@ class Affine(Map):
         inverse_B33[:, 0, 0], inverse_B33[:, 0, 1] = d_B / det_B, -b_B / det_B
         inverse_B33[:, 1, 0], inverse_B33[:, 1, 1] = -c_B / det_B, a_B / det_B
         inverse_B33[:, 2, 2] = 1
-        centre = self.size / 2 - 0.5
-        moved_B2 = np.stack([centre + drawn["shift_x"], centre + drawn["shift_y"]], 1)
-        inverse_B33[:, :2, 2] = centre - np.einsum("bij,bj->bi", inverse_B33[:, :2, :2], moved_B2)
+        centre_2 = np.array([self.wide, self.high]) / 2 - 0.5
+        moved_B2 = centre_2 + np.stack([drawn["shift_x"], drawn["shift_y"]], 1)
+        inverse_B33[:, :2, 2] = centre_2 - np.einsum("bij,bj->bi", inverse_B33[:, :2, :2], moved_B2)
         return inverse_B33
 
 
@@ -123,7 +124,8 @@ class Perspective(Map):
         normal_B42 = np.stack([radius_B4 * np.cos(angle_B4), radius_B4 * np.sin(angle_B4)], 2)
         inward_B42 = np.mod(np.abs(normal_B42 * scale_B[:, None, None]), 0.32)
         corner_42 = np.array([[0, 0], [1, 0], [1, 1], [0, 1]])
-        return {"point": np.where(corner_42 == 0, inward_B42, 1 - inward_B42) * self.size}
+        side_2 = np.array([self.wide, self.high])
+        return {"point": np.where(corner_42 == 0, inward_B42, 1 - inward_B42) * side_2}
 
     def inverse(self, drawn: Drawn) -> np.ndarray:
         point_B42 = drawn["point"].astype(np.float32)
@@ -134,8 +136,8 @@ class Perspective(Map):
         # albumentations maps the four points to the corners and then enlarges once more, by the
         # ratio of the image's side to the quadrilateral's.
         shrink_B3 = np.ones((len(point_B42), 3))
-        shrink_B3[:, 0] = np.floor(np.maximum(length(1, 0), length(2, 3))) / self.size**2
-        shrink_B3[:, 1] = np.floor(np.maximum(length(2, 1), length(3, 0))) / self.size**2
+        shrink_B3[:, 0] = np.floor(np.maximum(length(1, 0), length(2, 3))) / self.wide**2
+        shrink_B3[:, 1] = np.floor(np.maximum(length(2, 1), length(3, 0))) / self.high**2
         return square_to(point_B42.astype(np.float64)) * shrink_B3[:, None, :]
 
 
@@ -160,12 +162,13 @@ class PadAndCrop(Map):
     draws = 2
     interpolation = cv2.INTER_NEAREST
 
-    def __init__(self, pad: Any, crop: Any, size: int, channels: int):
+    def __init__(self, pad: Any, crop: Any, size: Size, channels: int):
         require(pad, p=1)
-        require(crop, p=1, height=size, width=size)
+        high, wide = sides(size)
+        require(crop, p=1, height=high, width=wide)
         if type(pad).__name__ == "PadIfNeeded":
             require(pad, position="center", pad_height_divisor=None, pad_width_divisor=None)
-            extra = [max(side - size, 0) for side in (pad.min_width, pad.min_height)]
+            extra = [max(pad.min_width - wide, 0), max(pad.min_height - high, 0)]
             left, top = extra[0] // 2, extra[1] // 2
             self.padding = (left, top, extra[0] - left, extra[1] - top)
         else:

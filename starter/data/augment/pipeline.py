@@ -22,6 +22,7 @@ from starter.data.augment import geometry, pixels
 from starter.data.augment.kinds import build_transforms, reason
 from starter.data.augment.step import Function, NotOurs, Step, uniforms
 from starter.errors import UserError
+from starter.recipe.schema.base import Size, sides
 from starter.recipe.schema.data import AugmentStep
 
 TRIALS = 4  # images that every step is tried on before training starts
@@ -50,11 +51,11 @@ class Entry:
 class Augment:
     """A recipe's `augment:` list: what an image gets is a function of (seed, epoch, position).
 
-    image_size, channels: of the square images it will get. Picklable (the transforms are built
+    image_size, channels: of the images it will get. Picklable (the transforms are built
     anew). One batch at a time: threads wait for each other.
     """
 
-    def __init__(self, steps: Sequence[AugmentStep], image_size: int, channels: int = 3):
+    def __init__(self, steps: Sequence[AugmentStep], image_size: Size, channels: int = 3):
         self.steps = tuple(steps)
         self.image_size, self.channels = image_size, channels
         self.transforms = build_transforms(self.steps)
@@ -123,7 +124,7 @@ class Augment:
         image gets what the three say, in whatever batch it is. Raises UserError naming the step
         that cannot take an image or does not keep its size and type.
         """
-        assert image_BHWC.shape[1:] == (self.image_size, self.image_size, self.channels)
+        assert image_BHWC.shape[1:] == (*sides(self.image_size), self.channels)
         todo_B = self._draw(len(image_BHWC), seed, epoch, position)
         with self._lock:
             for i, todo in enumerate(todo_B):
@@ -177,7 +178,7 @@ class Augment:
     def try_out(self) -> None:
         """Applies each step, whatever its p, to a few images of noise, which finds what a step
         cannot take; raises UserError."""
-        shape = (TRIALS, self.image_size, self.image_size, self.channels)
+        shape = (TRIALS, *sides(self.image_size), self.channels)
         noise_NHWC = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
         for number in range(len(self.steps)):
             for trial, image_HWC in enumerate(noise_NHWC):
@@ -187,7 +188,7 @@ class Augment:
 
 
 def build_augment(
-    steps: Sequence[AugmentStep], image_size: int, channels: int = 3
+    steps: Sequence[AugmentStep], image_size: Size, channels: int = 3
 ) -> Augment | None:
     """The pipeline of a recipe's `augment:` list, tried out; None for an empty list.
 

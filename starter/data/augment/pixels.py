@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from starter.data.augment.step import Drawn, Function, NotOurs, Step, between, per_channel, whole
+from starter.recipe.schema.base import Size, sides
 
 # Opencv rounds where albumentations cuts off. Not 0.5, nor next to it in float32: a tie would go to
 # the even number, where a whole number must stay itself.
@@ -125,9 +126,10 @@ class GaussianBlur(Step):
 
     draws = 2
 
-    def __init__(self, t: Any, size: int, channels: int):
+    def __init__(self, t: Any, size: Size, channels: int):
         by_sigma = int(t.sigma_limit[1] * 3.5) if t.blur_limit[0] == 0 else 0
-        if max(by_sigma, t.blur_limit[1] // 2) >= size:  # reaches further than the image
+        reach = max(by_sigma, t.blur_limit[1] // 2)
+        if reach >= min(sides(size)):  # further than the image
             raise NotOurs
         super().__init__(t, size, channels)
 
@@ -158,7 +160,7 @@ class Holes(Step):
     """Rectangles, drawn over each other: `top`, `left`, `height`, `width` (B, N) and `colour`
     (B, N, C)."""
 
-    def __init__(self, t: Any, size: int, channels: int):
+    def __init__(self, t: Any, size: Size, channels: int):
         super().__init__(t, size, channels)
         if isinstance(t.fill, str) and t.fill != "random_uniform":
             raise NotOurs
@@ -188,7 +190,7 @@ class Holes(Step):
 class CoarseDropout(Holes):
     """Up to N holes, their sides in pixels or as a fraction of the image's."""
 
-    def __init__(self, t: Any, size: int, channels: int):
+    def __init__(self, t: Any, size: Size, channels: int):
         super().__init__(t, size, channels)
         self.most = t.num_holes_range[1]
         if self.most > MOST_HOLES:
@@ -200,13 +202,14 @@ class CoarseDropout(Holes):
         count_B = whole(u_BD[:, 0], *self.t.num_holes_range)
         exists_BN = np.arange(self.most) < count_B[:, None]
         drawn = {"count": count_B, "colour": self.colours(u_BNk[:, :, 4:])}
-        for i, (side, start) in enumerate((("height", "top"), ("width", "left"))):
+        places = (("height", "top", self.high), ("width", "left", self.wide))
+        for i, (side, start, length) in enumerate(places):
             limits = getattr(self.t, f"hole_{side}_range")
             if self.t.hole_height_range[1] >= 1:  # in pixels
-                side_BN = whole(u_BNk[:, :, i], int(limits[0]), int(min(limits[1], self.size)))
+                side_BN = whole(u_BNk[:, :, i], int(limits[0]), int(min(limits[1], length)))
             else:
-                side_BN = np.trunc(self.size * between(u_BNk[:, :, i], limits))
-            drawn[start] = whole(u_BNk[:, :, 2 + i], 0, self.size - side_BN)
+                side_BN = np.trunc(length * between(u_BNk[:, :, i], limits))
+            drawn[start] = whole(u_BNk[:, :, 2 + i], 0, length - side_BN)
             drawn[side] = np.where(exists_BN, side_BN, 0)
         return drawn
 
@@ -214,24 +217,25 @@ class CoarseDropout(Holes):
 class Erasing(Holes):
     """One hole by its share of the area and its width over its height."""
 
-    def __init__(self, t: Any, size: int, channels: int):
+    def __init__(self, t: Any, size: Size, channels: int):
         super().__init__(t, size, channels)
         self.draws = 4 + channels
 
     def draw(self, u_BD: np.ndarray) -> Drawn:
-        area, ratio = self.size**2, self.t.ratio
+        high, wide, ratio = self.high, self.wide, self.t.ratio
+        area = high * wide
         least = area * self.t.scale[0]
-        most = area * min(self.t.scale[1], ratio[0], 1 / ratio[1])
+        most = area * min(self.t.scale[1], ratio[0] * (high / wide), wide / high / ratio[1])
         drawn = {key: np.zeros((len(u_BD), 1)) for key in ("top", "height", "left", "width")}
         drawn["colour"] = self.colours(u_BD[:, None, 4:])
         if most >= least:
             area_B = between(u_BD[:, 0], (least, most))
             with np.errstate(divide="ignore"):
-                high_B = np.minimum(ratio[1], area / area_B)
-            low_B = np.maximum(ratio[0], area_B / area)
+                high_B = np.minimum(ratio[1], wide**2 / area_B)
+            low_B = np.maximum(ratio[0], area_B / high**2)
             ratio_B = low_B + (high_B - low_B) * u_BD[:, 1]
             drawn["height"][:, 0] = np.round(np.sqrt(area_B / ratio_B))
             drawn["width"][:, 0] = np.round(np.sqrt(area_B * ratio_B))
-            drawn["top"] = whole(u_BD[:, 2:3], 0, self.size - drawn["height"])
-            drawn["left"] = whole(u_BD[:, 3:4], 0, self.size - drawn["width"])
+            drawn["top"] = whole(u_BD[:, 2:3], 0, high - drawn["height"])
+            drawn["left"] = whole(u_BD[:, 3:4], 0, wide - drawn["width"])
         return drawn

@@ -13,6 +13,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from starter.recipe.schema.base import Size, sides
+
 MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 KEY_STEPS = 0x9E3779B9, 0xBB67AE85
 ROUNDS = 10
@@ -28,18 +30,20 @@ class NotOurs(Exception):
 
 
 class Step:
-    """One step on square images: `draw` for a whole batch, then its function for each image.
+    """One step: `draw` for a whole batch, then its function for each image.
 
-    t: the albumentations object. size, channels: of the images. Raises NotOurs.
+    t: the albumentations object. size (pixels a side, or height and width), channels: of the
+    images. Raises NotOurs.
     """
 
     draws = 0  # uniform numbers for each image
     # The values of arguments that it does; it does every value of an argument not named here.
     only: ClassVar[dict[str, Any]] = {}
 
-    def __init__(self, t: Any, size: int, channels: int):
+    def __init__(self, t: Any, size: Size, channels: int):
         require(t, **self.only)
-        self.t, self.size, self.channels = t, size, channels
+        self.t, self.channels = t, channels
+        self.high, self.wide = sides(size)
 
     def draw(self, u_BD: np.ndarray) -> Drawn:
         """What is done to each image, from `draws` uniform numbers in (0, 1)."""

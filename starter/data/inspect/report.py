@@ -17,6 +17,7 @@ from starter.data.inspect.pictures import BAD, THREADS, Pictures, byte_twins, lo
 from starter.data.layouts import read_layout, settle
 from starter.data.layouts.disk import expand_root
 from starter.errors import UserError
+from starter.recipe.schema.base import sides
 from starter.recipe.schema.data import DataSection
 
 SHOWN = 5  # examples of each kind of fault
@@ -96,19 +97,20 @@ def _sizes(pictures: Pictures, valid_N: np.ndarray) -> dict:
 
 
 def _fit(data: DataSection, size_M2: np.ndarray) -> dict:
-    """How far the photos are from the square they are fitted to, and what the fit loses.
+    """How far the photos' shapes are from that of data.image_size, and what the fit loses.
 
     high, wide, square: photos. apart: how much longer one side is than it should be, for the photo
     in the middle and the most. lost: share of pixels, in the mean, that crop cuts off or that pad
     leaves black; squash loses none.
     """
-    aspect_M = size_M2[:, 0] / size_M2[:, 1]
-    apart_M = np.maximum(aspect_M, 1 / aspect_M) if len(aspect_M) else np.ones(1)
+    across_M2 = size_M2 * np.array(sides(data.image_size))[::-1]  # equal where the shapes are
+    apart_M = across_M2.max(1) / across_M2.min(1) if len(size_M2) else np.ones(1)
+    high_M, wide_M = size_M2.T
     return {
         "how": data.fit,
-        "high": int((aspect_M > 1).sum()),
-        "wide": int((aspect_M < 1).sum()),
-        "square": int((aspect_M == 1).sum()),
+        "high": int((high_M > wide_M).sum()),
+        "wide": int((high_M < wide_M).sum()),
+        "square": int((high_M == wide_M).sum()),
         "apart": {"median": float(np.median(apart_M)), "most": float(apart_M.max())},
         "lost": 0.0 if data.fit == "squash" else float((1 - 1 / apart_M).mean()),
     }

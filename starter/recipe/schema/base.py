@@ -5,7 +5,7 @@ import typing
 from collections.abc import Sequence
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr
 
 from starter.recipe.reader import Document, KeyPath
 
@@ -69,6 +69,17 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]  # a probability of dropping something
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Size = int | tuple[int, int]  # pixels a side, or height and width
+Pixels = Annotated[int, Field(ge=8, le=1024)]
+SizeKey = Annotated[
+    Pixels | Annotated[tuple[Pixels, Pixels], Field(strict=False)],
+    AfterValidator(lambda size: sides(size)[0] if len(set(sides(size))) == 1 else size),
+]
+
+
+def sides(size: Size) -> tuple[int, int]:
+    """Height and width."""
+    return size if isinstance(size, tuple) else (size, size)
 
 
 def keys_at(model: type[BaseModel], path: KeyPath, value: Any) -> list[str]:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from starter.recipe.schema.base import Fraction, Misfit, Named, Positive, Section
+from starter.recipe.schema.base import Fraction, Misfit, Named, Positive, Section, SizeKey
 
 Fit = Literal["squash", "pad", "crop"]
 Statistics = Annotated[tuple[float, ...], Field(strict=False, min_length=1, max_length=3)]
@@ -95,7 +95,7 @@ class DataSection(Section):
     ]
     root: Annotated[str, Field(min_length=1, description="the folder; ~ and $NAME are expanded")]
     image_size: Annotated[
-        int, Field(ge=8, le=1024, description="pixels a side; images are resized to a square")
+        SizeKey, Field(description="pixels a side, or [height, width]; images are fitted to it")
     ] = 112
     fit: Annotated[
         Fit,

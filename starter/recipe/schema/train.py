@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from starter.errors import UserError
-from starter.recipe.schema.base import Count, Misfit, Named, Positive, Section
+from starter.recipe.schema.base import Count, Misfit, Named, Positive, Section, SizeKey
 from starter.recipe.schema.data import AugmentStep, MixSection, Sampler, ShuffleSampler
 
 
@@ -123,9 +123,7 @@ class TrainSection(Section):
         Annotated[tuple[AugmentStep, ...], Field(strict=False)] | None,
         Field(description="in place of the recipe's augment"),
     ] = None
-    image_size: Annotated[
-        int | None, Field(ge=8, le=1024, description="in place of data.image_size")
-    ] = None
+    image_size: Annotated[SizeKey | None, Field(description="in place of data.image_size")] = None
     precision: Annotated[
         Literal["auto", "bf16", "fp16", "fp32"],
         Field(description="of the backbone; auto: bf16 where the hardware has it"),
