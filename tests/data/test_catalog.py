@@ -123,8 +123,8 @@ def test_what_is_no_image_is_refused_with_its_path(tmp_path, data, said):
 def test_bytes_after_the_end_marker_are_fine_an_absent_file_and_a_folder_are_not(tmp_path):
     (tmp_path / "image").write_bytes(encoded("JPEG") + b"a maker's note" * 500)
     assert read_image(tmp_path / "image").shape == (40, 30, 3)
-    for path in (tmp_path / "none.jpg", tmp_path):
-        with pytest.raises(UserError, match="cannot be read"):
+    for path, said in ((tmp_path / "none.jpg", "cannot be read"), (tmp_path, "no regular file")):
+        with pytest.raises(UserError, match=said):
             read_image(path)
 
 

@@ -14,7 +14,7 @@ import submit
 from starter.cli import logs
 from starter.kaggle import client, competition
 from starter.runs.records import Best, Step
-from starter.runs.result import PairMetrics, Result, Thresholds
+from starter.runs.result import PairMetrics, Result, Submission, Thresholds
 from tests.conftest import ROOT
 from tests.kaggle.stub import KEY, SECRETS, TOKEN, USER, KaggleStub
 from tests.runs.made import meta
@@ -186,6 +186,9 @@ def run_folder(csv):
         classes_from="class logits",
         dev_accuracy=0.8,
         dev_images=100,
+        submission=Submission(
+            csv=(folder / "submission.csv").as_posix(), rows=3001, sample=None, note=None
+        ),
     ).write(folder / "verify" / "result.json")
     return folder
 
