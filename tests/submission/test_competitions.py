@@ -13,7 +13,9 @@ from tests.data.years import images, text
 # so on, round and round; each class is half as likely as the one before.
 TWO, ONE = "0.666666667", "0.333333333"
 SUBMISSIONS = {
-    "whales": ["Image,Id", "t2.jpg,w_0 w_1", "t0.jpg,w_1 w_2", "t1.jpg,w_2 w_3"],
+    # of eight classes the second likeliest has 0.25, and below 0.3 it is nobody known
+    "whales": ["Image,Id", *(f"t{i}.jpg,w_{j} new_whale" for j, i in enumerate((2, 0, 1)))],
+    "animals": ["image_id,identity", "76,x", "77,y"],
     "happywhale": ["image,predictions", *(f"00{j}.jpg,{j}a {(j + 1) % 8}a" for j in range(8))],
     "landmarks": ["id,landmarks", f"00b2,7 {TWO}", f"1e10,20409 {TWO}", f"0a1f,7 {TWO}"],
     "dogs": [
@@ -59,7 +61,7 @@ def test_a_competition_is_answered_to_the_last_cell(tmp_path, kind):
     best = ranked(len(names), len(catalog.classes))
     names, best = mean_by_id(names, best, len(catalog.classes))
     classes = [catalog.classes[k] for k in best.class_MT[:, 0]]
-    answers = Answers(names, classes, classes=catalog.classes, ranked=best)
+    answers = Answers(names, classes, classes=catalog.classes, ranked=best, nobody_below=0.3)
     (sample,) = catalog.samples
     out = tmp_path / "submission.csv"
     write(fill(sample, "classification", answers), out)
