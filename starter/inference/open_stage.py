@@ -67,7 +67,8 @@ def open_run(
     stage = stage or recipe.verify.stage or folder.read_best()
     if stage is None:
         raise UserError(f"{folder}: no stage is finished; run train.py to its end first")
-    if stage not in recipe.stages:
+    # The recipe may have lost a stage that was trained.
+    if stage not in recipe.stages and ("/" in stage or folder.read_stage(stage) is None):
         known = f"{did_you_mean(stage, recipe.stages)} (stages: {', '.join(recipe.stages)})"
         raise UserError(f"{folder} has no stage {stage!r}{known}")
     return folder, recipe, stage
